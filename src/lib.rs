@@ -1,0 +1,28 @@
+//! `trunkway`: a SIP edge proxy and presence bridge.
+//!
+//! The map of this tree, in the order in which a request passes it:
+//!
+//! ```text
+//! socket -> frame -> Message -> transaction -> classify -> route -> rewrite -> forward -> socket
+//!    transport         sip      transaction     trunk      routing   call      call      transport
+//! ```
+//!
+//! Pure modules (`sip`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `telemetry`, `lab`) do I/O and
+//! do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
+
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod dns;
+pub mod lab;
+pub mod routing;
+pub mod shard;
+pub mod sip;
+pub mod telemetry;
+pub mod transaction;
+pub mod transport;
+pub mod trunk;
