@@ -1,0 +1,248 @@
+//! Making messages of the edge's own: answers to a request (RFC 3261 section 8.2.6), and the ACK and CANCEL
+//! that belong to an INVITE sent on (sections 17.1.1.3 and 9.1).
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::edit::{write_decimal, write_header};
+use super::message::Message;
+use super::name::HeaderName;
+use super::scan::{self, Param, Params, Values};
+use super::via::Via;
+
+/// What an answer carries beyond what it copies from the request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answer<'a> {
+    pub status: u16,
+    pub reason: &'a str,
+    /// Tag for To when the request has none; left out for 100 (RFC 3261 section 8.2.6.2).
+    pub to_tag: &'a [u8],
+    /// Whole header lines with their line breaks.
+    pub headers: &'a [u8],
+}
+
+/// Builds the answer to a request that came from `remote`.
+pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Bytes {
+    let mut out = Vec::with_capacity(usize::from(request.header_block().end).min(2_048) + answer.headers.len());
+    out.extend_from_slice(b"SIP/2.0 ");
+    write_decimal(&mut out, u64::from(answer.status));
+    out.push(b' ');
+    out.extend_from_slice(answer.reason.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    let mut top = true;
+    for line in request.lines() {
+        let value = request.value_at(line);
+        match line.name {
+            HeaderName::Via => {
+                out.extend_from_slice(b"Via: ");
+                if std::mem::take(&mut top) {
+                    write_top_via(&mut out, value, remote);
+                } else {
+                    write_unfolded(&mut out, value);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            HeaderName::From => write_line(&mut out, "From", value),
+            HeaderName::To => {
+                out.extend_from_slice(b"To: ");
+                write_unfolded(&mut out, value);
+                let tagged = request.to().is_ok_and(|to| to.tag().is_some());
+                if !tagged && answer.status != 100 && !answer.to_tag.is_empty() {
+                    out.extend_from_slice(b";tag=");
+                    out.extend_from_slice(answer.to_tag);
+                }
+                out.extend_from_slice(b"\r\n");
+            }
+            HeaderName::CallId => write_line(&mut out, "Call-ID", value),
+            HeaderName::CSeq => write_line(&mut out, "CSeq", value),
+            HeaderName::Timestamp if answer.status == 100 => write_line(&mut out, "Timestamp", value),
+            _ => {}
+        }
+    }
+    out.extend_from_slice(answer.headers);
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out.into()
+}
+
+fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    write_unfolded(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a value with each fold turned into one space: what the edge makes has no folds.
+fn write_unfolded(out: &mut Vec<u8>, value: &[u8]) {
+    let mut rest = value;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        let (head, tail) = rest.split_at(at);
+        out.extend_from_slice(scan::trim_end(head));
+        out.push(b' ');
+        rest = scan::trim_start(tail);
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Writes a Via line's values, the first of them completed by where it came from.
+fn write_top_via(out: &mut Vec<u8>, value: &[u8], remote: SocketAddr) {
+    let first = Values::new(value).next();
+    match first {
+        Some(Ok(first)) => match Via::parse(first) {
+            Ok(via) if via_needs_source(&via, remote) => {
+                write_via_with_source(out, &via, remote);
+                write_unfolded(out, value.get(first.len()..).unwrap_or_default());
+            }
+            _ => write_unfolded(out, value),
+        },
+        _ => write_unfolded(out, value),
+    }
+}
+
+/// Whether the top Via lacks what says where the request came from (RFC 3261 section 18.2.1, RFC 3581 section 4).
+pub fn via_needs_source(via: &Via<'_>, remote: SocketAddr) -> bool {
+    via.rport.is_some() || via.received.is_some() || super::uri::ip_literal(via.host) != Some(canonical(remote.ip()))
+}
+
+/// Writes a Via value with `received`, and `rport` where it was asked for, set from the request's source.
+pub fn write_via_with_source(out: &mut Vec<u8>, via: &Via<'_>, remote: SocketAddr) {
+    let params_at = via.raw.len() - via.params.len();
+    write_unfolded(out, scan::trim_end(via.raw.get(..params_at).unwrap_or_default()));
+    for param in Params::new(via.params).filter_map(Result::ok) {
+        if param.is(b"received") {
+            continue;
+        }
+        let Param { name, value } = param;
+        out.push(b';');
+        out.extend_from_slice(name);
+        if param.is(b"rport") {
+            out.push(b'=');
+            write_decimal(out, u64::from(remote.port()));
+        } else if let Some(value) = value {
+            out.push(b'=');
+            out.extend_from_slice(value);
+        }
+    }
+    out.extend_from_slice(b";received=");
+    write_ip(out, remote.ip());
+}
+
+/// IPv4 mapped into IPv6 is IPv4 to a peer.
+fn canonical(ip: IpAddr) -> IpAddr {
+    ip.to_canonical()
+}
+
+/// Writes an address, IPv6 without brackets as `received` wants it.
+pub fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    use std::io::Write;
+    // Writing to a Vec does not fail.
+    let _ = write!(out, "{}", canonical(ip));
+}
+
+/// What ties an ACK or a CANCEL to the INVITE that was sent on: its bytes differ per branch.
+#[derive(Clone, Copy, Debug)]
+pub struct Branch<'a> {
+    /// The Request-URI of the INVITE as it was sent.
+    pub request_uri: &'a [u8],
+    /// The edge's own Via value with the branch of the INVITE.
+    pub via: &'a [u8],
+    /// How many Route values of the request as it came were taken off before it was sent.
+    pub routes_taken: usize,
+    /// A Route value that was put after the others for a strict router (RFC 3261 section 16.6 item 6).
+    pub route_added: Option<&'a [u8]>,
+}
+
+/// Builds the ACK for a final answer other than 2xx (RFC 3261 section 17.1.1.3): From, Call-ID and Route are
+/// those of the INVITE, To is the answer's.
+pub fn ack(invite: &Message, branch: &Branch<'_>, response: &Message) -> Bytes {
+    let to = response.value(HeaderName::To).or_else(|| invite.value(HeaderName::To)).unwrap_or_default();
+    follow_up(invite, branch, b"ACK", to, &[])
+}
+
+/// Builds the CANCEL of an INVITE sent on (RFC 3261 section 9.1). `headers` are whole lines, such as Reason.
+pub fn cancel(invite: &Message, branch: &Branch<'_>, headers: &[u8]) -> Bytes {
+    let to = invite.value(HeaderName::To).unwrap_or_default();
+    follow_up(invite, branch, b"CANCEL", to, headers)
+}
+
+fn follow_up(invite: &Message, branch: &Branch<'_>, method: &[u8], to: &[u8], headers: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(512 + branch.request_uri.len() + headers.len());
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(branch.request_uri);
+    out.extend_from_slice(b" SIP/2.0\r\n");
+    write_header(&mut out, "Via", branch.via);
+    for route in invite.values(HeaderName::Route).filter_map(Result::ok).skip(branch.routes_taken) {
+        write_line(&mut out, "Route", route);
+    }
+    if let Some(route) = branch.route_added {
+        write_header(&mut out, "Route", route);
+    }
+    out.extend_from_slice(b"Max-Forwards: 70\r\n");
+    write_line(&mut out, "From", invite.value(HeaderName::From).unwrap_or_default());
+    write_line(&mut out, "To", to);
+    write_line(&mut out, "Call-ID", invite.value(HeaderName::CallId).unwrap_or_default());
+    out.extend_from_slice(b"CSeq: ");
+    write_decimal(&mut out, u64::from(invite.cseq().map_or(0, |cseq| cseq.number)));
+    out.push(b' ');
+    out.extend_from_slice(method);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers);
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{Framing, Limits};
+
+    fn message(text: &str) -> Message {
+        Message::parse(Bytes::copy_from_slice(text.as_bytes()), Framing::Datagram, &Limits::default()).unwrap()
+    }
+
+    const INVITE: &str = "INVITE sip:a@b SIP/2.0\r\nv: SIP/2.0/UDP h.example\r\n ;branch=z9hG4bKx;rport;received=9.9.9.9, SIP/2.0/UDP two\r\n\
+        Via: SIP/2.0/UDP three\r\nf: <sip:c@d>;tag=f\r\nt:\r\n <sip:a@b>\r\ni: id\r\nCSeq: 7\r\n INVITE\r\nTimestamp: 5\r\nRoute: <sip:r1;lr>, <sip:r2;lr>\r\nl: 0\r\n\r\n";
+
+    #[test]
+    fn answers_copy_what_they_must_and_say_where_the_request_came_from() {
+        let request = message(INVITE);
+        let remote = "192.0.2.7:5099".parse().unwrap();
+        let out = answer(&request, remote, &Answer { status: 100, reason: "Trying", to_tag: b"t", headers: b"" });
+        assert_eq!(
+            std::str::from_utf8(&out).unwrap(),
+            "SIP/2.0 100 Trying\r\nVia: SIP/2.0/UDP h.example;branch=z9hG4bKx;rport=5099;received=192.0.2.7, SIP/2.0/UDP two\r\n\
+             Via: SIP/2.0/UDP three\r\nFrom: <sip:c@d>;tag=f\r\nTo: <sip:a@b>\r\nCall-ID: id\r\nCSeq: 7 INVITE\r\nTimestamp: 5\r\nContent-Length: 0\r\n\r\n"
+        );
+        let out =
+            answer(&request, remote, &Answer { status: 404, reason: "Not Found", to_tag: b"t", headers: b"X: 1\r\n" });
+        let text = std::str::from_utf8(&out).unwrap();
+        assert!(text.contains("To: <sip:a@b>;tag=t\r\n") && text.contains("X: 1\r\n") && !text.contains("Timestamp"));
+    }
+
+    #[test]
+    fn ack_and_cancel_follow_the_invite() {
+        let invite = message(INVITE);
+        let response = message("SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP e\r\nTo: <sip:a@b>;tag=z\r\n\r\n");
+        let branch = Branch {
+            request_uri: b"sip:x@y",
+            via: b"SIP/2.0/UDP e;branch=z9hG4bKq",
+            routes_taken: 1,
+            route_added: None,
+        };
+        let text = ack(&invite, &branch, &response);
+        assert_eq!(
+            std::str::from_utf8(&text).unwrap(),
+            "ACK sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP e;branch=z9hG4bKq\r\nRoute: <sip:r2;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:c@d>;tag=f\r\n\
+             To: <sip:a@b>;tag=z\r\nCall-ID: id\r\nCSeq: 7 ACK\r\nContent-Length: 0\r\n\r\n"
+        );
+        let text = cancel(&invite, &branch, b"Reason: SIP;cause=200\r\n");
+        let text = std::str::from_utf8(&text).unwrap();
+        assert!(
+            text.starts_with("CANCEL sip:x@y SIP/2.0\r\n")
+                && text.contains("CSeq: 7 CANCEL\r\n")
+                && text.contains("Reason: SIP;cause=200\r\n")
+        );
+        assert!(text.contains("To: <sip:a@b>\r\n"));
+    }
+}
