@@ -1,1 +1,218 @@
-//! (being built)
+//! Where a request goes: sites, dial plans and routes, compiled into one immutable value. Pure; a lookup does no I/O.
+//!
+//! From a Teams trunk the Request-URI's host names the site, and so the tenant; a host that is neither a site of that
+//! trunk nor the edge's own name gets nowhere. Routes that name the trunk come first, then routes for everybody, then
+//! the site's own trunk. From any other trunk the dial plan comes first, then the routes in the same order. Among
+//! routes the longest prefix wins. A request goes back to the trunk it came from only by a route that names it in
+//! `from`; anything else would be a loop.
+
+mod decide;
+mod plan;
+mod prefixes;
+mod symbols;
+mod trie;
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+use thiserror::Error;
+
+pub use decide::Explanation;
+pub use plan::{Found, Plan, Rules, Sites};
+pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+
+use self::prefixes::Prefixes;
+use self::trie::Trie;
+use crate::trunk::{TrunkId, TrunkKind};
+
+/// One place of a tenant: a name that Teams knows it by, the Teams side and the trunk side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    pub tenant: Arc<str>,
+    /// In lower case; the edge's own name on the Teams leg of this site's calls.
+    pub fqdn: Arc<str>,
+    pub teams: TrunkId,
+    pub trunk: TrunkId,
+}
+
+/// Where a tag of a dial plan leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Index in [`Sites`]: to the Teams side of the site.
+    Site(u32),
+    Trunk(TrunkId),
+}
+
+/// What routing knows of a trunk that requests come from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub name: Arc<str>,
+    pub kind: TrunkKind,
+    /// The edge's own host towards this trunk: a Request-URI that names it names no tenant.
+    pub host: Arc<str>,
+    /// Index of the plan that is asked for requests from this trunk.
+    pub plan: Option<u32>,
+}
+
+/// A rule by number prefix; an empty prefix matches every user part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// `None`: for requests from any trunk.
+    pub from: Option<TrunkId>,
+    pub prefix: Arc<str>,
+    /// In order of preference.
+    pub to: Vec<TrunkId>,
+}
+
+/// The routing of one configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Routing {
+    sites: Sites,
+    plans: Vec<Plan>,
+    /// By [`TrunkId`].
+    origins: Vec<Origin>,
+    routes: Vec<Route>,
+    for_any: Trie,
+    /// By [`TrunkId`]: the routes that name the trunk in `from`.
+    for_one: Vec<Trie>,
+}
+
+/// A request, as far as routing looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    pub from: TrunkId,
+    /// The Request-URI's host, without the port.
+    pub host: &'a [u8],
+    /// The Request-URI's user part, as it stands there.
+    pub user: &'a [u8],
+}
+
+/// What is to become of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision<'a> {
+    To(Choice<'a>),
+    NoRoute(NoRoute),
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice<'a> {
+    /// In order of preference, never empty.
+    pub trunks: SmallVec<[TrunkId; 4]>,
+    /// The site, and so the tenant, that the request belongs to.
+    pub site: Option<&'a Arc<Site>>,
+    pub matched: Matched<'a>,
+}
+
+/// The rule that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matched<'a> {
+    Route(&'a Route),
+    /// A rule of a dial plan, by its tag and the number of symbols that its prefix covers.
+    Plan {
+        plan: &'a Arc<str>,
+        tag: &'a str,
+        symbols: usize,
+    },
+    /// The trunk that the site names as its own.
+    SiteTrunk,
+}
+
+/// Why a request goes nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum NoRoute {
+    #[error("the trunk is not in this configuration")]
+    UnknownTrunk,
+    #[error("the Request-URI's host is no site of this trunk")]
+    UnknownHost,
+    #[error("no dial plan rule and no route takes this number")]
+    NoRule,
+    #[error("the request would go back to the trunk it came from")]
+    Loop,
+}
+
+impl Routing {
+    /// Puts the parts together; `origins` are in the order of their [`TrunkId`]s.
+    ///
+    /// Two routes with the same `from` and prefix come back as conflicts of route indices; the first of them stays. A
+    /// route whose prefix cannot be read is an error with its index.
+    pub fn new(
+        sites: Sites,
+        plans: Vec<Plan>,
+        origins: Vec<Origin>,
+        routes: Vec<Route>,
+    ) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
+        let empty = || Prefixes::new(routes.len().saturating_mul(MAX_ROUTE_RANGE));
+        let mut for_any = empty();
+        let mut for_one: Vec<Prefixes> = origins.iter().map(|_| empty()).collect();
+        for (index, route) in routes.iter().enumerate() {
+            let prefixes = match route.from {
+                None => Some(&mut for_any),
+                Some(from) => for_one.get_mut(usize::from(from.0)),
+            };
+            let id = u32::try_from(index).map_err(|_| (index, PrefixError::Full(index)))?;
+            if let Some(prefixes) = prefixes {
+                prefixes
+                    .add(&route.prefix, id, id)
+                    .map_err(|error| (index, error))?;
+            }
+        }
+        let (for_any, mut conflicts) = for_any.pack(|a, b| a == b);
+        let mut tries = Vec::with_capacity(for_one.len());
+        for prefixes in for_one {
+            let (trie, more) = prefixes.pack(|a, b| a == b);
+            tries.push(trie);
+            conflicts.extend(more);
+        }
+        Ok((
+            Self {
+                sites,
+                plans,
+                origins,
+                routes,
+                for_any,
+                for_one: tries,
+            },
+            conflicts,
+        ))
+    }
+
+    /// Where a request goes.
+    pub fn route<'a>(&'a self, query: Query<'_>) -> Decision<'a> {
+        decide::decide(self, query, &mut decide::Silent)
+    }
+
+    /// Where a request goes, and each step on the way in words.
+    pub fn explain(&self, query: Query<'_>) -> Explanation {
+        decide::explain(self, query)
+    }
+
+    /// The site of a host name, if it is one.
+    pub fn site(&self, host: &[u8]) -> Option<&Arc<Site>> {
+        self.sites
+            .find(host)
+            .and_then(|index| self.sites.get(index))
+    }
+
+    /// All sites.
+    pub const fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
+    /// The dial plans, in the order of the configuration.
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// The routes, in the order of the configuration.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+}
+
+/// How many numbers the ranges in route prefixes may stand for, per route on average.
+const MAX_ROUTE_RANGE: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,17 @@
 //! A trunk: a peer and all that is known of it. Pure: values that `config` compiles and the core reads.
 
 pub mod flow;
+pub mod identify;
+pub mod listener;
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use flow::{ConnectionId, Flow, Hop, ListenerId};
+pub use identify::Identify;
+pub use listener::Listener;
 
 use crate::sip::Transport;
 
@@ -35,8 +40,58 @@ pub enum Fork {
 /// A network prefix, `192.0.2.0/24` or a bare address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
-    pub addr: std::net::IpAddr,
+    pub addr: IpAddr,
     pub bits: u8,
+}
+
+impl Network {
+    /// The network of one address.
+    pub const fn host(addr: IpAddr) -> Self {
+        let bits = if addr.is_ipv4() { 32 } else { 128 };
+        Self { addr, bits }
+    }
+
+    /// The prefix as a range of IPv6 addresses: its first address with the host bits cleared, and its length in bits.
+    ///
+    /// IPv4 takes the place of mapped addresses (`::ffff:0:0/96`, RFC 4291 section 2.5.5.2), so that a dual-stack
+    /// socket and an IPv4 socket see the same network.
+    pub fn prefix(&self) -> (u128, u8) {
+        let bits = match self.addr {
+            IpAddr::V4(_) => self.bits.min(32) + 96,
+            IpAddr::V6(_) => self.bits.min(128),
+        };
+        (masked(address_bits(self.addr), bits), bits)
+    }
+
+    /// Whether an address lies in the network.
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        let (first, bits) = self.prefix();
+        masked(address_bits(addr), bits) == first
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.addr, self.bits)
+    }
+}
+
+/// An address as 128 bits, IPv4 as the mapped IPv6 address.
+pub(crate) fn address_bits(addr: IpAddr) -> u128 {
+    let mapped: Ipv6Addr = match addr {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    };
+    u128::from(mapped)
+}
+
+/// The address with all but its first `bits` bits cleared.
+pub(crate) const fn masked(address: u128, bits: u8) -> u128 {
+    if bits == 0 {
+        0
+    } else {
+        address & (u128::MAX << (128 - bits as u32))
+    }
 }
 
 /// One configured target of a trunk, before RFC 3263 resolution.
@@ -83,6 +138,11 @@ pub struct Trunk {
 pub struct Trunks(pub Vec<Trunk>);
 
 impl Trunks {
+    /// The trunk of a name.
+    pub fn named(&self, name: &str) -> Option<&Trunk> {
+        self.0.iter().find(|trunk| &*trunk.name == name)
+    }
+
     /// The trunk of an id made by the same configuration.
     pub fn get(&self, id: TrunkId) -> Option<&Trunk> {
         self.0.get(usize::from(id.0))

@@ -1,0 +1,301 @@
+//! The decision itself, once: `route` and `explain` run the same code and differ only in who listens to the steps.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use smallvec::SmallVec;
+
+use super::symbols::{Symbols, character};
+use super::trie::Trie;
+use super::{Choice, Decision, Destination, Matched, NoRoute, Origin, Query, Route, Routing, Site};
+use crate::trunk::{TrunkId, TrunkKind};
+use std::sync::Arc;
+
+/// Who listens to the steps of a decision.
+pub(super) trait Steps {
+    fn add(&mut self, words: impl FnOnce() -> String);
+}
+
+/// Nobody listens: no words are made.
+pub(super) struct Silent;
+
+impl Steps for Silent {
+    fn add(&mut self, _: impl FnOnce() -> String) {}
+}
+
+impl Steps for Vec<String> {
+    fn add(&mut self, words: impl FnOnce() -> String) {
+        self.push(words());
+    }
+}
+
+pub(super) fn decide<'a>(
+    routing: &'a Routing,
+    query: Query<'_>,
+    steps: &mut impl Steps,
+) -> Decision<'a> {
+    let Some(origin) = routing.origins.get(usize::from(query.from.0)) else {
+        return Decision::NoRoute(NoRoute::UnknownTrunk);
+    };
+    match origin.kind {
+        TrunkKind::Teams => from_teams(routing, query, origin, steps),
+        TrunkKind::Carrier | TrunkKind::Pbx => from_trunk(routing, query, origin, steps),
+    }
+}
+
+fn from_teams<'a>(
+    routing: &'a Routing,
+    query: Query<'_>,
+    origin: &Origin,
+    steps: &mut impl Steps,
+) -> Decision<'a> {
+    let host = query.host.strip_suffix(b".").unwrap_or(query.host);
+    let site = routing.site(host).filter(|site| site.teams == query.from);
+    match site {
+        Some(site) => {
+            steps.add(|| format!("host `{}` is a site of tenant `{}`", site.fqdn, site.tenant))
+        }
+        None if host.eq_ignore_ascii_case(origin.host.as_bytes()) => {
+            steps.add(|| format!("host `{}` is the edge's own name: no tenant", origin.host));
+        }
+        None => {
+            steps.add(|| {
+                format!(
+                    "host `{}` is no site of trunk `{}`",
+                    shown(host),
+                    origin.name
+                )
+            });
+            return Decision::NoRoute(NoRoute::UnknownHost);
+        }
+    }
+    let mut looped = false;
+    if let Some(choice) = by_routes(routing, query, site, &mut looped, steps) {
+        return Decision::To(choice);
+    }
+    if let Some(site) = site {
+        if site.trunk != query.from {
+            steps.add(|| format!("the site's own trunk is `{}`", name(routing, site.trunk)));
+            return Decision::To(Choice {
+                trunks: SmallVec::from_slice(&[site.trunk]),
+                site: Some(site),
+                matched: Matched::SiteTrunk,
+            });
+        }
+        looped = true;
+    }
+    Decision::NoRoute(if looped {
+        NoRoute::Loop
+    } else {
+        NoRoute::NoRule
+    })
+}
+
+fn from_trunk<'a>(
+    routing: &'a Routing,
+    query: Query<'_>,
+    origin: &Origin,
+    steps: &mut impl Steps,
+) -> Decision<'a> {
+    let mut looped = false;
+    if let Some(choice) = by_plan(routing, query, origin, &mut looped, steps) {
+        return Decision::To(choice);
+    }
+    if let Some(choice) = by_routes(routing, query, None, &mut looped, steps) {
+        return Decision::To(choice);
+    }
+    Decision::NoRoute(if looped {
+        NoRoute::Loop
+    } else {
+        NoRoute::NoRule
+    })
+}
+
+fn by_plan<'a>(
+    routing: &'a Routing,
+    query: Query<'_>,
+    origin: &Origin,
+    looped: &mut bool,
+    steps: &mut impl Steps,
+) -> Option<Choice<'a>> {
+    let Some(plan) = origin
+        .plan
+        .and_then(|index| routing.plans.get(index as usize))
+    else {
+        steps.add(|| format!("trunk `{}` has no dial plan", origin.name));
+        return None;
+    };
+    let Some(found) = plan.find(query.user) else {
+        steps.add(|| format!("dial plan `{}` has no prefix of the number", plan.name()));
+        return None;
+    };
+    steps.add(|| {
+        let prefix = prefix(query.user, found.symbols);
+        format!(
+            "dial plan `{}`: longest prefix `{prefix}`, tag `{}`",
+            plan.name(),
+            found.tag
+        )
+    });
+    let (trunk, site) = match found.destination? {
+        Destination::Trunk(trunk) => (trunk, None),
+        Destination::Site(index) => {
+            let site = routing.sites.get(index)?;
+            steps.add(|| {
+                format!(
+                    "the tag is a site of tenant `{}`, Teams side `{}`",
+                    site.tenant,
+                    name(routing, site.teams)
+                )
+            });
+            (site.teams, Some(site))
+        }
+    };
+    if trunk == query.from {
+        steps.add(|| {
+            format!(
+                "`{}` is where the request came from: passed over",
+                origin.name
+            )
+        });
+        *looped = true;
+        return None;
+    }
+    Some(Choice {
+        trunks: SmallVec::from_slice(&[trunk]),
+        site,
+        matched: Matched::Plan {
+            plan: plan.name(),
+            tag: found.tag,
+            symbols: found.symbols,
+        },
+    })
+}
+
+fn by_routes<'a>(
+    routing: &'a Routing,
+    query: Query<'_>,
+    site: Option<&'a Arc<Site>>,
+    looped: &mut bool,
+    steps: &mut impl Steps,
+) -> Option<Choice<'a>> {
+    if let Some(route) = routing
+        .for_one
+        .get(usize::from(query.from.0))
+        .and_then(|trie| longest(routing, trie, query.user))
+    {
+        steps.add(|| words(routing, route));
+        let trunks = SmallVec::from_slice(&route.to);
+        return Some(Choice {
+            trunks,
+            site,
+            matched: Matched::Route(route),
+        });
+    }
+    steps.add(|| {
+        format!(
+            "no route from `{}` takes the number",
+            name(routing, query.from)
+        )
+    });
+    let Some(route) = longest(routing, &routing.for_any, query.user) else {
+        steps.add(|| "no route from any trunk takes the number".to_owned());
+        return None;
+    };
+    steps.add(|| words(routing, route));
+    let trunks: SmallVec<[TrunkId; 4]> = route
+        .to
+        .iter()
+        .copied()
+        .filter(|trunk| *trunk != query.from)
+        .collect();
+    if trunks.len() < route.to.len() {
+        let back = name(routing, query.from);
+        steps.add(|| format!("`{back}` is where the request came from: passed over"));
+    }
+    if trunks.is_empty() {
+        *looped = true;
+        return None;
+    }
+    Some(Choice {
+        trunks,
+        site,
+        matched: Matched::Route(route),
+    })
+}
+
+fn longest<'a>(routing: &'a Routing, trie: &Trie, user: &[u8]) -> Option<&'a Route> {
+    let found = trie.longest(Symbols::new(user))?;
+    routing.routes.get(found.value as usize)
+}
+
+fn name(routing: &Routing, trunk: TrunkId) -> &str {
+    routing
+        .origins
+        .get(usize::from(trunk.0))
+        .map_or("?", |origin| &origin.name)
+}
+
+fn words(routing: &Routing, route: &Route) -> String {
+    let mut text = match route.from {
+        Some(from) => format!("route from `{}`", name(routing, from)),
+        None => "route from any trunk".to_owned(),
+    };
+    let _ = match &*route.prefix {
+        "" => write!(text, ", every number, to"),
+        prefix => write!(text, ", longest prefix `{prefix}`, to"),
+    };
+    for (index, trunk) in route.to.iter().enumerate() {
+        let before = if index == 0 { " " } else { ", then " };
+        let _ = write!(text, "{before}`{}`", name(routing, *trunk));
+    }
+    text
+}
+
+fn prefix(user: &[u8], symbols: usize) -> String {
+    Symbols::new(user).take(symbols).map(character).collect()
+}
+
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).escape_debug().collect()
+}
+
+/// A decision in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// The trunk that the request came from.
+    pub from: String,
+    /// The user part as it was read: the symbols of the number.
+    pub number: String,
+    /// What was looked at, in order.
+    pub steps: Vec<String>,
+    /// Where the request goes, in order of preference; empty: nowhere.
+    pub to: Vec<String>,
+    /// The FQDN of the site that the request belongs to.
+    pub site: Option<String>,
+    /// The tenant that the request belongs to.
+    pub tenant: Option<String>,
+    /// Why the request goes nowhere.
+    pub refused: Option<String>,
+}
+
+pub(super) fn explain(routing: &Routing, query: Query<'_>) -> Explanation {
+    let mut steps = Vec::new();
+    let decision = decide(routing, query, &mut steps);
+    let (to, site, refused) = match decision {
+        Decision::To(choice) => (choice.trunks, choice.site, None),
+        Decision::NoRoute(reason) => (SmallVec::new(), None, Some(reason.to_string())),
+    };
+    Explanation {
+        from: name(routing, query.from).to_owned(),
+        number: prefix(query.user, usize::MAX),
+        steps,
+        to: to
+            .iter()
+            .map(|trunk| name(routing, *trunk).to_owned())
+            .collect(),
+        site: site.map(|site| site.fqdn.to_string()),
+        tenant: site.map(|site| site.tenant.to_string()),
+        refused,
+    }
+}

@@ -1,0 +1,382 @@
+//! Tests of the table as a whole: longest prefix against a naive search, and the order of the rules.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const TEAMS: TrunkId = TrunkId(0);
+const PBX: TrunkId = TrunkId(1);
+const CARRIER_A: TrunkId = TrunkId(2);
+const CARRIER_B: TrunkId = TrunkId(3);
+const OTHER_TEAMS: TrunkId = TrunkId(4);
+
+fn plan_of(
+    rules: &[(&str, &str)],
+    resolve: impl Fn(&str) -> Option<Destination>,
+) -> (Plan, Vec<Conflict>) {
+    let mut set = Rules::new(1_000_000);
+    for (origin, (prefix, tag)) in (0..).zip(rules) {
+        set.add(prefix, tag, origin).unwrap();
+    }
+    Plan::new("plan".into(), set, resolve)
+}
+
+fn tag<'a>(plan: &'a Plan, user: &str) -> Option<&'a str> {
+    plan.find(user.as_bytes()).map(|found| found.tag)
+}
+
+#[test]
+fn longest_prefix_wins_and_separators_do_not_count() {
+    let (plan, conflicts) = plan_of(
+        &[
+            ("+44", "a"),
+            ("+4416", "b"),
+            ("+44163276", "c"),
+            ("44", "d"),
+            ("*", "e"),
+            ("#31", "f"),
+            ("5755", "g"),
+        ],
+        |_| None,
+    );
+    assert_eq!(conflicts, []);
+    for (user, expected) in [
+        ("+441632760001", Some("c")),
+        ("+44-1632-75.00(01)", Some("b")),
+        ("+4420", Some("a")),
+        ("+4", None),
+        ("4420", Some("d")),
+        ("*21", Some("e")),
+        ("%23310", Some("f")),
+        ("5755;ext=1", Some("g")),
+        ("", None),
+        ("anna", None),
+    ] {
+        assert_eq!(tag(&plan, user), expected, "{user}");
+    }
+    assert_eq!(plan.find(b"+44 1").unwrap().symbols, 3);
+}
+
+#[test]
+fn range_keeps_its_width_and_yields_to_a_literal() {
+    let (plan, conflicts) = plan_of(
+        &[
+            ("551136184[4000-9999]", "range"),
+            ("5511361844000", "one"),
+            ("+4[05-07]9", "tail"),
+        ],
+        |_| None,
+    );
+    assert_eq!(conflicts, []);
+    assert_eq!(plan.len(), 6_000 + 1 + 3);
+    for (user, expected) in [
+        ("5511361844000", Some("one")),
+        ("5511361844001", Some("range")),
+        ("5511361849999", Some("range")),
+        ("5511361843999", None),
+        ("551136184400", None),
+        ("+4069", Some("tail")),
+        ("+469", None),
+    ] {
+        assert_eq!(tag(&plan, user), expected, "{user}");
+    }
+}
+
+#[test]
+fn prefix_that_cannot_be_read_is_refused() {
+    let mut rules = Rules::new(100);
+    for (prefix, error) in [
+        ("+44x", PrefixError::Character('x')),
+        ("[9-1]", PrefixError::Range),
+        ("[01-1]", PrefixError::Range),
+        ("[1-2", PrefixError::Range),
+        ("[12]", PrefixError::Range),
+        ("[-]", PrefixError::Range),
+        ("[1-2][3-4]", PrefixError::SecondRange),
+        ("[000-999]", PrefixError::Full(100)),
+        (&"1".repeat(65), PrefixError::TooLong),
+    ] {
+        assert_eq!(rules.add(prefix, "tag", 0), Err(error), "{prefix}");
+    }
+    assert!(rules.is_empty());
+    assert_eq!(rules.add(&"1".repeat(64), "tag", 0), Ok(true));
+    assert_eq!(rules.add("2", "tag", 0), Ok(false));
+}
+
+#[test]
+fn same_prefix_with_another_destination_is_a_conflict() {
+    let resolve = |tag: &str| match tag {
+        "a" | "A" => Some(Destination::Trunk(PBX)),
+        "b" => Some(Destination::Trunk(CARRIER_A)),
+        _ => None,
+    };
+    let (plan, conflicts) = plan_of(
+        &[
+            ("1", "a"),
+            ("2", "a"),
+            ("1", "b"),
+            ("2", "A"),
+            ("3", "x"),
+            ("3", "y"),
+            ("4[0-9]", "a"),
+            ("4[5-9]", "b"),
+        ],
+        resolve,
+    );
+    let expected = [
+        Conflict {
+            kept: 0,
+            dropped: 2,
+        },
+        Conflict {
+            kept: 4,
+            dropped: 5,
+        },
+        Conflict {
+            kept: 6,
+            dropped: 7,
+        },
+    ];
+    assert_eq!(conflicts, expected);
+    assert_eq!(tag(&plan, "1"), Some("a"), "the first stays");
+}
+
+proptest! {
+    #[test]
+    fn trie_finds_what_a_naive_search_finds(
+        rules in prop::collection::btree_map("[0-3+*#]{1,6}", 0_u32..9, 0..60),
+        numbers in prop::collection::vec("[0-3+*#]{0,9}", 1..40),
+    ) {
+        let mut set = Rules::new(1_000);
+        for (prefix, value) in &rules {
+            set.add(prefix, &value.to_string(), 0).unwrap();
+        }
+        let (plan, conflicts) = Plan::new("plan".into(), set, |_| None);
+        prop_assert_eq!(conflicts, []);
+        for number in &numbers {
+            // `#` must be escaped in a URI, but is read when it is not.
+            prop_assert_eq!(
+                plan.find(number.as_bytes()).map(|found| (found.symbols, found.tag.to_owned())),
+                naive(&rules, number)
+            );
+        }
+    }
+}
+
+fn naive(rules: &BTreeMap<String, u32>, number: &str) -> Option<(usize, String)> {
+    rules
+        .iter()
+        .filter(|(prefix, _)| number.starts_with(prefix.as_str()))
+        .max_by_key(|(prefix, _)| prefix.len())
+        .map(|(prefix, value)| (prefix.len(), value.to_string()))
+}
+
+#[test]
+fn hundred_thousand_rules_pack_small_and_answer_right() {
+    let mut rules = Rules::new(100_000);
+    for number in 0..100_000_u32 {
+        rules
+            .add(
+                &format!("+44163{number:07}"),
+                if number % 2 == 0 { "even" } else { "odd" },
+                number,
+            )
+            .unwrap();
+    }
+    let (plan, conflicts) = Plan::new("plan".into(), rules, |_| None);
+    assert_eq!(conflicts, []);
+    assert_eq!(tag(&plan, "+441630012346"), Some("even"));
+    assert_eq!(tag(&plan, "+441630012347"), Some("odd"));
+    assert_eq!(tag(&plan, "+441630100000"), None);
+    assert!(plan.bytes() < 100_000 * 16, "{} bytes", plan.bytes());
+}
+
+/// Two tenants, one dial plan for the PBX and carrier A, routes with and without `from`.
+fn routing() -> Routing {
+    let sites = Sites::new(vec![
+        Site {
+            tenant: "contoso".into(),
+            fqdn: "contoso.customers.example.net".into(),
+            teams: TEAMS,
+            trunk: PBX,
+        },
+        Site {
+            tenant: "fabrikam".into(),
+            fqdn: "fabrikam.customers.example.net".into(),
+            teams: TEAMS,
+            trunk: CARRIER_B,
+        },
+    ]);
+    let resolve = |tag: &str| match tag {
+        "pbx" => Some(Destination::Trunk(PBX)),
+        host => sites.find(host.as_bytes()).map(Destination::Site),
+    };
+    let (plan, _) = plan_of(
+        &[
+            ("+44163276", "Contoso.Customers.Example.net"),
+            ("+44163277", "fabrikam.customers.example.net"),
+            ("+441632769", "pbx"),
+        ],
+        resolve,
+    );
+    let origin = |name: &str, kind, plan| Origin {
+        name: name.into(),
+        kind,
+        host: "sbc.example.net".into(),
+        plan,
+    };
+    let origins = vec![
+        origin("teams", TrunkKind::Teams, None),
+        origin("pbx", TrunkKind::Pbx, Some(0)),
+        origin("carrier-a", TrunkKind::Carrier, Some(0)),
+        origin("carrier-b", TrunkKind::Carrier, None),
+        origin("other-teams", TrunkKind::Teams, None),
+    ];
+    let route = |from, prefix: &str, to: &[TrunkId]| Route {
+        from,
+        prefix: prefix.into(),
+        to: to.to_vec(),
+    };
+    let routes = vec![
+        route(Some(TEAMS), "+44", &[CARRIER_A, CARRIER_B]),
+        route(Some(TEAMS), "+4420", &[CARRIER_B]),
+        route(None, "+44207", &[CARRIER_A, CARRIER_B]),
+        route(None, "+1", &[CARRIER_A, CARRIER_B]),
+        route(None, "+1900", &[CARRIER_A]),
+        route(Some(CARRIER_B), "+1999", &[CARRIER_B]),
+    ];
+    let (routing, conflicts) = Routing::new(sites, vec![plan], origins, routes).unwrap();
+    assert_eq!(conflicts, []);
+    routing
+}
+
+#[test]
+fn rules_are_tried_in_their_order() {
+    let routing = routing();
+    const CONTOSO: &str = "contoso.customers.example.net";
+    const FABRIKAM: &str = "fabrikam.customers.example.net";
+    type Row<'a> = (
+        &'a str,
+        TrunkId,
+        &'a str,
+        &'a str,
+        Result<(&'a [TrunkId], Option<&'a str>), NoRoute>,
+    );
+    #[rustfmt::skip]
+    let rows: &[Row] = &[
+        ("Teams: route that names the trunk",     TEAMS, CONTOSO, "+44161", Ok((&[CARRIER_A, CARRIER_B], Some(CONTOSO)))),
+        ("Teams: the longer of two",              TEAMS, CONTOSO, "+44201", Ok((&[CARRIER_B], Some(CONTOSO)))),
+        ("Teams: named before a longer one",      TEAMS, CONTOSO, "+442071", Ok((&[CARRIER_B], Some(CONTOSO)))),
+        ("Teams: route for any trunk",            TEAMS, CONTOSO, "+1212", Ok((&[CARRIER_A, CARRIER_B], Some(CONTOSO)))),
+        ("Teams: the site's own trunk",           TEAMS, CONTOSO, "+33", Ok((&[PBX], Some(CONTOSO)))),
+        ("Teams: another site's own trunk",       TEAMS, FABRIKAM, "5755", Ok((&[CARRIER_B], Some(FABRIKAM)))),
+        ("Teams: host in any case, with a dot",   TEAMS, "CONTOSO.customers.example.NET.", "5755", Ok((&[PBX], Some(CONTOSO)))),
+        ("Teams: the edge's own name",            TEAMS, "sbc.example.net", "+44161", Ok((&[CARRIER_A, CARRIER_B], None))),
+        ("Teams: own name, but no rule",          TEAMS, "sbc.example.net", "+33", Err(NoRoute::NoRule)),
+        ("Teams: unknown host",                   TEAMS, "evil.example.com", "+44161", Err(NoRoute::UnknownHost)),
+        ("Teams: host too long for a name",       TEAMS, &"x".repeat(300), "+44161", Err(NoRoute::UnknownHost)),
+        ("Teams: site of another Teams trunk",    OTHER_TEAMS, CONTOSO, "+44161", Err(NoRoute::UnknownHost)),
+        ("PBX: tag is a site",                    PBX, "10.0.0.1", "+441632771", Ok((&[TEAMS], Some(FABRIKAM)))),
+        ("PBX: tag in another case",              PBX, "10.0.0.1", "+441632761", Ok((&[TEAMS], Some(CONTOSO)))),
+        ("PBX: tag is itself: a loop",            PBX, "10.0.0.1", "+441632769", Err(NoRoute::Loop)),
+        ("carrier: the same tag",                 CARRIER_A, "10.0.0.1", "+441632769", Ok((&[PBX], None))),
+        ("PBX: no rule, route for any",           PBX, "10.0.0.1", "+1212", Ok((&[CARRIER_A, CARRIER_B], None))),
+        ("PBX: routes of Teams are not its own",  PBX, "10.0.0.1", "+44161", Err(NoRoute::NoRule)),
+        ("carrier: itself is passed over",        CARRIER_A, "10.0.0.1", "+1212", Ok((&[CARRIER_B], None))),
+        ("carrier: nothing else, no shorter one", CARRIER_A, "10.0.0.1", "+1900", Err(NoRoute::Loop)),
+        ("carrier: back when named in from",      CARRIER_B, "10.0.0.1", "+1999", Ok((&[CARRIER_B], None))),
+        ("carrier: no plan, no rule",             CARRIER_B, "10.0.0.1", "+441632761", Err(NoRoute::NoRule)),
+        ("no such trunk",                         TrunkId(99), "10.0.0.1", "+1", Err(NoRoute::UnknownTrunk)),
+    ];
+    for (what, from, host, user, expected) in rows {
+        let query = Query {
+            from: *from,
+            host: host.as_bytes(),
+            user: user.as_bytes(),
+        };
+        let decision = match routing.route(query) {
+            Decision::To(choice) => Ok((
+                choice.trunks.to_vec(),
+                choice.site.map(|site| site.fqdn.to_string()),
+            )),
+            Decision::NoRoute(reason) => Err(reason),
+        };
+        let expected = expected.map(|(trunks, site)| (trunks.to_vec(), site.map(str::to_owned)));
+        assert_eq!(decision, expected, "{what}");
+        let explained = routing.explain(query);
+        assert_eq!(
+            explained.refused,
+            decision.as_ref().err().map(ToString::to_string),
+            "{what}"
+        );
+        assert_eq!(
+            explained.to.len(),
+            decision.map_or(0, |(trunks, _)| trunks.len()),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn matched_rule_is_told() {
+    let routing = routing();
+    let matched = |from, host: &[u8], user: &[u8]| match routing.route(Query { from, host, user }) {
+        Decision::To(choice) => format!("{:?}", choice.matched),
+        Decision::NoRoute(reason) => reason.to_string(),
+    };
+    assert_eq!(
+        matched(PBX, b"", b"+441632761"),
+        r#"Plan { plan: "plan", tag: "Contoso.Customers.Example.net", symbols: 9 }"#
+    );
+    assert_eq!(
+        matched(TEAMS, b"contoso.customers.example.net", b"5"),
+        "SiteTrunk"
+    );
+    assert!(
+        matched(TEAMS, b"contoso.customers.example.net", b"+4420").contains(r#"prefix: "+4420""#)
+    );
+}
+
+#[test]
+fn explanation_tells_every_step() {
+    let explained = routing().explain(Query {
+        from: CARRIER_A,
+        host: b"x",
+        user: b"+1-212",
+    });
+    assert_eq!(explained.number, "+1212");
+    assert_eq!(
+        explained.steps,
+        [
+            "dial plan `plan` has no prefix of the number",
+            "no route from `carrier-a` takes the number",
+            "route from any trunk, longest prefix `+1`, to `carrier-a`, then `carrier-b`",
+            "`carrier-a` is where the request came from: passed over",
+        ]
+    );
+    assert_eq!(explained.to, ["carrier-b"]);
+}
+
+#[test]
+fn same_route_twice_is_a_conflict_and_a_bad_prefix_an_error() {
+    let route = |prefix: &str| Route {
+        from: None,
+        prefix: prefix.into(),
+        to: vec![PBX],
+    };
+    let make = |routes| Routing::new(Sites::default(), Vec::new(), Vec::new(), routes);
+    let (_, conflicts) = make(vec![route("+4"), route(""), route("+4")]).unwrap();
+    assert_eq!(
+        conflicts,
+        [Conflict {
+            kept: 0,
+            dropped: 2
+        }]
+    );
+    assert_eq!(
+        make(vec![route("+4"), route("abc")]).unwrap_err(),
+        (1, PrefixError::Character('a'))
+    );
+}

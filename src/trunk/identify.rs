@@ -1,0 +1,244 @@
+//! Whose request is this: the trunk behind a listener, a source address and the names of a TLS certificate.
+//!
+//! Pure and compiled once for a configuration. A lookup allocates nothing. Where several trunks could be meant the most
+//! specific network decides; a trunk that asks for certificate names on a TLS listener is never found by address alone.
+
+use std::net::IpAddr;
+
+use super::{Listener, ListenerId, TrunkId, Trunks, address_bits, masked};
+use crate::sip::Transport;
+
+/// The compiled table that tells the trunk of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Identify {
+    /// By [`ListenerId`].
+    listeners: Vec<Peers>,
+}
+
+/// The trunks of one listener.
+#[derive(Clone, Debug, Default)]
+struct Peers {
+    /// Trunks that are known by source address only.
+    by_address: Networks,
+    /// Trunks that a certificate name must prove first, by their networks.
+    by_name: Networks,
+    /// Trunks that a certificate name proves wherever they come from; in order of the configuration.
+    by_name_anywhere: Vec<TrunkId>,
+}
+
+impl Identify {
+    /// Compiles the table; trunks on a listener that is not among `listeners` are left out.
+    pub fn new(listeners: &[Listener], trunks: &Trunks) -> Self {
+        let mut table: Vec<Peers> = Vec::new();
+        for listener in listeners {
+            let index = usize::from(listener.id.0);
+            if table.len() <= index {
+                table.resize_with(index + 1, Peers::default);
+            }
+            let Some(peers) = table.get_mut(index) else {
+                continue;
+            };
+            for trunk in trunks
+                .0
+                .iter()
+                .filter(|trunk| trunk.listener == listener.id)
+            {
+                let named = listener.transport == Transport::Tls && !trunk.peer_names.is_empty();
+                if named && trunk.allow_from.is_empty() {
+                    peers.by_name_anywhere.push(trunk.id);
+                }
+                let networks = if named {
+                    &mut peers.by_name
+                } else {
+                    &mut peers.by_address
+                };
+                for network in &trunk.allow_from {
+                    let (first, bits) = network.prefix();
+                    networks.add(first, bits, trunk.id);
+                }
+            }
+            peers.by_address.sort();
+            peers.by_name.sort();
+        }
+        Self { listeners: table }
+    }
+
+    /// The trunk of a request that came in at `listener` from `remote`, if any.
+    ///
+    /// `authenticated` are the trunks whose `peer_names` the peer's verified certificate carries; empty without TLS.
+    pub fn trunk(
+        &self,
+        listener: ListenerId,
+        remote: IpAddr,
+        authenticated: &[TrunkId],
+    ) -> Option<TrunkId> {
+        let peers = self.listeners.get(usize::from(listener.0))?;
+        let address = address_bits(remote);
+        if !authenticated.is_empty() {
+            let proved = peers
+                .by_name
+                .find(address, |trunk| authenticated.contains(&trunk))
+                .or_else(|| {
+                    peers
+                        .by_name_anywhere
+                        .iter()
+                        .copied()
+                        .find(|trunk| authenticated.contains(trunk))
+                });
+            if proved.is_some() {
+                return proved;
+            }
+        }
+        peers.by_address.find(address, |_| true)
+    }
+}
+
+/// Networks and their trunks, grouped by prefix length, longest first; within a group in order of address.
+#[derive(Clone, Debug, Default)]
+struct Networks {
+    groups: Vec<(u8, Vec<(u128, TrunkId)>)>,
+}
+
+impl Networks {
+    fn add(&mut self, first: u128, bits: u8, trunk: TrunkId) {
+        match self.groups.iter_mut().find(|(length, _)| *length == bits) {
+            Some((_, entries)) => entries.push((first, trunk)),
+            None => self.groups.push((bits, vec![(first, trunk)])),
+        }
+    }
+
+    fn sort(&mut self) {
+        self.groups
+            .sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        for (_, entries) in &mut self.groups {
+            entries.sort_unstable();
+        }
+    }
+
+    /// The trunk of the most specific network that holds the address and whose trunk is `wanted`.
+    fn find(&self, address: u128, wanted: impl Fn(TrunkId) -> bool) -> Option<TrunkId> {
+        self.groups.iter().find_map(|(bits, entries)| {
+            let network = masked(address, *bits);
+            let start = entries.partition_point(|(first, _)| *first < network);
+            entries
+                .iter()
+                .skip(start)
+                .take_while(|(first, _)| *first == network)
+                .map(|(_, trunk)| *trunk)
+                .find(|trunk| wanted(*trunk))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::trunk::{Fork, Network, Trunk, TrunkKind};
+
+    fn network(text: &str) -> Network {
+        let (addr, bits) = text.split_once('/').unwrap();
+        Network {
+            addr: addr.parse().unwrap(),
+            bits: bits.parse().unwrap(),
+        }
+    }
+
+    fn trunk(id: u16, listener: u16, allow_from: &[&str], peer_names: &[&str]) -> Trunk {
+        Trunk {
+            id: TrunkId(id),
+            name: format!("trunk{id}").into(),
+            kind: TrunkKind::Carrier,
+            listener: ListenerId(listener),
+            targets: Vec::new(),
+            allow_from: allow_from.iter().map(|text| network(text)).collect(),
+            peer_names: peer_names.iter().map(|name| Arc::from(*name)).collect(),
+            fqdn: None,
+            fork: Fork::Serial,
+            failover_codes: Vec::new(),
+            no_answer: Duration::ZERO,
+            stream_when_large: true,
+            connection_reuse: true,
+        }
+    }
+
+    fn listener(id: u16, transport: Transport) -> Listener {
+        Listener {
+            id: ListenerId(id),
+            name: format!("listener{id}").into(),
+            transport,
+            bind: ([127, 0, 0, 1], 5060).into(),
+            host: "127.0.0.1".into(),
+            port: 5060,
+        }
+    }
+
+    /// Listener 0 is UDP, listener 1 is TLS, listener 2 is TLS with one nameless trunk.
+    fn table() -> Identify {
+        let trunks = Trunks(vec![
+            trunk(0, 0, &["10.0.0.0/8"], &[]),
+            trunk(1, 0, &["10.1.0.0/16", "10.2.3.4/32"], &[]),
+            trunk(2, 0, &["2001:db8::/32"], &["named-but-on-udp.example"]),
+            trunk(3, 1, &["52.112.0.0/14"], &["sip.pstnhub.microsoft.com"]),
+            trunk(4, 1, &[], &["pbx.example.net"]),
+            trunk(5, 1, &["192.0.2.0/24"], &[]),
+            trunk(6, 1, &["192.0.2.0/24"], &["carrier.example.net"]),
+            trunk(7, 1, &["0.0.0.0/0"], &["carrier.example.net"]),
+            trunk(8, 2, &["0.0.0.0/0"], &[]),
+        ]);
+        let listeners = [
+            listener(0, Transport::Udp),
+            listener(1, Transport::Tls),
+            listener(2, Transport::Tls),
+        ];
+        Identify::new(&listeners, &trunks)
+    }
+
+    #[test]
+    fn trunk_is_told_by_listener_address_and_name() {
+        let table = table();
+        #[rustfmt::skip]
+        let rows: &[(&str, u16, &str, &[u16], Option<u16>)] = &[
+            ("widest network",                       0, "10.9.9.9",            &[],     Some(0)),
+            ("more specific network wins",           0, "10.1.9.9",            &[],     Some(1)),
+            ("single address wins",                  0, "10.2.3.4",            &[],     Some(1)),
+            ("its neighbour does not",               0, "10.2.3.5",            &[],     Some(0)),
+            ("mapped address is the IPv4 address",   0, "::ffff:10.1.9.9",     &[],     Some(1)),
+            ("unknown address",                      0, "192.0.2.1",           &[],     None),
+            ("names do not matter on UDP",           0, "2001:db8::7",         &[],     Some(2)),
+            ("IPv6 outside",                         0, "2001:db9::7",         &[],     None),
+            ("other listener",                       1, "10.1.9.9",            &[],     None),
+            ("address alone is not enough on TLS",   1, "52.114.75.24",        &[],     None),
+            ("name and address",                     1, "52.114.75.24",        &[3],    Some(3)),
+            ("name without the address",             1, "198.51.100.1",        &[3],    None),
+            ("name of a trunk of another listener",  1, "10.1.9.9",            &[1],    None),
+            ("name alone where no network is given", 1, "198.51.100.1",        &[4],    Some(4)),
+            ("nameless trunk by address",            1, "192.0.2.9",           &[],     Some(5)),
+            ("named trunk before the nameless",      1, "192.0.2.9",           &[6],    Some(6)),
+            ("two proved: narrower network",         1, "192.0.2.9",           &[7, 6], Some(6)),
+            ("two proved: the one that allows",      1, "198.51.100.1",        &[6, 7], Some(7)),
+            ("network before anywhere",              1, "192.0.2.9",           &[4, 6], Some(6)),
+            ("all IPv4 is not IPv6",                 2, "2001:db8::1",         &[],     None),
+            ("all IPv4",                             2, "203.0.113.200",       &[],     Some(8)),
+            ("unknown listener",                     9, "10.1.9.9",            &[],     None),
+        ];
+        for (what, listener, remote, authenticated, expected) in rows {
+            let authenticated: Vec<TrunkId> = authenticated.iter().copied().map(TrunkId).collect();
+            let found = table.trunk(
+                ListenerId(*listener),
+                remote.parse().unwrap(),
+                &authenticated,
+            );
+            assert_eq!(found, expected.map(TrunkId), "{what}");
+        }
+    }
+
+    #[test]
+    fn host_bits_of_a_network_do_not_matter() {
+        assert!(network("10.1.2.3/8").contains("10.255.0.1".parse().unwrap()));
+        assert!(!network("10.1.2.3/8").contains("11.0.0.1".parse().unwrap()));
+        assert!(network("::/0").contains("192.0.2.1".parse().unwrap()));
+    }
+}
