@@ -8,6 +8,7 @@ pub mod address;
 pub mod build;
 pub mod edit;
 pub mod flaw;
+pub mod frame;
 pub mod limits;
 pub mod message;
 pub mod name;

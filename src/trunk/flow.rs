@@ -1,6 +1,6 @@
 //! Where messages come from and go to, as plain values: shared by the pure core and the transport driver.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use super::TrunkId;
@@ -26,6 +26,9 @@ pub struct Flow {
     pub transport: Transport,
     pub connection: ConnectionId,
     pub remote: SocketAddr,
+    /// The address a datagram was sent to, and so the one its answer leaves from (RFC 3581 section 4);
+    /// `None` for streams and for listeners bound to one address, which have no choice.
+    pub local: Option<IpAddr>,
 }
 
 /// One resolved place to send a request to.

@@ -1,0 +1,82 @@
+//! TLS of a listener.
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::sign::SingleCertAndKey;
+use smallvec::SmallVec;
+
+use super::verifier::PeerVerifier;
+use super::{ClientCertificate, ServerSettings, TlsError, pem, provider};
+use crate::trunk::TrunkId;
+
+/// The TLS side of a listener: what it shows, and whom it lets in. Loaded anew and swapped on a reload.
+#[derive(Debug)]
+pub struct ServerTls {
+    config: Arc<ServerConfig>,
+    /// `None`: the listener asks for no certificate.
+    verifier: Option<Arc<PeerVerifier>>,
+}
+
+impl ServerTls {
+    /// Reads the files of a listener and checks that they fit together.
+    pub fn load(settings: &ServerSettings) -> Result<Self, TlsError> {
+        let identity = pem::identity(&settings.certificate, &settings.key)?;
+        let verifier = peer_verifier(settings)?;
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(match &verifier {
+                Some(verifier) => verifier.clone(),
+                None => WebPkiClientVerifier::no_client_auth(),
+            });
+        let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        if verifier.is_none() {
+            config.ticketer = Ticketer::new()?;
+            config.send_tls13_tickets = 1;
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            verifier,
+        })
+    }
+
+    /// What a TLS acceptor needs.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+
+    /// The trunks that list a name which the chain's first certificate carries and that accept its
+    /// purpose; empty for a peer without certificate, or when no trunk lists names.
+    ///
+    /// Verifies the chain once more (one or two signatures): call it once per connection.
+    pub fn trunks_of(&self, chain: &[CertificateDer<'_>]) -> SmallVec<[TrunkId; 2]> {
+        match &self.verifier {
+            Some(verifier) => verifier.trunks_of(chain, UnixTime::now()),
+            None => SmallVec::new(),
+        }
+    }
+}
+
+fn peer_verifier(settings: &ServerSettings) -> Result<Option<Arc<PeerVerifier>>, TlsError> {
+    let mandatory = match settings.client_certificate {
+        ClientCertificate::Require => true,
+        ClientCertificate::Optional => false,
+        ClientCertificate::None => {
+            return match settings.peers.iter().find_map(|rule| rule.names.first()) {
+                Some(name) => Err(TlsError::NamesNeverChecked {
+                    name: name.to_string(),
+                }),
+                None => Ok(None),
+            };
+        }
+    };
+    let roots = pem::authorities(settings.client_ca.as_deref().ok_or(TlsError::NoClientCa)?)?;
+    PeerVerifier::new(Arc::new(roots), &settings.peers, mandatory)
+        .map(Arc::new)
+        .map(Some)
+}
