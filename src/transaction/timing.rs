@@ -101,8 +101,13 @@ fn unless(reliable: bool, duration: Duration) -> Duration {
 pub(super) struct Interval(u32);
 
 impl Interval {
+    /// At least a millisecond: with a zero interval, time would stand still at one moment.
     fn of(duration: Duration) -> Self {
-        Self(u32::try_from(time::millis(duration)).unwrap_or(u32::MAX))
+        Self(
+            u32::try_from(time::millis(duration))
+                .unwrap_or(u32::MAX)
+                .max(1),
+        )
     }
 
     /// Twice the interval (timer A).
