@@ -1,1 +1,221 @@
-//! (being built)
+//! A shard: the only owner of the transactions and calls whose Call-ID falls to it. Pure.
+//!
+//! A shard is a lock, not a thread: the worker that read a message locks the shard, hands the message in, does what
+//! comes out and goes on. Requests find their shard by Call-ID, answers by the branch that the edge made.
+
+pub mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use bytes::Bytes;
+use slab::Slab;
+
+use crate::call::branch::{BranchId, ContextId};
+use crate::call::context::{Context, Event};
+use crate::call::{Env, Output, Tools};
+use crate::sip::{Message, Via};
+use crate::transaction::{Due, Key, Moment, Wheel};
+use crate::trunk::{Flow, Hop, TrunkId};
+
+/// Shards of a process: a power of two, at most 256 (a branch has two digits for it).
+pub const SHARDS: usize = 64;
+
+/// Keys are keyed hashes already: hashing them again would be work for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(Ok(half)) = bytes.get(..8).map(<[u8; 8]>::try_from) {
+            self.0 = u64::from_le_bytes(half);
+        }
+    }
+
+    fn write_usize(&mut self, _: usize) {}
+}
+
+/// A message's source, as far as the core looks at it.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub flow: Flow,
+    /// The trunk that sent it.
+    pub from: TrunkId,
+}
+
+/// Transactions and calls behind one lock.
+#[derive(Debug)]
+pub struct Shard {
+    index: u8,
+    contexts: Slab<(Context, Key)>,
+    by_key: HashMap<Key, u32, BuildHasherDefault<KeyHasher>>,
+    /// INVITEs of RFC 2543 callers, whose ACK comes under another key once an answer is out.
+    legacy: HashMap<u32, Legacy>,
+    wheel: Wheel,
+    due: Vec<Due>,
+    tools: Tools,
+    /// Counts the generations of slots.
+    begun: u32,
+    max_contexts: usize,
+}
+
+#[derive(Debug)]
+struct Legacy {
+    request: Bytes,
+    ack: Option<Key>,
+}
+
+impl Shard {
+    /// An empty shard that takes `max_contexts` requests at once.
+    pub fn new(index: u8, now: Moment, max_contexts: usize) -> Self {
+        Self {
+            index,
+            contexts: Slab::new(),
+            by_key: HashMap::default(),
+            legacy: HashMap::new(),
+            // A context has one or two entries; those overtaken leave within 32 s.
+            wheel: Wheel::new(now, max_contexts.saturating_mul(4)),
+            due: Vec::new(),
+            tools: Tools::default(),
+            begun: 0,
+            max_contexts,
+        }
+    }
+
+    /// Requests in progress or remembered.
+    pub fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
+    /// Whether nothing is in progress and nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.contexts.is_empty()
+    }
+
+    /// Entries in the timer wheel.
+    pub fn timers(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// When [`Shard::handle_time`] is wanted next.
+    pub fn next_wake(&self) -> Option<Moment> {
+        self.wheel.next_wake()
+    }
+
+    /// Handles an answer: it belongs to the branch that its top Via names, or to nobody and is dropped (RFC 6026
+    /// section 7.3: a proxy passes no stray answers on).
+    pub fn handle_answer(&mut self, env: &Env<'_>, out: &mut Output, id: BranchId, response: &Message) {
+        let known = self.feed(env, out, id.context, Event::Response { branch: id.branch, response });
+        if !known {
+            out.counts.dropped += 1;
+        }
+    }
+
+    /// Handles the news that what was sent for a branch did not leave.
+    pub fn handle_send_failed(&mut self, env: &Env<'_>, out: &mut Output, id: BranchId) {
+        self.feed(env, out, id.context, Event::SendFailed { branch: id.branch });
+    }
+
+    /// Handles the places behind a name that a context asked for.
+    pub fn handle_resolved(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, hops: Vec<Hop>) {
+        self.feed(env, out, id, Event::Resolved { hops });
+    }
+
+    /// Handles all timers that are due.
+    pub fn handle_time(&mut self, env: &Env<'_>, out: &mut Output) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(env.now, &mut due);
+        for entry in due.drain(..) {
+            let id = ContextId { shard: self.index, slot: entry.id, generation: entry.generation };
+            self.feed(env, out, id, Event::Due);
+        }
+        if due.capacity() > 4_096 {
+            due = Vec::new();
+        }
+        self.due = due;
+    }
+
+    /// Hands an event to a context that is still there; false when it has gone.
+    fn feed(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, event: Event<'_>) -> bool {
+        let Some((context, _)) = self.contexts.get_mut(id.slot as usize).filter(|(context, _)| context.id == id) else {
+            return false;
+        };
+        let had_server = context.has_server();
+        context.handle(env, &mut self.tools, out, event);
+        self.settle(env, id.slot, had_server);
+        true
+    }
+
+    /// After an event: drops a context that is over, or sets its timer.
+    fn settle(&mut self, env: &Env<'_>, slot: u32, had_server: bool) {
+        let Some((context, key)) = self.contexts.get_mut(slot as usize) else { return };
+        if had_server && !context.has_server() {
+            self.by_key.remove(key);
+            self.forget_legacy(slot);
+        } else if !self.legacy.is_empty() {
+            self.learn_legacy_ack(env, slot);
+        }
+        let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
+        if context.is_over() {
+            self.contexts.remove(slot as usize);
+            if self.contexts.is_empty() {
+                self.give_back();
+            }
+        } else if let Some(at) = context.alarm.cover(env.now, context.next_timeout()) {
+            self.wheel.arm(slot, context.id.generation, at);
+        }
+    }
+
+    /// Returns the memory of a burst.
+    fn give_back(&mut self) {
+        if self.contexts.capacity() > 1_024 {
+            self.contexts = Slab::new();
+            self.by_key = HashMap::default();
+        }
+    }
+
+    /// A generation that a stranger cannot guess.
+    fn next_generation(&mut self, env: &Env<'_>) -> u32 {
+        self.begun = self.begun.wrapping_add(1);
+        env.secrets.number(3, &[&[self.index], &self.begun.to_le_bytes()]) as u32
+    }
+
+    /// The key under which the ACK of an RFC 2543 caller will come for the answer that has just gone out.
+    fn learn_legacy_ack(&mut self, env: &Env<'_>, slot: u32) {
+        let Some((context, _)) = self.contexts.get(slot as usize) else { return };
+        let Some(legacy) = self.legacy.get_mut(&slot) else { return };
+        let (Some(request), Some(answer)) = (reread(&legacy.request), reread(context.last_answer())) else { return };
+        if answer.status() < 300 || legacy.ack.is_some() {
+            return;
+        }
+        let Ok(essentials) = crate::sip::Essentials::of_request(&request, &env.edge.limits) else { return };
+        let parts = crate::call::key_parts(&request, &essentials);
+        let tag = answer.to_tag().unwrap_or_default();
+        if let Some(key) = Key::of_rfc2543_ack(&env.secrets.hash, &parts, tag) {
+            legacy.ack = Some(key);
+            self.by_key.insert(key, slot);
+        }
+    }
+
+    fn forget_legacy(&mut self, slot: u32) {
+        if let Some(Legacy { ack: Some(key), .. }) = self.legacy.remove(&slot) {
+            self.by_key.remove(&key);
+        }
+    }
+}
+
+/// The branch of the edge in the top Via of an answer, if it is one.
+pub fn branch_of(response: &Message) -> Option<BranchId> {
+    let via: Via<'_> = response.top_via().ok()?;
+    BranchId::read(via.branch?).map(|(id, _)| id)
+}
+
+fn reread(bytes: &Bytes) -> Option<Message> {
+    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::default()).ok()
+}

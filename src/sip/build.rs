@@ -20,20 +20,24 @@ pub struct Answer<'a> {
     pub to_tag: &'a [u8],
     /// Whole header lines with their line breaks.
     pub headers: &'a [u8],
+    /// How many Via values on top are the edge's own: 1 when `request` is what the edge sent on.
+    pub own_vias: usize,
 }
 
 /// Builds the answer to a request that came from `remote`.
 pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Bytes {
-    let mut out = Vec::with_capacity(usize::from(request.header_block().end).min(2_048) + answer.headers.len());
+    let mut out = Vec::with_capacity(usize::from(request.header_block().end).min(1_024) + answer.headers.len());
     out.extend_from_slice(b"SIP/2.0 ");
     write_decimal(&mut out, u64::from(answer.status));
     out.push(b' ');
     out.extend_from_slice(answer.reason.as_bytes());
     out.extend_from_slice(b"\r\n");
-    let mut top = true;
+    let mut own_vias = answer.own_vias;
+    let mut top = own_vias == 0;
     for line in request.lines() {
         let value = request.value_at(line);
         match line.name {
+            HeaderName::Via if own_vias > 0 => own_vias -= 1,
             HeaderName::Via => {
                 out.extend_from_slice(b"Via: ");
                 if std::mem::take(&mut top) {
@@ -47,8 +51,8 @@ pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Byt
             HeaderName::To => {
                 out.extend_from_slice(b"To: ");
                 write_unfolded(&mut out, value);
-                let tagged = request.to().is_ok_and(|to| to.tag().is_some());
-                if !tagged && answer.status != 100 && !answer.to_tag.is_empty() {
+                if answer.status != 100 && !answer.to_tag.is_empty() && !request.to().is_ok_and(|to| to.tag().is_some())
+                {
                     out.extend_from_slice(b";tag=");
                     out.extend_from_slice(answer.to_tag);
                 }
@@ -139,51 +143,37 @@ pub fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
     let _ = write!(out, "{}", canonical(ip));
 }
 
-/// What ties an ACK or a CANCEL to the INVITE that was sent on: its bytes differ per branch.
-#[derive(Clone, Copy, Debug)]
-pub struct Branch<'a> {
-    /// The Request-URI of the INVITE as it was sent.
-    pub request_uri: &'a [u8],
-    /// The edge's own Via value with the branch of the INVITE.
-    pub via: &'a [u8],
-    /// How many Route values of the request as it came were taken off before it was sent.
-    pub routes_taken: usize,
-    /// A Route value that was put after the others for a strict router (RFC 3261 section 16.6 item 6).
-    pub route_added: Option<&'a [u8]>,
+/// Builds the ACK for a final answer other than 2xx (RFC 3261 section 17.1.1.3) from the INVITE as it was sent:
+/// Request-URI, top Via, Route, From and Call-ID are the INVITE's, To is the answer's.
+pub fn ack(sent: &Message, response: &Message) -> Bytes {
+    let to = response.value(HeaderName::To).or_else(|| sent.value(HeaderName::To)).unwrap_or_default();
+    follow_up(sent, b"ACK", to, &[])
 }
 
-/// Builds the ACK for a final answer other than 2xx (RFC 3261 section 17.1.1.3): From, Call-ID and Route are
-/// those of the INVITE, To is the answer's.
-pub fn ack(invite: &Message, branch: &Branch<'_>, response: &Message) -> Bytes {
-    let to = response.value(HeaderName::To).or_else(|| invite.value(HeaderName::To)).unwrap_or_default();
-    follow_up(invite, branch, b"ACK", to, &[])
+/// Builds the CANCEL of an INVITE from the INVITE as it was sent (RFC 3261 section 9.1). `headers` are whole lines,
+/// such as Reason.
+pub fn cancel(sent: &Message, headers: &[u8]) -> Bytes {
+    follow_up(sent, b"CANCEL", sent.value(HeaderName::To).unwrap_or_default(), headers)
 }
 
-/// Builds the CANCEL of an INVITE sent on (RFC 3261 section 9.1). `headers` are whole lines, such as Reason.
-pub fn cancel(invite: &Message, branch: &Branch<'_>, headers: &[u8]) -> Bytes {
-    let to = invite.value(HeaderName::To).unwrap_or_default();
-    follow_up(invite, branch, b"CANCEL", to, headers)
-}
-
-fn follow_up(invite: &Message, branch: &Branch<'_>, method: &[u8], to: &[u8], headers: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(512 + branch.request_uri.len() + headers.len());
+fn follow_up(sent: &Message, method: &[u8], to: &[u8], headers: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(512 + headers.len());
     out.extend_from_slice(method);
     out.push(b' ');
-    out.extend_from_slice(branch.request_uri);
+    out.extend_from_slice(sent.request_uri());
     out.extend_from_slice(b" SIP/2.0\r\n");
-    write_header(&mut out, "Via", branch.via);
-    for route in invite.values(HeaderName::Route).filter_map(Result::ok).skip(branch.routes_taken) {
-        write_line(&mut out, "Route", route);
+    if let Some(Ok(via)) = sent.values(HeaderName::Via).next() {
+        write_header(&mut out, "Via", via);
     }
-    if let Some(route) = branch.route_added {
-        write_header(&mut out, "Route", route);
+    for line in sent.lines_of(HeaderName::Route) {
+        write_line(&mut out, "Route", sent.value_at(line));
     }
     out.extend_from_slice(b"Max-Forwards: 70\r\n");
-    write_line(&mut out, "From", invite.value(HeaderName::From).unwrap_or_default());
+    write_line(&mut out, "From", sent.value(HeaderName::From).unwrap_or_default());
     write_line(&mut out, "To", to);
-    write_line(&mut out, "Call-ID", invite.value(HeaderName::CallId).unwrap_or_default());
+    write_line(&mut out, "Call-ID", sent.value(HeaderName::CallId).unwrap_or_default());
     out.extend_from_slice(b"CSeq: ");
-    write_decimal(&mut out, u64::from(invite.cseq().map_or(0, |cseq| cseq.number)));
+    write_decimal(&mut out, u64::from(sent.cseq().map_or(0, |cseq| cseq.number)));
     out.push(b' ');
     out.extend_from_slice(method);
     out.extend_from_slice(b"\r\n");
@@ -208,35 +198,33 @@ mod tests {
     fn answers_copy_what_they_must_and_say_where_the_request_came_from() {
         let request = message(INVITE);
         let remote = "192.0.2.7:5099".parse().unwrap();
-        let out = answer(&request, remote, &Answer { status: 100, reason: "Trying", to_tag: b"t", headers: b"" });
+        let out =
+            answer(&request, remote, &Answer { status: 100, reason: "Trying", to_tag: b"t", ..Answer::default() });
         assert_eq!(
             std::str::from_utf8(&out).unwrap(),
             "SIP/2.0 100 Trying\r\nVia: SIP/2.0/UDP h.example;branch=z9hG4bKx;rport=5099;received=192.0.2.7, SIP/2.0/UDP two\r\n\
              Via: SIP/2.0/UDP three\r\nFrom: <sip:c@d>;tag=f\r\nTo: <sip:a@b>\r\nCall-ID: id\r\nCSeq: 7 INVITE\r\nTimestamp: 5\r\nContent-Length: 0\r\n\r\n"
         );
-        let out =
-            answer(&request, remote, &Answer { status: 404, reason: "Not Found", to_tag: b"t", headers: b"X: 1\r\n" });
+        let out = answer(
+            &request,
+            remote,
+            &Answer { status: 404, reason: "Not Found", to_tag: b"t", headers: b"X: 1\r\n", ..Answer::default() },
+        );
         let text = std::str::from_utf8(&out).unwrap();
         assert!(text.contains("To: <sip:a@b>;tag=t\r\n") && text.contains("X: 1\r\n") && !text.contains("Timestamp"));
     }
 
     #[test]
     fn ack_and_cancel_follow_the_invite() {
-        let invite = message(INVITE);
+        let sent = message(&INVITE.replace("INVITE sip:a@b", "INVITE sip:x@y"));
         let response = message("SIP/2.0 486 Busy\r\nVia: SIP/2.0/UDP e\r\nTo: <sip:a@b>;tag=z\r\n\r\n");
-        let branch = Branch {
-            request_uri: b"sip:x@y",
-            via: b"SIP/2.0/UDP e;branch=z9hG4bKq",
-            routes_taken: 1,
-            route_added: None,
-        };
-        let text = ack(&invite, &branch, &response);
+        let text = ack(&sent, &response);
         assert_eq!(
             std::str::from_utf8(&text).unwrap(),
-            "ACK sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP e;branch=z9hG4bKq\r\nRoute: <sip:r2;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:c@d>;tag=f\r\n\
+            "ACK sip:x@y SIP/2.0\r\nVia: SIP/2.0/UDP h.example\r\n ;branch=z9hG4bKx;rport;received=9.9.9.9\r\nRoute: <sip:r1;lr>, <sip:r2;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:c@d>;tag=f\r\n\
              To: <sip:a@b>;tag=z\r\nCall-ID: id\r\nCSeq: 7 ACK\r\nContent-Length: 0\r\n\r\n"
         );
-        let text = cancel(&invite, &branch, b"Reason: SIP;cause=200\r\n");
+        let text = cancel(&sent, b"Reason: SIP;cause=200\r\n");
         let text = std::str::from_utf8(&text).unwrap();
         assert!(
             text.starts_with("CANCEL sip:x@y SIP/2.0\r\n")

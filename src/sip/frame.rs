@@ -87,12 +87,7 @@ struct Head {
 impl Framer {
     /// A framer at the beginning of a stream.
     pub fn new(limits: FrameLimits) -> Self {
-        Self {
-            limits,
-            tail: Vec::new(),
-            stage: Stage::Gap { blank: 0 },
-            failed: false,
-        }
+        Self { limits, tail: Vec::new(), stage: Stage::Gap { blank: 0 }, failed: false }
     }
 
     /// Whether a message has begun and is not whole yet.
@@ -109,8 +104,7 @@ impl Framer {
             return Ok(());
         }
         let outcome = if self.tail.is_empty() {
-            self.cut(input, &mut take)
-                .map(|rest| self.tail = rest.to_vec())
+            self.cut(input, &mut take).map(|rest| self.tail = rest.to_vec())
         } else {
             let mut tail = std::mem::take(&mut self.tail);
             tail.extend_from_slice(input);
@@ -131,11 +125,7 @@ impl Framer {
     }
 
     /// Gives the whole frames at the front of `bytes` and returns what is left of an unfinished one.
-    fn cut<'a>(
-        &mut self,
-        mut bytes: &'a [u8],
-        take: &mut impl FnMut(Frame),
-    ) -> Result<&'a [u8], Unframed> {
+    fn cut<'a>(&mut self, mut bytes: &'a [u8], take: &mut impl FnMut(Frame)) -> Result<&'a [u8], Unframed> {
         loop {
             match self.stage {
                 Stage::Gap { blank } => {
@@ -168,17 +158,9 @@ impl Framer {
 }
 
 /// Skips line ends before a message (RFC 3261 section 7.5), giving a ping for each CRLF CRLF.
-fn skip_gap<'a>(
-    mut bytes: &'a [u8],
-    mut blank: u8,
-    take: &mut impl FnMut(Frame),
-) -> (&'a [u8], u8) {
+fn skip_gap<'a>(mut bytes: &'a [u8], mut blank: u8, take: &mut impl FnMut(Frame)) -> (&'a [u8], u8) {
     while let Some((&byte, rest)) = bytes.split_first() {
-        let expected = if blank.is_multiple_of(2) {
-            b'\r'
-        } else {
-            b'\n'
-        };
+        let expected = if blank.is_multiple_of(2) { b'\r' } else { b'\n' };
         blank = match byte {
             _ if byte == expected => blank + 1,
             b'\r' => 1,
@@ -226,11 +208,7 @@ impl Head {
 
     fn wait(&self, bytes: &[u8], limits: FrameLimits) -> Result<Option<usize>, Unframed> {
         if bytes.len() > limits.max_header_bytes {
-            return Err(unframed(
-                bytes,
-                limits.max_header_bytes,
-                FrameFault::HeaderTooLarge,
-            ));
+            return Err(unframed(bytes, limits.max_header_bytes, FrameFault::HeaderTooLarge));
         }
         Ok(None)
     }
@@ -238,17 +216,10 @@ impl Head {
     /// The length of the message whose header fields end at `end`.
     fn total(&self, bytes: &[u8], end: usize, limits: FrameLimits) -> Result<usize, Unframed> {
         if end > limits.max_header_bytes {
-            return Err(unframed(
-                bytes,
-                limits.max_header_bytes,
-                FrameFault::HeaderTooLarge,
-            ));
+            return Err(unframed(bytes, limits.max_header_bytes, FrameFault::HeaderTooLarge));
         }
         // Without Content-Length there is no body (the core may complain: RFC 3261 section 18.3).
-        let body = self
-            .length
-            .unwrap_or(Ok(0))
-            .map_err(|fault| unframed(bytes, end, fault))?;
+        let body = self.length.unwrap_or(Ok(0)).map_err(|fault| unframed(bytes, end, fault))?;
         let total = end.saturating_add(body);
         if total > limits.max_message_bytes {
             return Err(unframed(bytes, end, FrameFault::MessageTooLarge));
@@ -274,10 +245,7 @@ impl Head {
 
 fn unframed(bytes: &[u8], until: usize, fault: FrameFault) -> Unframed {
     let head = bytes.get(..until).unwrap_or(bytes);
-    Unframed {
-        head: Bytes::copy_from_slice(head),
-        fault,
-    }
+    Unframed { head: Bytes::copy_from_slice(head), fault }
 }
 
 /// The bytes behind the colon when the line is Content-Length, long or compact, in any case.
@@ -299,9 +267,7 @@ fn parse_length(value: &[u8]) -> Result<usize, FrameFault> {
         return Err(FrameFault::ContentLengthInvalid);
     }
     digits.iter().try_fold(0_usize, |length, byte| match byte {
-        b'0'..=b'9' => Ok(length
-            .saturating_mul(10)
-            .saturating_add(usize::from(byte - b'0'))),
+        b'0'..=b'9' => Ok(length.saturating_mul(10).saturating_add(usize::from(byte - b'0'))),
         _ => Err(FrameFault::ContentLengthInvalid),
     })
 }

@@ -2,10 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIMITS: FrameLimits = FrameLimits {
-    max_header_bytes: 2_000,
-    max_message_bytes: 4_000,
-};
+const LIMITS: FrameLimits = FrameLimits { max_header_bytes: 2_000, max_message_bytes: 4_000 };
 
 /// Frames and, at the end, the fault of a stream that comes in the given pieces.
 fn frames<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Frame>, Option<Unframed>) {
@@ -57,11 +54,7 @@ fn content_length_is_found_in_every_form() {
         "Subject: Content-Length: 9\r\n l: 9\r\nl: 4",
     ] {
         let message = format!("INVITE sip:a SIP/2.0\r\n{field}\r\nCall-ID: x\r\n\r\nbody");
-        assert_eq!(
-            messages(message.as_bytes()),
-            [message.as_bytes()],
-            "{field}"
-        );
+        assert_eq!(messages(message.as_bytes()), [message.as_bytes()], "{field}");
     }
 }
 
@@ -93,12 +86,7 @@ fn line_feeds_alone_end_lines() {
 fn line_ends_before_a_message_are_skipped_and_double_ones_are_pings() {
     let message = b"OPTIONS sip:a SIP/2.0\r\n\r\n";
     let input = [b"\r\n\r\n\r\n\n\r".as_slice(), message, b"\r\n\r\n\r\n\r\n"].concat();
-    let expected = vec![
-        Frame::Ping,
-        Frame::Message(Bytes::from_static(message)),
-        Frame::Ping,
-        Frame::Ping,
-    ];
+    let expected = vec![Frame::Ping, Frame::Message(Bytes::from_static(message)), Frame::Ping, Frame::Ping];
     assert_eq!(frames([input.as_slice()]).0, expected);
     assert_eq!(frames(input.chunks(1)).0, expected);
 }
@@ -112,31 +100,20 @@ fn bad_lengths_end_the_stream_and_give_the_head() {
         ("Content-Length: 1 2", FrameFault::ContentLengthInvalid),
         ("Content-Length: 1,1", FrameFault::ContentLengthInvalid),
         ("Content-Length:", FrameFault::ContentLengthInvalid),
-        (
-            "l: 1\r\nContent-Length: 2",
-            FrameFault::ContentLengthConflict,
-        ),
+        ("l: 1\r\nContent-Length: 2", FrameFault::ContentLengthConflict),
         ("l: x\r\nl: 1", FrameFault::ContentLengthInvalid),
         ("l: 3999", FrameFault::MessageTooLarge),
         ("l: 99999999999999999999999999", FrameFault::MessageTooLarge),
     ] {
         let head = format!("INVITE sip:a SIP/2.0\r\n{field}\r\n\r\n");
         let got = fault(format!("{head}body").as_bytes());
-        assert_eq!(
-            (got.fault, got.head.as_ref()),
-            (expected, head.as_bytes()),
-            "{field}"
-        );
+        assert_eq!((got.fault, got.head.as_ref()), (expected, head.as_bytes()), "{field}");
     }
 }
 
 #[test]
 fn endless_headers_are_given_up_at_the_limit_however_they_come() {
-    let input = [
-        b"INVITE sip:a SIP/2.0\r\n".as_slice(),
-        &b"X: y\r\n".repeat(1_000),
-    ]
-    .concat();
+    let input = [b"INVITE sip:a SIP/2.0\r\n".as_slice(), &b"X: y\r\n".repeat(1_000)].concat();
     for size in [1, 7, 1_999, input.len()] {
         let got = frames(input.chunks(size)).1.expect("too long");
         assert_eq!(got.fault, FrameFault::HeaderTooLarge);
@@ -160,15 +137,8 @@ fn the_largest_message_passes_and_one_more_byte_does_not() {
 fn nothing_comes_after_a_fault() {
     let mut framer = Framer::new(LIMITS);
     let mut count = 0;
-    assert!(
-        framer
-            .feed(b"A b C\r\nl: x\r\n\r\n", |_| count += 1)
-            .is_err()
-    );
-    assert_eq!(
-        framer.feed(b"OPTIONS sip:a SIP/2.0\r\n\r\n", |_| count += 1),
-        Ok(())
-    );
+    assert!(framer.feed(b"A b C\r\nl: x\r\n\r\n", |_| count += 1).is_err());
+    assert_eq!(framer.feed(b"OPTIONS sip:a SIP/2.0\r\n\r\n", |_| count += 1), Ok(()));
     assert_eq!(count, 0);
 }
 

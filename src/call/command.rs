@@ -1,0 +1,50 @@
+//! What the core wants done, and what it counted while deciding so.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::branch::{BranchId, ContextId};
+use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
+
+/// One thing for the drivers to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Send an answer back the way its request came; where that connection has gone, to `fallback`
+    /// (RFC 3261 section 18.2.2).
+    Answer { flow: Flow, fallback: Option<SocketAddr>, bytes: Bytes },
+    /// Send a request. When it cannot be sent, the shard wants to hear so of `branch`.
+    Request { hop: Hop, bytes: Bytes, branch: Option<BranchId> },
+    /// Look up a name; the shard waits for `handle_resolved`.
+    Resolve { context: ContextId, trunk: TrunkId, target: Target },
+    /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).
+    Alias { connection: ConnectionId, addr: SocketAddr },
+}
+
+/// What one event brought about, for the counters of the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Server transactions begun.
+    pub contexts: u32,
+    /// Requests sent on, the branches of forks counted singly.
+    pub forwarded: u32,
+    /// Copies absorbed: requests answered from memory or ignored.
+    pub absorbed: u32,
+    /// Requests or responses sent again by a timer.
+    pub retransmitted: u32,
+    /// Requests refused with an answer of the edge's own.
+    pub refused: u32,
+    /// Messages dropped without an answer.
+    pub dropped: u32,
+    /// Next targets tried after a failure.
+    pub failovers: u32,
+    /// Requests refused since `max_transactions` was reached.
+    pub over_limit: u32,
+}
+
+/// The outcome of events: cleared and filled again by whoever drives a shard.
+#[derive(Debug, Default)]
+pub struct Output {
+    pub commands: Vec<Command>,
+    pub counts: Counts,
+}

@@ -1,0 +1,252 @@
+//! A response context (RFC 3261 section 16): one server transaction, the branches that its request was sent on in,
+//! and what ties them together: forking, failover, CANCEL, timer C, the choice of the answer.
+//!
+//! Events come in through `handle_*`, commands go out through [`Output`]. A context that has passed its final answer on
+//! keeps only the machines, which absorb and pass copies until their timers end; the messages are let go.
+
+mod client;
+mod launch;
+mod server;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+pub use client::Branch;
+pub use server::answer_flow;
+
+use self::server::Server;
+use super::best::{Best, reread};
+use super::branch::{BranchId, ContextId};
+use super::command::Output;
+use super::destination::{Candidate, Destination};
+use super::edge::Edge;
+use super::{Env, Tools};
+use crate::sip::{Essentials, Message};
+use crate::transaction::{Alarm, Moment};
+use crate::trunk::{Flow, Fork, Hop, TrunkId};
+
+/// A request in progress and what is left of it afterwards.
+#[derive(Debug)]
+pub struct Context {
+    pub id: ContextId,
+    pub alarm: Alarm,
+    server: Server,
+    /// Where answers go.
+    flow: Flow,
+    /// The port at which the sender listens when its connection has gone (RFC 3261 section 18.2.2).
+    fallback_port: u16,
+    /// The last answer, while a copy of the request may ask for it again.
+    last: Bytes,
+    /// Present until all branches are over.
+    work: Option<Box<Work>>,
+}
+
+/// The client side of a context.
+#[derive(Debug)]
+struct Work {
+    /// The configuration that the request began with.
+    edge: Arc<Edge>,
+    /// The request as it came; let go when no other target can be tried any more.
+    request: Bytes,
+    /// Where the request came from, for the Via of answers.
+    remote: SocketAddr,
+    from: TrunkId,
+    invite: bool,
+    /// An ACK that waits for a name to be looked up: no answer will come.
+    ack: bool,
+    loop_hash: u32,
+    /// Targets that have not been tried, the next one last.
+    queue: Vec<Candidate>,
+    /// All targets are tried at once.
+    parallel: bool,
+    /// A target whose name is being looked up.
+    resolving: Option<Candidate>,
+    branches: SmallVec<[Branch; 1]>,
+    best: Option<Best>,
+    /// The caller has sent a CANCEL.
+    cancelled: bool,
+    /// A final answer has gone to the caller.
+    answered: bool,
+    /// Header lines for the CANCELs of branches.
+    cancel_headers: Box<[u8]>,
+}
+
+/// Something that happens to a context.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A copy of the request.
+    Copy,
+    /// The ACK of a final answer other than 2xx.
+    Ack,
+    /// The caller gives up; the CANCEL's Reason lines go on with the branches' CANCELs.
+    Cancel { reason_lines: &'a [u8] },
+    /// An answer to the branch's INVITE or other request, or to its CANCEL.
+    Response { branch: u16, response: &'a Message },
+    /// A wheel entry came due.
+    Due,
+    /// What was sent for a branch did not leave.
+    SendFailed { branch: u16 },
+    /// The name of the next target was looked up; empty when there is no such place.
+    Resolved { hops: Vec<Hop> },
+}
+
+/// A request that begins a context.
+#[derive(Debug)]
+pub struct Begin<'a> {
+    pub id: ContextId,
+    pub flow: Flow,
+    pub request: &'a Message,
+    pub essentials: &'a Essentials<'a>,
+    pub from: TrunkId,
+    pub loop_hash: u32,
+    pub destination: Destination,
+}
+
+impl Context {
+    /// Begins a context: answers an INVITE with 100 and sends the request on.
+    pub fn begin(env: &Env<'_>, tools: &mut Tools, out: &mut Output, begin: Begin<'_>) -> Self {
+        let method = begin.request.method();
+        let (invite, ack) = (method == b"INVITE", method == b"ACK");
+        let Begin { id, flow, request, essentials, from, loop_hash, destination } = begin;
+        let work = Work {
+            edge: Arc::clone(env.edge),
+            request: request.bytes().clone(),
+            remote: flow.remote,
+            from,
+            invite,
+            ack,
+            loop_hash,
+            queue: destination.candidates,
+            parallel: destination.fork == Fork::Parallel,
+            resolving: None,
+            branches: SmallVec::new(),
+            best: None,
+            cancelled: false,
+            answered: false,
+            cancel_headers: Box::default(),
+        };
+        let mut context = Self {
+            id,
+            alarm: Alarm::default(),
+            server: if ack { Server::Done } else { Server::start(env, invite, flow.transport) },
+            flow: answer_flow(flow, &essentials.via),
+            fallback_port: essentials.via.port.unwrap_or(flow.transport.default_port()),
+            last: Bytes::new(),
+            work: Some(Box::new(work)),
+        };
+        out.counts.contexts += 1;
+        if invite {
+            context.answer_itself(env, out, request, 100, "Trying", 0);
+        }
+        context.try_next(env, tools, out, Some((request, essentials)));
+        context.conclude(env, tools, out);
+        context.let_go();
+        context
+    }
+
+    /// Handles one event.
+    pub fn handle(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, event: Event<'_>) {
+        match event {
+            Event::Copy => self.handle_copy(env, out),
+            Event::Ack => self.handle_ack(env),
+            Event::Cancel { reason_lines } => self.handle_cancel(env, tools, out, reason_lines),
+            Event::Response { branch, response } => self.handle_response(env, tools, out, branch, response),
+            Event::Due => self.handle_due(env, tools, out),
+            Event::SendFailed { branch } => self.handle_send_failed(env, tools, out, branch),
+            Event::Resolved { hops } => self.handle_resolved(env, tools, out, hops),
+        }
+        self.let_go();
+    }
+
+    /// When the context wants [`Event::Due`]; `None` when no timer runs.
+    pub fn next_timeout(&self) -> Option<Moment> {
+        let branches = self.work.iter().flat_map(|work| &work.branches).filter_map(Branch::next_timeout);
+        branches.chain(self.server.next_timeout()).min()
+    }
+
+    /// Whether nothing more can happen, so that the context may be dropped.
+    pub fn is_over(&self) -> bool {
+        self.server.is_done() && self.work.is_none()
+    }
+
+    /// The key of the server transaction, which the owner's table holds while [`Context::is_over`] is false.
+    pub fn has_server(&self) -> bool {
+        !self.server.is_done()
+    }
+
+    /// Whether a final answer has gone to the caller, so that a CANCEL has no effect (RFC 3261 section 9.2).
+    pub fn is_answered(&self) -> bool {
+        self.work.as_ref().is_none_or(|work| work.answered)
+    }
+
+    /// The last answer that was sent, while it is kept.
+    pub fn last_answer(&self) -> &Bytes {
+        &self.last
+    }
+
+    /// Lets go of what no event can ask for any more.
+    fn let_go(&mut self) {
+        if !self.server.needs_buffer(self.flow.transport) && !self.last.is_empty() {
+            self.last = Bytes::new();
+        }
+        let Some(work) = &mut self.work else { return };
+        let waiting = work.resolving.is_some() || !work.queue.is_empty();
+        if !waiting && work.branches.iter().all(Branch::is_over) {
+            self.work = None;
+            return;
+        }
+        if work.answered {
+            work.best = None;
+        }
+        if !waiting
+            && !work.request.is_empty()
+            && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
+        {
+            work.request = Bytes::new();
+        }
+    }
+
+    /// Bytes of memory that the context holds on the heap, for the figures.
+    pub fn heap_bytes(&self) -> usize {
+        let work = self.work.as_ref().map_or(0, |work| {
+            size_of::<Work>() + work.request.len() + work.branches.iter().map(|branch| branch.sent.len()).sum::<usize>()
+        });
+        work + self.last.len()
+    }
+}
+
+impl Work {
+    /// Branches from which a final answer may still come that counts.
+    fn is_waiting(&self) -> bool {
+        self.resolving.is_some() || self.branches.iter().any(Branch::is_pending)
+    }
+
+    /// The request, or what was sent of it: enough to make an answer. Gives how many Via values on top are the edge's.
+    fn readable(&self) -> Option<(Message, usize)> {
+        if !self.request.is_empty() {
+            return Some((reread(&self.request)?, 0));
+        }
+        let sent = self.branches.iter().filter_map(|branch| reread(&branch.sent));
+        sent.filter(|sent| sent.method() != b"ACK").map(|sent| (sent, 1)).next()
+    }
+
+    fn next_branch(&self, id: ContextId) -> BranchId {
+        // `max_branches` is far below 65,536.
+        BranchId { context: id, branch: self.branches.len() as u16 }
+    }
+}
+
+/// The sizes that the memory goals rest on.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_is_small() {
+        assert!(size_of::<Context>() <= 232, "{}", size_of::<Context>());
+        assert!(size_of::<Work>() <= 520, "{}", size_of::<Work>());
+    }
+}

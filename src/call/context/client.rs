@@ -1,0 +1,420 @@
+//! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
+
+use bytes::Bytes;
+
+use super::super::best::{Best, reread};
+use super::super::branch::BranchId;
+use super::super::command::{Command, Output};
+use super::super::{Env, Tools};
+use super::{Context, Work};
+use crate::sip::{HeaderName, Message, build};
+use crate::transaction::{
+    ClientActions, ClientReport, ClientSend, InviteClient, Moment, NonInviteClient, ProxyTimerC, TimerCExpiry,
+};
+use crate::trunk::Hop;
+
+/// What the CANCEL of a branch says when another has answered (RFC 3326 section 2).
+const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+
+/// One place that the request was sent to.
+#[derive(Debug)]
+pub struct Branch {
+    client: Client,
+    timer_c: Option<ProxyTimerC>,
+    /// When the next target is tried if nothing at all has come.
+    no_answer: Option<Moment>,
+    hop: Hop,
+    /// The request as it was sent, or the ACK once an INVITE was refused.
+    pub(super) sent: Bytes,
+    cancel: Cancel,
+    /// The final status; 0 while there is none.
+    status: u16,
+    /// The status is the edge's own: the transport failed or nothing came in time.
+    own_status: bool,
+    /// The next target was tried meanwhile: nothing is waited for here any more.
+    abandoned: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Client {
+    Invite(InviteClient),
+    Other(NonInviteClient),
+    Done,
+}
+
+/// How far giving up a branch has come.
+#[derive(Debug)]
+enum Cancel {
+    No,
+    /// No provisional answer yet: a CANCEL may not be sent before one (RFC 3261 section 9.1).
+    Wanted(&'static [u8]),
+    Sent(Box<CancelSent>),
+}
+
+#[derive(Debug)]
+struct CancelSent {
+    machine: Option<NonInviteClient>,
+    bytes: Bytes,
+}
+
+impl Branch {
+    pub(super) fn start(env: &Env<'_>, invite: bool, hop: Hop, sent: Bytes, no_answer: Option<Moment>) -> Self {
+        let (reliable, timing) = (hop.transport.is_reliable(), &env.edge.timing);
+        let (client, timer_c) = if invite {
+            let (machine, _) = InviteClient::start(env.now, reliable, timing);
+            (Client::Invite(machine), Some(ProxyTimerC::start(env.now, timing)))
+        } else {
+            (Client::Other(NonInviteClient::start(env.now, reliable, timing).0), None)
+        };
+        Self {
+            client,
+            timer_c,
+            no_answer,
+            hop,
+            sent,
+            cancel: Cancel::No,
+            status: 0,
+            own_status: false,
+            abandoned: false,
+        }
+    }
+
+    /// Whether a final answer is awaited that counts.
+    pub(super) fn is_pending(&self) -> bool {
+        self.status == 0 && !self.abandoned
+    }
+
+    /// Whether no event concerns the branch any more.
+    pub(super) fn is_over(&self) -> bool {
+        let cancelling = matches!(&self.cancel, Cancel::Sent(cancel) if cancel.machine.is_some());
+        matches!(self.client, Client::Done) && !cancelling
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Moment> {
+        let client = match &self.client {
+            Client::Invite(machine) => machine.next_timeout(),
+            Client::Other(machine) => machine.next_timeout(),
+            Client::Done => None,
+        };
+        let cancel = match &self.cancel {
+            Cancel::Sent(cancel) => cancel.machine.and_then(|machine| machine.next_timeout()),
+            _ => None,
+        };
+        let timer_c = self.timer_c.as_ref().and_then(ProxyTimerC::next_timeout);
+        [client, timer_c, self.no_answer, cancel].into_iter().flatten().min()
+    }
+
+    fn client(&mut self, event: impl FnOnce(&mut Client) -> ClientActions) -> ClientActions {
+        let actions = event(&mut self.client);
+        if actions.ended {
+            self.client = Client::Done;
+        }
+        actions
+    }
+
+    /// Ends the branch with a status; what comes late is of no account.
+    fn finish(&mut self, status: u16) {
+        self.status = status;
+        self.timer_c = None;
+        self.no_answer = None;
+    }
+}
+
+impl Context {
+    pub(super) fn handle_response(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        response: &Message,
+    ) {
+        let Some(branch) = self.branch(index) else {
+            out.counts.dropped += 1;
+            return;
+        };
+        let Ok(cseq) = response.cseq() else { return };
+        let (status, timing) = (response.status(), &env.edge.timing);
+        if cseq.method == b"CANCEL" {
+            if let Cancel::Sent(cancel) = &mut branch.cancel
+                && let Some(machine) = &mut cancel.machine
+                && machine.handle_response(env.now, status, timing).ended
+            {
+                cancel.machine = None;
+            }
+            return;
+        }
+        let actions = branch.client(|client| match client {
+            Client::Invite(machine) => machine.handle_response(env.now, status, timing),
+            Client::Other(machine) => machine.handle_response(env.now, status, timing),
+            Client::Done => ClientActions::default(),
+        });
+        if actions.send == Some(ClientSend::Ack) {
+            self.send_ack(out, index, response);
+        }
+        if actions.report == Some(ClientReport::Response) {
+            self.take_response(env, tools, out, index, response);
+        } else if actions.send.is_none() {
+            out.counts.absorbed += 1;
+        }
+    }
+
+    /// An answer that is new: RFC 3261 section 16.7.
+    fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
+        let status = response.status();
+        let Some(branch) = self.branch(index) else { return };
+        branch.no_answer = None;
+        if let Some(timer_c) = &mut branch.timer_c {
+            timer_c.handle_response(env.now, status, &env.edge.timing);
+        }
+        match status {
+            100..=199 => {
+                if let Cancel::Wanted(headers) = branch.cancel {
+                    self.cancel_branch(env, out, index, headers);
+                } else if branch.abandoned {
+                    self.cancel_branch(env, out, index, ELSEWHERE);
+                }
+                if status > 100 {
+                    self.pass_back(env, tools, out, response);
+                }
+            }
+            200..=299 => {
+                branch.finish(status);
+                branch.sent = Bytes::new();
+                self.pass_back(env, tools, out, response);
+                self.stop_others(env, out, index, ELSEWHERE);
+            }
+            _ => {
+                branch.finish(status);
+                let Some(work) = &mut self.work else { return };
+                if !work.answered {
+                    Best::offer(&mut work.best, status, Some(response), tools);
+                }
+                if status >= 600 {
+                    self.stop_others(env, out, index, b"");
+                }
+                self.conclude(env, tools, out);
+                if let Some(branch) = self.branch(index)
+                    && let Client::Other(_) = branch.client
+                {
+                    branch.sent = Bytes::new();
+                }
+            }
+        }
+    }
+
+    /// Sends an answer of a branch on to the caller, less the edge's Via.
+    fn pass_back(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, response: &Message) {
+        if response.lines_of(HeaderName::Via).count() == 1 && response.values(HeaderName::Via).count() == 1 {
+            // Nobody to send it to: a far end that does not copy Via.
+            out.counts.dropped += 1;
+            return;
+        }
+        tools.edits.clear();
+        tools.edits.remove_values(response, HeaderName::Via, 1);
+        let bytes = tools.edits.apply(response);
+        self.answer(env, out, response.status(), bytes);
+    }
+
+    /// Tries the next target where the last failure asks for it; otherwise, when no branch is left to wait for, answers.
+    pub(super) fn conclude(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+        let Some(work) = &mut self.work else { return };
+        if work.answered || work.ack {
+            return;
+        }
+        if work.fails_over() {
+            out.counts.failovers += 1;
+            self.try_next(env, tools, out, None);
+        }
+        let Some(work) = &mut self.work else { return };
+        if work.is_waiting() {
+            return;
+        }
+        work.queue.clear();
+        self.answer_best(env, tools, out);
+    }
+
+    fn send_ack(&mut self, out: &mut Output, index: u16, response: &Message) {
+        let id = BranchId { context: self.id, branch: index };
+        let Some(branch) = self.branch(index) else { return };
+        let Some(sent) = reread(&branch.sent) else { return };
+        // The first ACK takes the INVITE's place; its copies go out as they are.
+        let ack = if sent.method() == b"ACK" { branch.sent.clone() } else { build::ack(&sent, response) };
+        branch.sent = if branch.hop.transport.is_reliable() { Bytes::new() } else { ack.clone() };
+        out.commands.push(Command::Request { hop: branch.hop.clone(), bytes: ack, branch: Some(id) });
+    }
+
+    pub(super) fn handle_cancel(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, reason_lines: &[u8]) {
+        let Some(work) = &mut self.work else { return };
+        if work.answered {
+            return;
+        }
+        work.cancelled = true;
+        work.cancel_headers = reason_lines.into();
+        work.queue.clear();
+        work.resolving = None;
+        for index in 0..work.branches.len() {
+            self.stop_branch(env, out, index as u16, b"");
+        }
+        let Some(work) = &mut self.work else { return };
+        if !work.is_waiting() {
+            Best::offer(&mut work.best, 487, None, tools);
+            self.answer_best(env, tools, out);
+        }
+    }
+
+    /// Gives up all branches but one, since it has decided the call.
+    fn stop_others(&mut self, env: &Env<'_>, out: &mut Output, decided: u16, headers: &'static [u8]) {
+        let Some(work) = &mut self.work else { return };
+        work.queue.clear();
+        work.resolving = None;
+        for index in 0..work.branches.len() {
+            if index != usize::from(decided) {
+                self.stop_branch(env, out, index as u16, headers);
+            }
+        }
+    }
+
+    /// Gives up one branch: at once when it rings, or as soon as it does.
+    fn stop_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16, headers: &'static [u8]) {
+        let Some(branch) = self.branch(index) else { return };
+        let (Client::Invite(machine), 0, Cancel::No) = (&branch.client, branch.status, &branch.cancel) else { return };
+        branch.no_answer = None;
+        if machine.state() == crate::transaction::InviteClientState::Proceeding {
+            self.cancel_branch(env, out, index, headers);
+        } else {
+            branch.cancel = Cancel::Wanted(headers);
+        }
+    }
+
+    /// Sends the CANCEL of a branch, with the Reason that the caller gave when it was the caller who gave up.
+    fn cancel_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16, headers: &'static [u8]) {
+        let id = BranchId { context: self.id, branch: index };
+        let Some(work) = &mut self.work else { return };
+        let headers = if work.cancelled { &work.cancel_headers } else { headers };
+        let Some(branch) = work.branches.get_mut(usize::from(index)) else { return };
+        if matches!(branch.cancel, Cancel::Sent(_)) {
+            return;
+        }
+        let Some(sent) = reread(&branch.sent) else { return };
+        let (bytes, timing) = (build::cancel(&sent, headers), &env.edge.timing);
+        let (machine, _) = NonInviteClient::start(env.now, branch.hop.transport.is_reliable(), timing);
+        if let Some(timer_c) = &mut branch.timer_c {
+            timer_c.handle_cancel(env.now, timing);
+        }
+        branch.cancel = Cancel::Sent(Box::new(CancelSent { machine: Some(machine), bytes: bytes.clone() }));
+        out.commands.push(Command::Request { hop: branch.hop.clone(), bytes, branch: Some(id) });
+    }
+
+    pub(super) fn handle_due(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+        self.alarm.handle_due(env.now);
+        self.handle_server_timeout(env, out);
+        let branches = self.work.as_ref().map_or(0, |work| work.branches.len());
+        for index in 0..branches {
+            self.handle_branch_timeout(env, tools, out, index as u16);
+        }
+    }
+
+    fn handle_branch_timeout(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+        let (id, timing) = (BranchId { context: self.id, branch: index }, &env.edge.timing);
+        let Some(branch) = self.branch(index) else { return };
+        let actions = branch.client(|client| match client {
+            Client::Invite(machine) => machine.handle_timeout(env.now, timing),
+            Client::Other(machine) => machine.handle_timeout(env.now, timing),
+            Client::Done => ClientActions::default(),
+        });
+        let mut again = |hop: &Hop, bytes: &Bytes| {
+            out.counts.retransmitted += 1;
+            out.commands.push(Command::Request { hop: hop.clone(), bytes: bytes.clone(), branch: Some(id) });
+        };
+        if actions.send == Some(ClientSend::Request) && !branch.sent.is_empty() {
+            again(&branch.hop, &branch.sent);
+        }
+        if let Cancel::Sent(cancel) = &mut branch.cancel
+            && let Some(machine) = &mut cancel.machine
+        {
+            let actions = machine.handle_timeout(env.now, timing);
+            if actions.send.is_some() {
+                again(&branch.hop, &cancel.bytes);
+            }
+            if actions.ended {
+                cancel.machine = None;
+            }
+        }
+        if actions.report == Some(ClientReport::TimedOut) {
+            return self.fail_branch(env, tools, out, index, 408);
+        }
+        match branch.timer_c.as_mut().and_then(|timer_c| timer_c.handle_timeout(env.now, timing)) {
+            Some(TimerCExpiry::Cancel) => self.cancel_branch(env, out, index, b""),
+            Some(TimerCExpiry::TimedOut) => {
+                branch.client = Client::Done;
+                return self.fail_branch(env, tools, out, index, 408);
+            }
+            None => {}
+        }
+        self.pass_over_silent(env, tools, out, index);
+    }
+
+    /// Tries the next target when this one has not answered at all in its time.
+    fn pass_over_silent(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+        let Some(branch) = self.branch(index) else { return };
+        if branch.no_answer.is_none_or(|at| at > env.now) {
+            return;
+        }
+        branch.no_answer = None;
+        branch.abandoned = true;
+        if let Some(work) = &mut self.work {
+            Best::offer(&mut work.best, 408, None, tools);
+        }
+        self.conclude(env, tools, out);
+    }
+
+    pub(super) fn handle_send_failed(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+        let Some(branch) = self.branch(index) else { return };
+        if let Cancel::Sent(cancel) = &mut branch.cancel {
+            cancel.machine = None;
+        }
+        let actions = branch.client(|client| match client {
+            Client::Invite(machine) => machine.handle_transport_error(env.now),
+            Client::Other(machine) => machine.handle_transport_error(env.now),
+            Client::Done => ClientActions::default(),
+        });
+        if actions.report == Some(ClientReport::TransportError) {
+            self.fail_branch(env, tools, out, index, 503);
+        }
+    }
+
+    /// Ends a branch with a status of the edge's own making (RFC 3261 sections 16.7 item 6, 16.8, 16.9).
+    fn fail_branch(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, status: u16) {
+        let Some(branch) = self.branch(index) else { return };
+        if branch.status != 0 {
+            return;
+        }
+        branch.finish(status);
+        branch.own_status = true;
+        if let Some(work) = &mut self.work
+            && !work.answered
+        {
+            let status = if work.cancelled { 487 } else { status };
+            Best::offer(&mut work.best, status, None, tools);
+        }
+        self.conclude(env, tools, out);
+    }
+
+    fn branch(&mut self, index: u16) -> Option<&mut Branch> {
+        self.work.as_mut()?.branches.get_mut(usize::from(index))
+    }
+}
+
+impl Work {
+    /// Whether the last branch that ended asks for the next target (serial failover).
+    fn fails_over(&self) -> bool {
+        if self.cancelled || self.queue.is_empty() || self.resolving.is_some() || self.is_waiting() {
+            return false;
+        }
+        self.branches.last().is_some_and(|branch| {
+            let codes = self.edge.trunk(branch.hop.trunk).map(|trunk| trunk.failover_codes.as_slice());
+            branch.abandoned || branch.own_status || codes.unwrap_or_default().contains(&branch.status)
+        })
+    }
+}

@@ -1,0 +1,206 @@
+//! The side of a context that faces the caller: its server transaction and the answers.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use super::super::command::{Command, Output};
+use super::super::{Env, Tools};
+use super::Context;
+use crate::sip::build::{Answer, answer};
+use crate::sip::uri::ip_literal;
+use crate::sip::{Message, Transport, Via};
+use crate::transaction::{InviteServer, Moment, NonInviteServer, ServerActions, ServerSend};
+use crate::trunk::Flow;
+
+/// The server transaction of a context.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Server {
+    Invite(InviteServer),
+    Other(NonInviteServer),
+    Done,
+}
+
+impl Server {
+    pub(super) fn start(env: &Env<'_>, invite: bool, transport: Transport) -> Self {
+        let (reliable, timing) = (transport.is_reliable(), &env.edge.timing);
+        if invite {
+            Self::Invite(InviteServer::start(env.now, reliable, timing))
+        } else {
+            Self::Other(NonInviteServer::start(env.now, reliable, timing))
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Moment> {
+        match self {
+            Self::Invite(machine) => machine.next_timeout(),
+            Self::Other(machine) => machine.next_timeout(),
+            Self::Done => None,
+        }
+    }
+
+    /// Whether the last answer may be asked for. Nobody repeats a request over a stream, but a final answer to an INVITE
+    /// has to be there should its connection break before the ACK.
+    pub(super) fn needs_buffer(&self, transport: Transport) -> bool {
+        match self {
+            Self::Invite(machine) => machine.needs_buffer() && !transport.is_reliable(),
+            Self::Other(machine) => machine.needs_buffer() && !transport.is_reliable(),
+            Self::Done => false,
+        }
+    }
+
+    fn handle(&mut self, event: impl FnOnce(&mut Self) -> ServerActions) -> ServerActions {
+        let actions = event(self);
+        if actions.ended {
+            *self = Self::Done;
+        }
+        actions
+    }
+}
+
+/// Where the answers to a request go: over a stream the way it came; over UDP to `maddr`, or to the source at the port
+/// that `rport` asks for or the Via names (RFC 3261 section 18.2.2, RFC 3581 section 4).
+pub fn answer_flow(flow: Flow, via: &Via<'_>) -> Flow {
+    if flow.transport.is_reliable() {
+        return flow;
+    }
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    let remote = match via.maddr.and_then(ip_literal).filter(is_plain_host) {
+        Some(ip) => SocketAddr::new(ip, port),
+        None if via.rport.is_some() => flow.remote,
+        None => SocketAddr::new(flow.remote.ip(), port),
+    };
+    Flow { remote, ..flow }
+}
+
+/// No broadcast, multicast or unspecified address: an answer must not become a flood.
+fn is_plain_host(ip: &IpAddr) -> bool {
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !(ip.is_multicast() || ip.is_unspecified() || broadcast)
+}
+
+impl Context {
+    pub(super) fn handle_copy(&mut self, env: &Env<'_>, out: &mut Output) {
+        out.counts.absorbed += 1;
+        let actions = self.server.handle(|server| match server {
+            Server::Invite(machine) => machine.handle_request(env.now),
+            Server::Other(machine) => machine.handle_request(env.now),
+            Server::Done => ServerActions::default(),
+        });
+        self.obey(out, actions, None);
+    }
+
+    pub(super) fn handle_ack(&mut self, env: &Env<'_>) {
+        if let Server::Invite(_) = self.server {
+            self.server.handle(|server| match server {
+                Server::Invite(machine) => machine.handle_ack(env.now, &env.edge.timing),
+                _ => ServerActions::default(),
+            });
+        }
+    }
+
+    pub(super) fn handle_server_timeout(&mut self, env: &Env<'_>, out: &mut Output) {
+        let timing = &env.edge.timing;
+        let actions = self.server.handle(|server| match server {
+            Server::Invite(machine) => machine.handle_timeout(env.now, timing),
+            Server::Other(machine) => machine.handle_timeout(env.now, timing),
+            Server::Done => ServerActions::default(),
+        });
+        if actions.send.is_some() {
+            out.counts.retransmitted += 1;
+        }
+        self.obey(out, actions, None);
+    }
+
+    /// Sends an answer to the caller if its transaction lets it pass; notes a final one.
+    pub(super) fn answer(&mut self, env: &Env<'_>, out: &mut Output, status: u16, bytes: Bytes) {
+        let timing = &env.edge.timing;
+        let actions = self.server.handle(|server| match server {
+            Server::Invite(machine) => machine.handle_response(env.now, status, timing),
+            Server::Other(machine) => machine.handle_response(env.now, status, timing),
+            Server::Done => ServerActions::default(),
+        });
+        self.obey(out, actions, Some(bytes));
+        if status >= 200
+            && let Some(work) = &mut self.work
+        {
+            work.answered = true;
+        }
+    }
+
+    /// Makes an answer of the edge's own from the request and sends it.
+    pub(super) fn answer_itself(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        request: &Message,
+        status: u16,
+        reason: &str,
+        own_vias: usize,
+    ) {
+        let Some(work) = &self.work else { return };
+        let mut tag = Vec::with_capacity(16);
+        if status > 100 {
+            super::super::own_tag(env.secrets, request, &mut tag);
+        }
+        let bytes = answer(request, work.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias });
+        self.answer(env, out, status, bytes);
+    }
+
+    /// Answers with what is left of the request.
+    pub(super) fn answer_late(&mut self, env: &Env<'_>, out: &mut Output, status: u16, reason: &str) {
+        if let Some((request, own_vias)) = self.work.as_ref().and_then(|work| work.readable()) {
+            self.answer_itself(env, out, &request, status, reason, own_vias);
+        }
+    }
+
+    /// Ends the server transaction without an answer (RFC 4320 section 4.2: no 408 to a non-INVITE).
+    pub(super) fn end_unanswered(&mut self) {
+        self.server = Server::Done;
+        if let Some(work) = &mut self.work {
+            work.answered = true;
+        }
+    }
+
+    /// Sends the chosen answer (RFC 3261 section 16.7 item 6).
+    pub(super) fn answer_best(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+        let Some(work) = &mut self.work else { return };
+        let Some(best) = work.best.take() else {
+            return self.answer_late(env, out, 408, "Request Timeout");
+        };
+        let (status, invite) = (best.status, work.invite);
+        match best.into_bytes(tools) {
+            Some(bytes) => self.answer(env, out, status, bytes),
+            None if status == 408 && !invite => self.end_unanswered(),
+            None => {
+                let reason = match status {
+                    408 => "Request Timeout",
+                    487 => "Request Terminated",
+                    513 => "Message Too Large",
+                    _ => "Service Unavailable",
+                };
+                self.answer_late(env, out, status, reason);
+            }
+        }
+    }
+
+    fn obey(&mut self, out: &mut Output, actions: ServerActions, response: Option<Bytes>) {
+        let bytes = match (actions.send, response) {
+            (Some(ServerSend::Response), Some(bytes)) => {
+                if self.server.needs_buffer(self.flow.transport) {
+                    self.last = bytes.clone();
+                }
+                bytes
+            }
+            (Some(ServerSend::Last), _) if !self.last.is_empty() => self.last.clone(),
+            _ => return,
+        };
+        let fallback = SocketAddr::new(self.flow.remote.ip(), self.fallback_port);
+        let fallback = self.flow.transport.is_reliable().then_some(fallback);
+        out.commands.push(Command::Answer { flow: self.flow, fallback, bytes });
+    }
+}

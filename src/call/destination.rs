@@ -1,0 +1,173 @@
+//! Where a request goes (RFC 3261 section 16.5): by the dial plan for a new one, by its route set inside a dialog.
+
+use std::sync::Arc;
+
+use super::edge::{Edge, literal_address};
+use super::route_set::RouteSet;
+use super::screen::Refusal;
+use crate::routing::{Decision, NoRoute, Query};
+use crate::sip::{Essentials, Scheme, Transport, Uri};
+use crate::trunk::{Fork, Hop, ListenerId, Target, Trunk, TrunkId};
+
+/// A place to try.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub trunk: TrunkId,
+    pub place: Place,
+    /// Index of the trunk's target: the Request-URI's host becomes the target's when it was the edge's.
+    pub target: Option<u16>,
+    /// No transport was asked for: a large request may go by TCP (RFC 3261 section 18.1.1).
+    pub any_transport: bool,
+}
+
+/// How far a place is known.
+#[derive(Clone, Debug)]
+pub enum Place {
+    Hop(Hop),
+    /// A name that has to be looked up (RFC 3263).
+    Name(Box<Target>),
+}
+
+/// The places for a request, in the reverse of the order in which they are tried.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    pub candidates: Vec<Candidate>,
+    pub fork: Fork,
+}
+
+/// The destination of a request outside a dialog.
+///
+/// # Errors
+/// The answer to give when no rule leads anywhere.
+pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destination, Refusal> {
+    let query = Query { from, host: uri.host, user: uri.user.unwrap_or_default() };
+    let choice = match edge.routing.route(query) {
+        Decision::To(choice) => choice,
+        Decision::NoRoute(NoRoute::UnknownTrunk) => return Err(Refusal::new(403, "Forbidden")),
+        Decision::NoRoute(NoRoute::Loop) => return Err(Refusal::new(482, "Loop Detected")),
+        Decision::NoRoute(_) => return Err(Refusal::new(404, "No Route")),
+    };
+    let trunks = || choice.trunks.iter().filter_map(|&id| edge.trunk(id));
+    let mut candidates: Vec<Candidate> = trunks()
+        .flat_map(|trunk| trunk.targets.iter().enumerate().map(|(index, target)| of_target(trunk, index, target)))
+        .collect();
+    candidates.truncate(edge.max_branches);
+    candidates.reverse();
+    if candidates.is_empty() {
+        return Err(Refusal::new(503, "No Target"));
+    }
+    let fork = trunks().next().map_or(Fork::Serial, |trunk| trunk.fork);
+    Ok(Destination { candidates, fork })
+}
+
+fn of_target(trunk: &Trunk, index: usize, target: &Target) -> Candidate {
+    let place = match (target.literal, target.transport) {
+        (Some(addr), Some(transport)) => Place::Hop(Hop {
+            listener: trunk.listener,
+            transport,
+            addr,
+            name: tls_name(transport, trunk, None),
+            trunk: trunk.id,
+        }),
+        _ => Place::Name(Box::new(target.clone())),
+    };
+    Candidate { trunk: trunk.id, place, target: u16::try_from(index).ok(), any_transport: target.transport.is_none() }
+}
+
+/// The name that a TLS peer must prove: the one dialled, or for an address the first that the trunk lists.
+pub fn tls_name(transport: Transport, trunk: &Trunk, dialled: Option<&str>) -> Option<Arc<str>> {
+    if transport != Transport::Tls {
+        return None;
+    }
+    match dialled {
+        Some(name) => Some(Arc::from(name)),
+        None => trunk.peer_names.first().cloned(),
+    }
+}
+
+/// The destination of a request inside a dialog.
+///
+/// With the edge's token any place is allowed: the token proves that the edge set the dialog up between these two
+/// trunks. Without it only a place that belongs to a trunk by its address is.
+///
+/// # Errors
+/// The answer to give when the request may not pass or its next hop cannot be reached.
+pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<Destination, Refusal> {
+    let uri = set.next_uri().map_err(|what| {
+        let (status, reason) = what.status();
+        Refusal::new(status, reason)
+    })?;
+    if uri.scheme == Scheme::Other || uri.host.is_empty() {
+        return Err(Refusal::new(416, "Unsupported URI Scheme"));
+    }
+    let trunk = match set.token {
+        Some(token) => {
+            let mine = edge.face(from).map(|face| face.mark);
+            let far = match mine {
+                Some(mark) if mark == token.caller => token.callee,
+                Some(mark) if mark == token.callee => token.caller,
+                _ => return Err(Refusal::new(403, "Not Your Dialog")),
+            };
+            edge.trunk_of_mark(far).and_then(|id| edge.trunk(id)).ok_or(Refusal::new(481, "Trunk Is Gone"))?
+        }
+        None => owner_of(edge, &uri).ok_or(Refusal::new(481, "Unknown Dialog"))?,
+    };
+    let candidate = of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?;
+    Ok(Destination { candidates: vec![candidate], fork: Fork::Serial })
+}
+
+/// The trunk that a URI's address belongs to, when it is one of its literal targets or lies in its networks.
+fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
+    let ip = uri.ip()?;
+    let by_target =
+        |trunk: &&Trunk| trunk.targets.iter().any(|target| target.literal.is_some_and(|addr| addr.ip() == ip));
+    let by_network = |trunk: &&Trunk| trunk.allow_from.iter().any(|network| network.contains(ip));
+    let trunks = &edge.trunks.0;
+    trunks.iter().find(by_target).or_else(|| trunks.iter().find(by_network))
+}
+
+/// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
+fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+    let asked = match uri.param(b"transport") {
+        Some(Some(token)) => Transport::from_token(token),
+        _ => None,
+    };
+    let own = edge.listener(trunk.listener)?.transport;
+    let transport = match (uri.scheme, asked) {
+        (Scheme::Sips, _) => Transport::Tls,
+        (_, Some(transport)) => transport,
+        // A URI that names no transport is reached as the trunk is.
+        (_, None) => own,
+    };
+    let (transport, listener) = match edge.listener_for(transport, trunk.listener) {
+        Some(listener) => (transport, listener),
+        None => (own, trunk.listener),
+    };
+    let port = uri.port.unwrap_or(transport.default_port());
+    let place = match literal_address(uri.host, port) {
+        Some(addr) => {
+            Place::Hop(Hop { listener, transport, addr, name: tls_name(transport, trunk, None), trunk: trunk.id })
+        }
+        None => {
+            let host = std::str::from_utf8(uri.host).ok()?;
+            Place::Name(Box::new(Target {
+                transport: Some(transport),
+                host: Arc::from(host),
+                port: uri.port,
+                literal: None,
+            }))
+        }
+    };
+    Some(Candidate { trunk: trunk.id, place, target: None, any_transport: false })
+}
+
+/// The listener for a hop that a lookup gave for a trunk.
+pub fn listener_of(edge: &Edge, trunk: &Trunk, transport: Transport) -> Option<ListenerId> {
+    edge.listener_for(transport, trunk.listener)
+}
+
+/// Whether a request of an initial kind sets up a dialog, so that the edge stays in its path (RFC 3261 section 16.6
+/// item 4, RFC 6665, RFC 3515).
+pub fn sets_up_dialog(method: &[u8], essentials: &Essentials<'_>) -> bool {
+    essentials.to_tag.is_none() && matches!(method, b"INVITE" | b"SUBSCRIBE" | b"REFER" | b"NOTIFY")
+}

@@ -1,0 +1,199 @@
+//! The compiled configuration as the pure core sees it: immutable, swapped whole at a reload.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::routing::Routing;
+use crate::sip::uri::ip_literal;
+use crate::sip::{Limits, Transport, Uri};
+use crate::transaction::Timing;
+use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
+
+/// Everything that decides about a request. One value for one configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Edge {
+    /// By [`ListenerId`], with the ports that were bound.
+    pub listeners: Vec<Listener>,
+    pub trunks: Trunks,
+    pub identify: Identify,
+    pub routing: Routing,
+    pub timing: Timing,
+    pub limits: Limits,
+    /// Branches that one request may be sent on in.
+    pub max_branches: usize,
+    /// Seconds that a 503 of the edge's own asks to wait.
+    pub retry_after: u32,
+    own: Own,
+}
+
+/// The edge's own names and addresses, and what is written towards each trunk.
+#[derive(Clone, Debug, Default)]
+struct Own {
+    hosts: Vec<OwnHost>,
+    /// By [`TrunkId`].
+    faces: Vec<Face>,
+    by_mark: HashMap<u32, TrunkId>,
+}
+
+/// One host that stands for the edge in a URI.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OwnHost {
+    host: Arc<str>,
+    port: u16,
+    transport: Transport,
+}
+
+/// How the edge shows itself towards one trunk: made once, copied into each message.
+#[derive(Clone, Debug, Default)]
+pub struct Face {
+    /// `SIP/2.0/UDP host:port;branch=`.
+    pub via: Vec<u8>,
+    /// What follows the branch: `;rport`, `;alias`.
+    pub via_params: Vec<u8>,
+    /// `host:port;transport=tls` of a Record-Route URI.
+    pub record_route: Vec<u8>,
+    /// A number that stands for the trunk in URIs; the same in every process with this configuration.
+    pub mark: u32,
+}
+
+impl Edge {
+    /// Compiles the parts; `listeners` carry the ports that were bound.
+    pub fn new(listeners: Vec<Listener>, trunks: Trunks, routing: Routing, timing: Timing, limits: Limits) -> Self {
+        let identify = Identify::new(&listeners, &trunks);
+        let own = Own::new(&listeners, &trunks);
+        Self {
+            listeners,
+            trunks,
+            identify,
+            routing,
+            timing,
+            limits: limits.clamped(),
+            max_branches: 16,
+            retry_after: 5,
+            own,
+        }
+    }
+
+    /// The listener of an id.
+    pub fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::from(id.0))
+    }
+
+    /// The trunk of an id.
+    pub fn trunk(&self, id: TrunkId) -> Option<&Trunk> {
+        self.trunks.get(id)
+    }
+
+    /// How the edge shows itself towards a trunk.
+    pub fn face(&self, id: TrunkId) -> Option<&Face> {
+        self.own.faces.get(usize::from(id.0))
+    }
+
+    /// The trunk that a mark in a URI stands for.
+    pub fn trunk_of_mark(&self, mark: u32) -> Option<TrunkId> {
+        self.own.by_mark.get(&mark).copied()
+    }
+
+    /// Whether a host and port of a URI or Via mean the edge itself.
+    pub fn is_own(&self, host: &[u8], port: Option<u16>) -> bool {
+        self.own.hosts.iter().any(|own| {
+            own.host.as_bytes().eq_ignore_ascii_case(host)
+                && port.map_or(own.port == own.transport.default_port(), |port| port == own.port)
+        })
+    }
+
+    /// Whether a URI's host is the edge: by a listener, a trunk's FQDN, or a site's FQDN.
+    pub fn is_own_uri(&self, uri: &Uri<'_>) -> bool {
+        self.is_own(uri.host, uri.port) || self.routing.site(uri.host).is_some()
+    }
+
+    /// The listener for a transport, best one on the address of `near`.
+    pub fn listener_for(&self, transport: Transport, near: ListenerId) -> Option<ListenerId> {
+        let near = self.listener(near)?;
+        if near.transport == transport {
+            return Some(near.id);
+        }
+        let mut others = self.listeners.iter().filter(|listener| listener.transport == transport);
+        let same_address = others.clone().find(|listener| listener.bind.ip() == near.bind.ip());
+        same_address.or_else(|| others.next()).map(|listener| listener.id)
+    }
+
+    /// How long a target may leave a request without any answer before the next one is tried.
+    pub fn no_answer(&self, trunk: TrunkId) -> Duration {
+        self.trunk(trunk).map_or(self.timing.timer_b(), |trunk| trunk.no_answer)
+    }
+}
+
+impl Own {
+    fn new(listeners: &[Listener], trunks: &Trunks) -> Self {
+        let mut own = Self::default();
+        for listener in listeners {
+            let bound = match listener.bind.ip() {
+                ip if ip.is_unspecified() => None,
+                IpAddr::V6(ip) => Some(format!("[{ip}]")),
+                IpAddr::V4(ip) => Some(ip.to_string()),
+            };
+            own.add_host(&listener.host, listener.port, listener.transport);
+            own.add_host(&listener.host, listener.bind.port(), listener.transport);
+            if let Some(bound) = bound {
+                own.add_host(&bound.into(), listener.bind.port(), listener.transport);
+            }
+        }
+        for trunk in &trunks.0 {
+            let Some(listener) = listeners.get(usize::from(trunk.listener.0)) else {
+                own.faces.push(Face::default());
+                continue;
+            };
+            let host = trunk.fqdn.as_ref().unwrap_or(&listener.host);
+            own.add_host(host, listener.port, listener.transport);
+            let face = Face::new(host, listener, trunk, mark_of(&trunk.name));
+            own.by_mark.insert(face.mark, trunk.id);
+            own.faces.push(face);
+        }
+        own
+    }
+
+    fn add_host(&mut self, host: &Arc<str>, port: u16, transport: Transport) {
+        let host = OwnHost { host: Arc::clone(host), port, transport };
+        if !self.hosts.contains(&host) {
+            self.hosts.push(host);
+        }
+    }
+}
+
+impl Face {
+    fn new(host: &str, listener: &Listener, trunk: &Trunk, mark: u32) -> Self {
+        let transport = listener.transport;
+        let port = listener.port;
+        let params = match transport {
+            Transport::Udp => ";rport",
+            Transport::Tcp | Transport::Tls if trunk.connection_reuse => ";alias",
+            Transport::Tcp | Transport::Tls => "",
+        };
+        let uri_params = match transport {
+            Transport::Udp => String::new(),
+            _ => format!(";transport={}", transport.uri_token()),
+        };
+        Self {
+            via: format!("SIP/2.0/{} {host}:{port};branch=", transport.via_token()).into_bytes(),
+            via_params: params.as_bytes().to_vec(),
+            record_route: format!("{host}:{port}{uri_params}").into_bytes(),
+            mark,
+        }
+    }
+}
+
+/// A trunk's name as a number that stays the same from one process and node to the next.
+fn mark_of(name: &str) -> u32 {
+    use std::hash::Hasher;
+    let mut hash = siphasher::sip::SipHasher13::new_with_keys(0x7472_756e_6b77_6179, 1);
+    hash.write(name.as_bytes());
+    hash.finish() as u32
+}
+
+/// The address and port of a host that is an IP literal.
+pub(crate) fn literal_address(host: &[u8], port: u16) -> Option<std::net::SocketAddr> {
+    ip_literal(host).map(|ip| std::net::SocketAddr::new(ip, port))
+}

@@ -1,0 +1,276 @@
+//! Making the request that is sent on (RFC 3261 section 16.6), as edits to the one that came: what no edit names
+//! leaves byte for byte.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+
+use super::branch::{BranchId, write_hex};
+use super::destination::sets_up_dialog;
+use super::dialog_token::DialogToken;
+use super::edge::Edge;
+use super::route_set::RouteSet;
+use super::{Secrets, Tools};
+use crate::sip::build::{via_needs_source, write_via_with_source};
+use crate::sip::edit::write_decimal;
+use crate::sip::{Essentials, HeaderName, Message, Span, Uri};
+use crate::trunk::{Hop, Target, TrunkId};
+
+/// What a request gets when it has no Max-Forwards (RFC 3261 section 16.6 item 3).
+const MAX_FORWARDS: u64 = 70;
+
+/// A request on its way from one trunk to a place of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Forward<'a> {
+    pub edge: &'a Edge,
+    pub secrets: &'a Secrets,
+    pub request: &'a Message,
+    pub essentials: &'a Essentials<'a>,
+    pub routes: &'a RouteSet<'a>,
+    /// Where the request came from: stands in its Via as `received`.
+    pub remote: SocketAddr,
+    pub from: TrunkId,
+    pub hop: &'a Hop,
+    /// The configured target behind `hop`, whose host takes the place of the edge's in the Request-URI.
+    pub target: Option<&'a Target>,
+    pub branch: Branch,
+    pub loop_hash: u32,
+}
+
+/// What stands in the branch of the edge's Via.
+#[derive(Clone, Copy, Debug)]
+pub enum Branch {
+    /// A transaction of the edge.
+    Stateful(BranchId),
+    /// None: the ACK of a 2xx. The number is the same for copies of one request (RFC 3261 section 16.11).
+    Stateless(u64),
+}
+
+impl Forward<'_> {
+    /// Writes the request.
+    pub fn write(&self, tools: &mut Tools) -> Bytes {
+        tools.edits.clear();
+        self.edit_request_uri(tools);
+        self.edit_via(tools);
+        self.edit_max_forwards(tools);
+        self.edit_routes(tools);
+        if sets_up_dialog(self.request.method(), self.essentials) {
+            self.add_record_route(tools);
+        }
+        if self.hop.transport.is_reliable() && self.request.line(HeaderName::ContentLength).is_none() {
+            let length = self.request.body().len() as u64;
+            tools.edits.insert_with(self.request.header_block().end, |out| {
+                out.extend_from_slice(b"Content-Length: ");
+                write_decimal(out, length);
+                out.extend_from_slice(b"\r\n");
+            });
+        }
+        tools.edits.apply(self.request)
+    }
+
+    /// The next hop is a strict router (RFC 3261 section 16.6 item 6)?
+    fn strict_next(&self) -> Option<Uri<'_>> {
+        let uri = self.routes.next.as_ref()?.uri().ok()?;
+        // Outside a dialog the dial plan decides and Route is only passed on.
+        (self.essentials.to_tag.is_some() && !uri.is_loose()).then_some(uri)
+    }
+
+    fn edit_request_uri(&self, tools: &mut Tools) {
+        let Some(span) = self.request.request_uri_span() else { return };
+        if let Some(strict) = self.strict_next() {
+            return tools.edits.replace(span, strict.raw);
+        }
+        let uri = &self.routes.request_uri;
+        match self.target {
+            Some(target) if !uri.host.is_empty() && self.edge.is_own_uri(uri) => {
+                tools.edits.replace_with(span, |out| write_retargeted(uri, target, self.hop, out));
+            }
+            _ if self.routes.from_last => tools.edits.replace(span, uri.raw),
+            _ => {}
+        }
+    }
+
+    /// Completes the top Via by its source and puts the edge's own on top (RFC 3261 sections 16.6 item 8, 18.2.1).
+    fn edit_via(&self, tools: &mut Tools) {
+        let Some(line) = self.request.line(HeaderName::Via) else { return };
+        tools.edits.insert_with(line.start, |out| {
+            out.extend_from_slice(b"Via: ");
+            write_own_via(self.edge, self.hop, self.branch, self.loop_hash, out);
+            out.extend_from_slice(b"\r\n");
+        });
+        let via = &self.essentials.via;
+        if via_needs_source(via, self.remote) {
+            let span = self.request.span_of(via.raw);
+            tools.edits.replace_with(span, |out| write_via_with_source(out, via, self.remote));
+        }
+    }
+
+    fn edit_max_forwards(&self, tools: &mut Tools) {
+        match (self.request.line(HeaderName::MaxForwards), self.essentials.max_forwards) {
+            (Some(line), Some(left)) => {
+                let span = Span { start: line.value, end: line.value_end };
+                tools.edits.replace_with(span, |out| write_decimal(out, u64::from(left.saturating_sub(1))));
+            }
+            _ => {
+                let at =
+                    self.request.line(HeaderName::Via).map_or(self.request.header_block().start, |line| line.start);
+                tools.edits.insert_with(at, |out| {
+                    out.extend_from_slice(b"Max-Forwards: ");
+                    write_decimal(out, MAX_FORWARDS);
+                    out.extend_from_slice(b"\r\n");
+                });
+            }
+        }
+    }
+
+    fn edit_routes(&self, tools: &mut Tools) {
+        let strict = self.strict_next();
+        if !self.routes.from_last && strict.is_none() {
+            if self.routes.taken > 0 {
+                tools.edits.remove_values(self.request, HeaderName::Route, self.routes.taken);
+            }
+            return;
+        }
+        // Strict routing on either side: the list is written anew, which transparent peers hardly ever need.
+        let mut kept: Vec<&[u8]> =
+            self.request.values(HeaderName::Route).filter_map(Result::ok).skip(self.routes.taken).collect();
+        if self.routes.from_last {
+            kept.pop();
+        }
+        if strict.is_some() && !kept.is_empty() {
+            kept.remove(0);
+        }
+        let at = self.request.line(HeaderName::Route).map_or(self.request.header_block().end, |line| line.start);
+        tools.edits.remove_header(self.request, HeaderName::Route);
+        tools.edits.insert_with(at, |out| {
+            for route in kept {
+                out.extend_from_slice(b"Route: ");
+                out.extend_from_slice(route);
+                out.extend_from_slice(b"\r\n");
+            }
+            if strict.is_some() {
+                out.extend_from_slice(b"Route: <");
+                out.extend_from_slice(self.routes.request_uri.raw);
+                out.extend_from_slice(b">\r\n");
+            }
+        });
+    }
+
+    /// Keeps the edge in the dialog's path; twice when the two sides see different names of it (RFC 5658).
+    fn add_record_route(&self, tools: &mut Tools) {
+        let (Some(caller), Some(callee)) = (self.edge.face(self.from), self.edge.face(self.hop.trunk)) else { return };
+        let at = match self.request.line(HeaderName::RecordRoute) {
+            Some(line) => line.start,
+            None => self.request.line(HeaderName::Via).map_or(self.request.header_block().start, |line| line.start),
+        };
+        let token = DialogToken { caller: caller.mark, callee: callee.mark };
+        let call_id = self.essentials.call_id;
+        let seal = &self.secrets.seal;
+        tools.scratch.clear();
+        token.write(seal, call_id, &mut tools.scratch);
+        let token: &[u8] = &tools.scratch;
+        let write = |face: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(b"Record-Route: <sip:");
+            out.extend_from_slice(token);
+            out.push(b'@');
+            out.extend_from_slice(face);
+            out.extend_from_slice(b";lr>\r\n");
+        };
+        tools.edits.insert_with(at, |out| {
+            let listener = self.edge.trunk(self.hop.trunk).map(|trunk| trunk.listener);
+            if listener == Some(self.hop.listener) {
+                write(&callee.record_route, out);
+            } else {
+                let mut face = Vec::new();
+                write_host(self.edge, self.hop, &mut face);
+                if self.hop.transport.is_reliable() {
+                    face.extend_from_slice(b";transport=");
+                    face.extend_from_slice(self.hop.transport.uri_token().as_bytes());
+                }
+                write(&face, out);
+            }
+            if caller.record_route != callee.record_route {
+                write(&caller.record_route, out);
+            }
+        });
+    }
+}
+
+/// Writes a URI with its host and port replaced by those of the target (RFC 3261 section 16.5: the edge was
+/// responsible for the URI's host). The user and unrelated parameters stay.
+fn write_retargeted(uri: &Uri<'_>, target: &Target, hop: &Hop, out: &mut Vec<u8>) {
+    let scheme_end = memchr::memchr(b':', uri.raw).map_or(0, |colon| colon + 1);
+    out.extend_from_slice(uri.raw.get(..scheme_end).unwrap_or_default());
+    if let Some(user) = uri.user {
+        out.extend_from_slice(user);
+        if let Some(password) = uri.password {
+            out.push(b':');
+            out.extend_from_slice(password);
+        }
+        out.push(b'@');
+    }
+    let is_v6 = target.host.contains(':') && !target.host.starts_with('[');
+    if is_v6 {
+        out.push(b'[');
+    }
+    out.extend_from_slice(target.host.as_bytes());
+    if is_v6 {
+        out.push(b']');
+    }
+    if let Some(port) = target.port {
+        out.push(b':');
+        write_decimal(out, u64::from(port));
+    }
+    for param in crate::sip::scan::Params::new(uri.params).filter_map(Result::ok) {
+        if param.is(b"transport") || param.is(b"maddr") {
+            continue;
+        }
+        out.push(b';');
+        out.extend_from_slice(param.name);
+        if let Some(value) = param.value {
+            out.push(b'=');
+            out.extend_from_slice(value);
+        }
+    }
+    if hop.transport.is_reliable() {
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(hop.transport.uri_token().as_bytes());
+    }
+}
+
+/// Writes the edge's own Via value towards a hop.
+pub fn write_own_via(edge: &Edge, hop: &Hop, branch: Branch, loop_hash: u32, out: &mut Vec<u8>) {
+    let trunk = edge.trunk(hop.trunk);
+    let face = edge.face(hop.trunk).filter(|_| trunk.is_some_and(|trunk| trunk.listener == hop.listener));
+    match face {
+        Some(face) => out.extend_from_slice(&face.via),
+        None => {
+            out.extend_from_slice(b"SIP/2.0/");
+            out.extend_from_slice(hop.transport.via_token().as_bytes());
+            out.push(b' ');
+            write_host(edge, hop, out);
+            out.extend_from_slice(b";branch=");
+        }
+    }
+    match branch {
+        Branch::Stateful(id) => id.write(loop_hash, out),
+        Branch::Stateless(number) => {
+            out.extend_from_slice(b"z9hG4bKts");
+            write_hex(out, number, 16);
+        }
+    }
+    match face {
+        Some(face) => out.extend_from_slice(&face.via_params),
+        None if !hop.transport.is_reliable() => out.extend_from_slice(b";rport"),
+        None => {}
+    }
+}
+
+/// Writes the edge's host and port on a listener that is not the trunk's own one.
+fn write_host(edge: &Edge, hop: &Hop, out: &mut Vec<u8>) {
+    let Some(listener) = edge.listener(hop.listener) else { return };
+    let fqdn = edge.trunk(hop.trunk).and_then(|trunk| trunk.fqdn.as_deref());
+    out.extend_from_slice(fqdn.unwrap_or(&listener.host).as_bytes());
+    out.push(b':');
+    write_decimal(out, u64::from(listener.port));
+}

@@ -1,0 +1,255 @@
+//! Requests at a shard: copies are matched, CANCEL and ACK find their INVITE, and what is new is screened, routed and
+//! begun (RFC 3261 sections 16.3 to 16.6, 16.10).
+
+use std::net::SocketAddr;
+
+use super::{Arrival, Legacy, Shard};
+use crate::call::branch::ContextId;
+use crate::call::context::{Begin, Context, Event, answer_flow};
+use crate::call::destination::{self, Destination, Place};
+use crate::call::forward::{Branch, Forward};
+use crate::call::loops::loop_hash;
+use crate::call::route_set::RouteSet;
+use crate::call::screen::{Refusal, screen};
+use crate::call::{Command, Env, Output, ack_number, key_parts, own_tag};
+use crate::sip::build::{Answer, answer};
+use crate::sip::{Essentials, HeaderName, Message, What};
+use crate::transaction::Key;
+use crate::trunk::Flow;
+
+impl Shard {
+    /// Handles a request from a known trunk.
+    pub fn handle_request(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) {
+        let parts = key_parts(request, essentials);
+        let key = Key::of_request(&env.secrets.hash, &parts);
+        if let Some(&slot) = self.by_key.get(&key)
+            && let Some((context, _)) = self.contexts.get(slot as usize)
+        {
+            let id = context.id;
+            let event = if parts.method == b"ACK" { Event::Ack } else { Event::Copy };
+            self.feed(env, out, id, event);
+            return;
+        }
+        match parts.method {
+            b"CANCEL" => {
+                let invite = Key::of_cancelled_invite(&env.secrets.hash, &parts);
+                self.handle_cancel(env, out, arrival, request, essentials, invite);
+            }
+            b"ACK" => self.handle_stray_ack(env, out, arrival, request, essentials),
+            _ => self.handle_new(env, out, arrival, request, essentials, key),
+        }
+    }
+
+    /// A CANCEL is answered by the edge and cancels what the INVITE was sent on to (RFC 3261 sections 9.2, 16.10).
+    fn handle_cancel(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+        invite: Key,
+    ) {
+        let invite = self.by_key.get(&invite).and_then(|&slot| self.contexts.get(slot as usize));
+        let Some(id) = invite.map(|(context, _)| context.id) else {
+            let refusal = Refusal::new(481, "Call/Transaction Does Not Exist");
+            return refuse(env, out, arrival.flow, request, essentials, &refusal);
+        };
+        refuse(env, out, arrival.flow, request, essentials, &Refusal::new(200, "OK"));
+        let mut reason_lines = Vec::new();
+        for line in request.lines_of(HeaderName::Reason) {
+            reason_lines.extend_from_slice(request.at(crate::sip::Span { start: line.start, end: line.next }));
+        }
+        self.feed(env, out, id, Event::Cancel { reason_lines: &reason_lines });
+    }
+
+    /// An ACK of no transaction: it belongs to a 2xx and goes on along its route set, without a transaction; one for
+    /// an answer that the edge gave without a transaction ends here.
+    fn handle_stray_ack(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) {
+        let mut tag = Vec::with_capacity(16);
+        own_tag(env.secrets, request, &mut tag);
+        let ours = essentials.to_tag == Some(&tag);
+        if ours || essentials.to_tag.is_none() || screen(env.edge, request, essentials, None).is_err() {
+            out.counts.dropped += 1;
+            return;
+        }
+        let Ok(routes) = RouteSet::read(env.edge, env.secrets, request, essentials) else {
+            out.counts.dropped += 1;
+            return;
+        };
+        let Ok(destination) = destination::of_in_dialog(env.edge, arrival.from, &routes) else {
+            out.counts.dropped += 1;
+            return;
+        };
+        let Some(Place::Hop(hop)) = destination.candidates.first().map(|candidate| &candidate.place) else {
+            return self.begin(env, out, arrival, request, essentials, None, 0, destination);
+        };
+        let bytes = Forward {
+            edge: env.edge,
+            secrets: env.secrets,
+            request,
+            essentials,
+            routes: &routes,
+            remote: arrival.flow.remote,
+            from: arrival.from,
+            hop,
+            target: None,
+            branch: Branch::Stateless(ack_number(env.secrets, request)),
+            loop_hash: 0,
+        }
+        .write(&mut self.tools);
+        out.counts.forwarded += 1;
+        out.commands.push(Command::Request { hop: hop.clone(), bytes, branch: None });
+    }
+
+    /// A request that begins a transaction.
+    fn handle_new(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+        key: Key,
+    ) {
+        match self.route(env, arrival, request, essentials) {
+            Ok((hash, destination)) if self.contexts.len() < self.max_contexts && !self.wheel.is_full() => {
+                self.begin(env, out, arrival, request, essentials, Some(key), hash, destination);
+            }
+            Ok(_) => {
+                out.counts.over_limit += 1;
+                refuse(env, out, arrival.flow, request, essentials, &Refusal::overloaded(env.edge));
+            }
+            Err(refusal) => refuse(env, out, arrival.flow, request, essentials, &refusal),
+        }
+    }
+
+    /// Screens a request and finds where it goes.
+    fn route(
+        &self,
+        env: &Env<'_>,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+    ) -> Result<(u32, Destination), Refusal> {
+        let initial = essentials.to_tag.is_none();
+        let hash = if initial { loop_hash(env.edge, arrival.from, request, essentials) } else { 0 };
+        screen(env.edge, request, essentials, initial.then_some(hash))?;
+        let fault = |what: What| {
+            let (status, reason) = what.status();
+            Refusal::new(status, reason)
+        };
+        let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
+        let destination = if initial {
+            destination::of_initial(env.edge, arrival.from, &routes.request_uri)?
+        } else {
+            destination::of_in_dialog(env.edge, arrival.from, &routes)?
+        };
+        Ok((hash, destination))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request, which have no life together elsewhere")]
+    fn begin(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        arrival: Arrival,
+        request: &Message,
+        essentials: &Essentials<'_>,
+        key: Option<Key>,
+        loop_hash: u32,
+        destination: Destination,
+    ) {
+        let generation = self.next_generation(env);
+        let entry = self.contexts.vacant_entry();
+        let slot = entry.key() as u32; // bounded by max_contexts
+        let id = ContextId { shard: self.index, slot, generation };
+        let begin = Begin { id, flow: arrival.flow, request, essentials, from: arrival.from, loop_hash, destination };
+        let context = Context::begin(env, &mut self.tools, out, begin);
+        let had_server = context.has_server();
+        // A context without a server transaction (an ACK that waits for a name) is never looked up by this key.
+        let table_key = key.unwrap_or_else(|| Key::of_request(&env.secrets.hash, &key_parts(request, essentials)));
+        entry.insert((context, table_key));
+        if let (Some(key), true) = (key, had_server) {
+            self.by_key.insert(key, slot);
+            if request.method() == b"INVITE" && essentials.via.rfc3261_branch().is_none() {
+                self.legacy.insert(slot, Legacy { request: request.bytes().clone(), ack: None });
+            }
+        }
+        if essentials.via.alias
+            && arrival.flow.transport.is_reliable()
+            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse)
+        {
+            self.offer_alias(out, arrival.flow, essentials);
+        }
+        self.settle(env, slot, had_server);
+    }
+
+    /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).
+    fn offer_alias(&self, out: &mut Output, flow: Flow, essentials: &Essentials<'_>) {
+        let port = essentials.via.port.unwrap_or(flow.transport.default_port());
+        let addr = SocketAddr::new(flow.remote.ip(), port);
+        out.commands.push(Command::Alias { connection: flow.connection, addr });
+    }
+}
+
+/// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
+pub fn refuse(
+    env: &Env<'_>,
+    out: &mut Output,
+    flow: Flow,
+    request: &Message,
+    essentials: &Essentials<'_>,
+    refusal: &Refusal,
+) {
+    if request.method() == b"ACK" {
+        out.counts.dropped += 1;
+        return;
+    }
+    if refusal.status >= 300 {
+        out.counts.refused += 1;
+    }
+    let mut tag = Vec::with_capacity(16);
+    own_tag(env.secrets, request, &mut tag);
+    let own =
+        Answer { status: refusal.status, reason: refusal.reason, to_tag: &tag, headers: &refusal.headers, own_vias: 0 };
+    let bytes = answer(request, flow.remote, &own);
+    let flow_back = answer_flow(flow, &essentials.via);
+    let fallback = SocketAddr::new(flow.remote.ip(), essentials.via.port.unwrap_or(flow.transport.default_port()));
+    let fallback = flow.transport.is_reliable().then_some(fallback);
+    out.commands.push(Command::Answer { flow: flow_back, fallback, bytes });
+}
+
+/// Answers a request that is not whole, as far as its Via can be read.
+pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
+    let Ok(via) = request.top_via() else {
+        out.counts.dropped += 1;
+        return;
+    };
+    if matches!(request.method(), b"ACK" | b"") {
+        out.counts.dropped += 1;
+        return;
+    }
+    out.counts.refused += 1;
+    let (status, reason) = what.status();
+    let mut tag = Vec::with_capacity(16);
+    own_tag(env.secrets, request, &mut tag);
+    let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias: 0 });
+    let port = via.port.unwrap_or(flow.transport.default_port());
+    let fallback = flow.transport.is_reliable().then(|| SocketAddr::new(flow.remote.ip(), port));
+    out.commands.push(Command::Answer { flow: answer_flow(flow, &via), fallback, bytes });
+}
