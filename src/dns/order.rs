@@ -26,7 +26,9 @@ pub struct Resolved {
 pub struct Transports(u8);
 
 impl Transports {
+    /// No transport.
     pub const NONE: Self = Self(0);
+    /// Every transport that the edge speaks.
     pub const ALL: Self = Self::NONE
         .with(Transport::Udp)
         .with(Transport::Tcp)
@@ -43,6 +45,7 @@ impl Transports {
         Self(self.0 | 1 << transport as u8)
     }
 
+    /// Whether the transport is a member.
     pub const fn contains(self, transport: Transport) -> bool {
         self.0 & (1 << transport as u8) != 0
     }

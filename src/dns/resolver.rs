@@ -33,6 +33,7 @@ pub struct Settings {
     pub servers: Vec<SocketAddr>,
     /// For one question, repetitions included.
     pub timeout: Duration,
+    /// Kinds of address, in the order in which they are tried.
     pub families: Families,
     /// How long past its time to live an answer stands in while DNS does not answer.
     pub stale: Duration,
@@ -40,8 +41,9 @@ pub struct Settings {
     pub grace: Duration,
     /// How long a failure is remembered, and the pause between tries while DNS is down.
     pub negative_ttl: Duration,
-    /// Bounds for the time to live that DNS states.
+    /// Least time to live, whatever DNS states.
     pub min_ttl: Duration,
+    /// Greatest time to live, whatever DNS states.
     pub max_ttl: Duration,
     /// Targets that are remembered.
     pub max_entries: usize,

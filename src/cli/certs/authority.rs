@@ -199,6 +199,7 @@ pub enum Role {
 }
 
 impl Role {
+    /// Every role, in the order in which files are made.
     pub const ALL: [Self; 5] = [
         Self::Edge,
         Self::Teams,
