@@ -6,9 +6,9 @@
 //!
 //! Sessions are not resumed where certificates prove identities: a resumed handshake shows no
 //! certificate, so that a renewed, expired or no longer trusted one would go unnoticed, while a SIP
-//! connection lives for hours and a full handshake costs about a millisecond. It also means that no
-//! session is kept in memory. A listener that asks for no client certificate hands out one stateless
-//! ticket, which costs the edge no memory either.
+//! connection lives for hours and is worth its few signatures. No session is kept in memory either; an
+//! idle connection was measured at 9 KiB. A listener that asks for no client certificate hands out one
+//! stateless ticket, which costs the edge no memory.
 
 mod client;
 mod error;

@@ -8,6 +8,7 @@ use crate::trunk::TrunkId;
 /// How the TLS peers of one trunk are known.
 #[derive(Clone, Debug)]
 pub struct PeerRule {
+    /// The trunk that a peer with one of the names belongs to.
     pub trunk: TrunkId,
     /// Names (host names or IP literals) of which a certificate must carry one in its subjectAltName.
     pub names: Vec<Arc<str>>,
@@ -37,6 +38,7 @@ pub struct ServerSettings {
     pub key: PathBuf,
     /// PEM file: the authorities that may have issued the certificates of peers.
     pub client_ca: Option<PathBuf>,
+    /// Whether peers are asked for a certificate.
     pub client_certificate: ClientCertificate,
     /// The trunks on this listener; when none lists names, the chain alone decides.
     pub peers: Vec<PeerRule>,
