@@ -78,10 +78,14 @@ fn explain_fault(fault: &rustls::Error) -> String {
                 .to_owned()
         }
         InvalidCertificate(Expired) => "the peer's certificate has expired".to_owned(),
-        InvalidCertificate(ExpiredContext { time, not_after }) => format!(
-            "the peer's certificate expired {} hours ago",
-            time.as_secs().saturating_sub(not_after.as_secs()) / 3600
-        ),
+        InvalidCertificate(ExpiredContext { time, not_after }) => {
+            let hours = time.as_secs().saturating_sub(not_after.as_secs()) / 3600;
+            match hours / 24 {
+                0 => format!("the peer's certificate expired {hours} h ago"),
+                1 => "the peer's certificate expired yesterday".to_owned(),
+                days => format!("the peer's certificate expired {days} days ago"),
+            }
+        }
         InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
             "the peer's certificate is not valid yet; compare the clocks".to_owned()
         }

@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys};
 
@@ -79,6 +81,26 @@ pub fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// Checks that the certificate in `text` was issued by an authority in the file `authority`.
+pub fn check_issuer(text: &[u8], authority: &Path) -> Result<(), TlsError> {
+    let roots = authorities(authority)?;
+    let (chain, _) = sections(text).map_err(|Damaged| TlsError::Malformed {
+        path: authority.to_owned(),
+    })?;
+    let (end, intermediates) = chain.split_first().ok_or_else(|| TlsError::NoCertificate {
+        path: authority.to_owned(),
+    })?;
+    let algorithms = super::provider().signature_verification_algorithms;
+    verify_server_cert_signed_by_trust_anchor(
+        &ParsedCertificate::try_from(end)?,
+        &roots,
+        intermediates,
+        UnixTime::now(),
+        algorithms.all,
+    )?;
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let fault = |source| TlsError::Read {
         path: path.to_owned(),
@@ -128,3 +150,6 @@ fn sections(text: &[u8]) -> Result<Sections, Damaged> {
     }
     Ok((certificates, key))
 }
+
+#[cfg(test)]
+mod tests;
