@@ -1,3 +1,332 @@
-//! (being built)
+//! The transport driver: UDP, TCP and TLS sockets, framing, connection reuse and back-pressure
+//! (RFC 3261 section 18, RFC 3581, RFC 5626 section 3.5.1, RFC 5923).
+//!
+//! No message is handed to another task on its way: the worker that read it calls the [`Receiver`], and
+//! whoever sends writes into the socket at once. Only what a socket does not take goes into a bounded
+//! queue, which a task of that socket empties; so a slow peer delays nobody else. A connection is one
+//! task that waits for something to read and holds no buffer meanwhile; its time limits are watched by
+//! one sweep over all connections instead of timers.
+//!
+//! The [`Receiver`] is never called from within [`Transports::answer`] or [`Transports::request`], so
+//! that these may be called under a lock that the receiver takes.
 
+pub mod settings;
 pub mod tls;
+
+mod accept;
+mod connection;
+mod counters;
+mod datagram;
+mod dial;
+mod limits;
+mod read;
+mod scratch;
+mod socket;
+mod streams;
+mod sweep;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+
+pub use counters::{Counts, DropReason};
+pub use settings::{Limits, ListenerSettings, Settings};
+
+use crate::sip::Transport;
+pub use crate::sip::frame::FrameFault;
+use crate::trunk::{ConnectionId, Flow, Hop, ListenerId, TrunkId};
+use counters::Counters;
+use datagram::Datagrams;
+use socket::BoundStream;
+use streams::{Identity, Streams};
+use tls::{ClientTls, ServerTls};
+
+/// What the transports call; every method is called on the worker that noticed, and must not block.
+pub trait Receiver: Send + Sync + 'static {
+    /// One datagram or one framed stream message.
+    fn message(&self, source: Source<'_>, bytes: Bytes);
+
+    /// A stream could not be framed: the start line and header fields as far as they were read, so that
+    /// a 400 or 413 can be answered before the connection closes, which it does after this call.
+    fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault);
+
+    /// What was handed over with this token did not leave.
+    fn send_failed(&self, token: Token, fault: SendFault);
+
+    /// A batch of reads is over and the worker is about to wait: a chance to flush.
+    fn idle(&self) {}
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The way its answer goes back.
+    pub flow: Flow,
+    /// The edge's own address that it was sent to.
+    pub local: SocketAddr,
+    /// The trunks whose identity the TLS peer has proved; empty for UDP, TCP and unproved TLS peers.
+    pub authenticated: &'a [TrunkId],
+}
+
+/// The sender's own mark on what it hands over; opaque to the transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64, pub u32);
+
+impl Token {
+    /// Nobody wants to know whether it left.
+    pub const NONE: Self = Self(u64::MAX, u32::MAX);
+}
+
+/// Why something did not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendFault {
+    /// The queue of the socket, of the pending connection or of all connections together is full.
+    #[error("the send queue is full")]
+    QueueFull,
+    /// The connection ended before the message had left.
+    #[error("the connection ended")]
+    Closed,
+    /// The peer, or the network before it, refused the connection.
+    #[error("the connection could not be opened")]
+    ConnectFailed,
+    /// The peer did not take the connection within the limit, TLS handshake included.
+    #[error("the connection was not opened in time")]
+    ConnectTimeout,
+    /// The TLS handshake failed; the peer's certificate may not fit the name.
+    #[error("the TLS handshake failed")]
+    Tls,
+    /// The network refused the datagram.
+    #[error("the network is unreachable")]
+    Unreachable,
+    /// The datagram is larger than the network takes.
+    #[error("the message is too large for a datagram")]
+    TooLarge,
+    /// The listener has no socket, or no TLS identity, for this transport.
+    #[error("the listener cannot send over this transport")]
+    NoSocket,
+    /// The limit of open connections is reached.
+    #[error("too many connections are open")]
+    TooManyConnections,
+    /// The transports are shut down.
+    #[error("the transports are shut down")]
+    ShutDown,
+}
+
+/// A listener that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The socket could not be made, set up or bound.
+    #[error("cannot listen on {transport}:{addr}: {error}")]
+    Socket {
+        transport: Transport,
+        addr: SocketAddr,
+        #[source]
+        error: std::io::Error,
+    },
+    /// Two listeners carry the same id.
+    #[error("listener {0:?} is given twice")]
+    Duplicate(ListenerId),
+    /// A TLS listener has no certificate.
+    #[error("listener {0:?} is a TLS listener without a certificate")]
+    NoCertificate(ListenerId),
+}
+
+/// All sockets of the edge.
+pub struct Transports {
+    listeners: Vec<Option<Listener>>,
+    streams: Arc<Streams>,
+    counters: Arc<Counters>,
+    tasks: std::sync::Mutex<Vec<AbortHandle>>,
+}
+
+struct Listener {
+    local: SocketAddr,
+    socket: ListenerSocket,
+}
+
+enum ListenerSocket {
+    Datagrams(Arc<Datagrams>),
+    /// Taken by [`Transports::start`].
+    Stream(std::sync::Mutex<Option<BoundStream>>),
+}
+
+impl Transports {
+    /// Opens all listeners; nothing is read or accepted before [`Transports::start`].
+    ///
+    /// # Errors
+    /// The first listener that cannot be opened; none stays open then.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O and time enabled.
+    pub fn bind(settings: Settings) -> Result<Arc<Self>, BindError> {
+        let counters = Arc::new(Counters::register());
+        let mut listeners = Vec::new();
+        let mut identities = Vec::new();
+        for listener in settings.listeners {
+            let at = usize::from(listener.id.0);
+            if listeners.len() <= at {
+                listeners.resize_with(at + 1, || None);
+                identities.resize_with(at + 1, Identity::default);
+            }
+            let (Some(slot), Some(identity)) = (listeners.get_mut(at), identities.get_mut(at))
+            else {
+                continue; // Both were resized to hold `at`.
+            };
+            if slot.is_some() {
+                return Err(BindError::Duplicate(listener.id));
+            }
+            let bound = Self::open(&listener, &settings.limits, &counters)?;
+            *identity = Identity::new(bound.local, listener.server_tls, listener.client_tls);
+            *slot = Some(bound);
+        }
+        Ok(Arc::new(Self {
+            listeners,
+            streams: Streams::new(identities, settings.limits, counters.clone()),
+            counters,
+            tasks: std::sync::Mutex::default(),
+        }))
+    }
+
+    fn open(
+        listener: &ListenerSettings,
+        limits: &Limits,
+        counters: &Arc<Counters>,
+    ) -> Result<Listener, BindError> {
+        if listener.transport == Transport::Tls && listener.server_tls.is_none() {
+            return Err(BindError::NoCertificate(listener.id));
+        }
+        let fault = |error| BindError::Socket {
+            transport: listener.transport,
+            addr: listener.bind,
+            error,
+        };
+        if listener.transport == Transport::Udp {
+            let datagrams = Datagrams::bind(listener, limits, counters.clone()).map_err(fault)?;
+            return Ok(Listener {
+                local: datagrams.local(),
+                socket: ListenerSocket::Datagrams(datagrams),
+            });
+        }
+        let stream = BoundStream::bind(listener).map_err(fault)?;
+        Ok(Listener {
+            local: stream.local,
+            socket: ListenerSocket::Stream(std::sync::Mutex::new(Some(stream))),
+        })
+    }
+
+    /// Starts to read and accept; a second call does nothing.
+    pub fn start(&self, receiver: Arc<dyn Receiver>) {
+        if !self.streams.attach(receiver.clone()) {
+            return;
+        }
+        let mut tasks = Vec::new();
+        for listener in self.listeners.iter().flatten() {
+            match &listener.socket {
+                ListenerSocket::Datagrams(datagrams) => {
+                    tasks.extend(datagrams.start(&receiver, &self.streams.runtime));
+                }
+                ListenerSocket::Stream(stream) => {
+                    let bound = stream.lock().unwrap_or_else(|e| e.into_inner()).take();
+                    tasks.extend(bound.map(|bound| accept::start(&self.streams, bound)));
+                }
+            }
+        }
+        tasks.push(sweep::start(&self.streams));
+        *self.lock_tasks() = tasks;
+    }
+
+    /// The address that a listener is bound to; `None` for a listener that is not there.
+    pub fn bound(&self, listener: ListenerId) -> Option<SocketAddr> {
+        self.listener(listener).map(|listener| listener.local)
+    }
+
+    /// Sends an answer back on its flow (RFC 3261 section 18.2.2).
+    ///
+    /// For UDP it goes to `flow.remote`, to which the caller has applied `received`, `rport` and `maddr`.
+    /// For streams it goes to the flow's connection and, where that has gone, to `fallback`: over a
+    /// connection to it that is open, or a new one.
+    pub fn answer(&self, flow: &Flow, fallback: Option<&Hop>, bytes: Bytes, token: Token) {
+        if flow.transport == Transport::Udp || flow.connection == ConnectionId::DATAGRAM {
+            return self.datagram(flow.listener, flow.remote, flow.local, bytes, token);
+        }
+        let sent = self.streams.answer(flow.connection, bytes, token);
+        match (sent, fallback) {
+            (Ok(()), _) => {}
+            (Err((SendFault::Closed, Some(bytes))), Some(hop)) => self.request(hop, bytes, token),
+            (Err((fault, _)), _) => self.streams.fail(token, fault),
+        }
+    }
+
+    /// Sends a request to a resolved hop, over a connection that is open or a new one.
+    pub fn request(&self, hop: &Hop, bytes: Bytes, token: Token) {
+        if hop.transport == Transport::Udp {
+            return self.datagram(hop.listener, hop.addr, None, bytes, token);
+        }
+        if let Err(fault) = self.streams.request(hop, bytes, token) {
+            self.streams.fail(token, fault);
+        }
+    }
+
+    fn datagram(
+        &self,
+        listener: ListenerId,
+        remote: SocketAddr,
+        local: Option<std::net::IpAddr>,
+        bytes: Bytes,
+        token: Token,
+    ) {
+        let sent = match self.listener(listener).map(|listener| &listener.socket) {
+            Some(ListenerSocket::Datagrams(datagrams)) => {
+                datagrams.send(remote, local, bytes, token, &self.streams)
+            }
+            _ => Err(SendFault::NoSocket),
+        };
+        if let Err(fault) = sent {
+            self.streams.fail(token, fault);
+        }
+    }
+
+    /// Lets requests to `addr` (the top Via's sent-by of a proved peer that said `alias`) use the peer's
+    /// own connection (RFC 5923 section 5); whether the peer may say so is the caller's decision.
+    ///
+    /// `name` is the name that requests to this peer carry in [`Hop::name`]. Does nothing when the
+    /// connection has gone or has as many aliases as [`Limits::aliases_per_connection`] allows.
+    pub fn alias(&self, connection: ConnectionId, addr: SocketAddr, name: Option<Arc<str>>) {
+        self.streams.alias(connection, addr, name);
+    }
+
+    /// Puts new certificates and trust in place for handshakes to come; open connections stay.
+    pub fn renew_tls(
+        &self,
+        listener: ListenerId,
+        server: Option<Arc<ServerTls>>,
+        client: Option<Arc<ClientTls>>,
+    ) {
+        self.streams.renew_tls(listener, server, client);
+    }
+
+    /// Stops accepting and reading datagrams, lets what is queued leave for [`Limits::linger`], and
+    /// closes every connection.
+    pub async fn shutdown(&self) {
+        for task in std::mem::take(&mut *self.lock_tasks()) {
+            task.abort();
+        }
+        self.streams.shutdown().await;
+    }
+
+    /// How much is open, queued and dropped.
+    pub fn counts(&self) -> Counts {
+        self.counters.counts()
+    }
+
+    fn listener(&self, id: ListenerId) -> Option<&Listener> {
+        self.listeners.get(usize::from(id.0))?.as_ref()
+    }
+
+    fn lock_tasks(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
+        self.tasks.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}

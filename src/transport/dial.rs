@@ -1,0 +1,98 @@
+//! Connections that the edge opens.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tracing::debug;
+
+use super::connection::{Connection, Session};
+use super::settings::Limits;
+use super::socket::{dialling_socket, prepare_stream};
+use super::streams::Streams;
+use super::tls::{explain, server_name};
+use super::{SendFault, read};
+use crate::sip::Transport;
+use crate::trunk::Hop;
+
+/// Everything that is needed to open a connection, found before any of it is tried.
+pub(super) struct Plan {
+    local: IpAddr,
+    remote: SocketAddr,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Finds out how to reach a hop.
+pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
+    let identity = streams.identity(hop.listener).ok_or(SendFault::NoSocket)?;
+    let tls = if hop.transport == Transport::Tls {
+        let client = identity.client_tls().ok_or(SendFault::NoSocket)?;
+        let name = match &hop.name {
+            Some(name) => server_name(name).map_err(|_| SendFault::Tls)?,
+            None => ServerName::from(hop.addr.ip()),
+        };
+        Some((TlsConnector::from(client.config()), name))
+    } else {
+        None
+    };
+    Ok(Plan {
+        local: identity.local_ip().ok_or(SendFault::NoSocket)?,
+        remote: hop.addr,
+        tls,
+    })
+}
+
+/// Opens the connection, sends what has been waiting for it, and reads it to its end.
+pub(super) async fn open(streams: Arc<Streams>, connection: Arc<Connection>, plan: Plan) {
+    // Boxed: what connecting needs must not stay with the connection for hours.
+    let connecting = Box::pin(connect(&streams.limits, plan));
+    let stopping = streams.stopping.clone();
+    let connected = stopping.run_until_cancelled_owned(connecting).await;
+    let (socket, session) = match connected {
+        Some(Ok(connected)) => connected,
+        Some(Err(fault)) => return streams.close(&connection, fault, false),
+        None => return streams.close(&connection, SendFault::ShutDown, false),
+    };
+    match connection.opened(socket, session) {
+        Some(Ok(written)) => streams.follow(&connection, written),
+        Some(Err(_)) => return streams.close(&connection, SendFault::Closed, false),
+        None => return,
+    }
+    read::run(streams, connection).await;
+}
+
+async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Session>), SendFault> {
+    let remote = plan.remote;
+    let tcp = timeout(limits.connect_timeout, connect_tcp(limits, &plan))
+        .await
+        .map_err(|_| SendFault::ConnectTimeout)?
+        .map_err(|error| {
+            debug!(%remote, %error, "connecting");
+            SendFault::ConnectFailed
+        })?;
+    let Some((connector, name)) = plan.tls else {
+        return Ok((tcp, None));
+    };
+    let handshake = timeout(limits.tls_handshake_timeout, connector.connect(name, tcp));
+    let stream = handshake
+        .await
+        .map_err(|_| SendFault::ConnectTimeout)?
+        .map_err(|error| {
+            debug!(%remote, error = explain(&error), "TLS handshake with a peer");
+            SendFault::Tls
+        })?;
+    let (tcp, mut session) = stream.into_inner();
+    session.set_buffer_limit(Some(limits.session_buffer_bytes()));
+    Ok((tcp, Some(Box::new(session.into()))))
+}
+
+async fn connect_tcp(limits: &Limits, plan: &Plan) -> io::Result<TcpStream> {
+    let socket = dialling_socket(plan.local, plan.remote)?;
+    let stream = socket.connect(plan.remote).await?;
+    prepare_stream(&stream, limits)?;
+    Ok(stream)
+}

@@ -1,0 +1,157 @@
+//! How many connections may be open, in all and from one address.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use super::counters::{Counters, DropReason};
+use crate::sip::Transport;
+
+/// The doorkeeper of connections.
+pub(super) struct Doors {
+    max_connections: usize,
+    max_per_address: usize,
+    /// Accepted connections by address; addresses without any are not kept.
+    addresses: DashMap<IpAddr, usize>,
+    counters: Arc<Counters>,
+}
+
+/// The right to keep one connection open, given back when dropped.
+pub(super) struct Permit {
+    doors: Arc<Doors>,
+    transport: Transport,
+    /// Set for accepted connections.
+    address: Option<IpAddr>,
+}
+
+impl Doors {
+    pub(super) fn new(
+        max_connections: usize,
+        max_per_address: usize,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            max_connections,
+            max_per_address,
+            addresses: DashMap::new(),
+            counters,
+        })
+    }
+
+    /// Lets in a connection that a peer opened.
+    pub(super) fn accept(
+        self: &Arc<Self>,
+        transport: Transport,
+        peer: IpAddr,
+    ) -> Result<Permit, DropReason> {
+        let mut permit = self.dial(transport)?;
+        let address = counted_as(peer);
+        let mut count = self.addresses.entry(address).or_insert(0);
+        if *count >= self.max_per_address {
+            return Err(DropReason::TooManyPerAddress);
+        }
+        *count += 1;
+        permit.address = Some(address);
+        Ok(permit)
+    }
+
+    /// Lets out a connection that the edge opens.
+    pub(super) fn dial(self: &Arc<Self>, transport: Transport) -> Result<Permit, DropReason> {
+        let open = &self.counters.connections;
+        if open.fetch_add(1, Ordering::Relaxed) >= self.max_connections {
+            open.fetch_sub(1, Ordering::Relaxed);
+            return Err(DropReason::TooManyConnections);
+        }
+        self.counters.traffic(transport).opened();
+        Ok(Permit {
+            doors: self.clone(),
+            transport,
+            address: None,
+        })
+    }
+}
+
+impl Permit {
+    pub(super) fn counters(&self) -> &Counters {
+        &self.doors.counters
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let counters = &self.doors.counters;
+        counters.connections.fetch_sub(1, Ordering::Relaxed);
+        counters.traffic(self.transport).closed();
+        let Some(address) = self.address else { return };
+        if let Entry::Occupied(mut entry) = self.doors.addresses.entry(address) {
+            *entry.get_mut() -= 1;
+            if *entry.get() == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+/// An IPv6 peer owns at least a /64 and may use any address in it.
+fn counted_as(peer: IpAddr) -> IpAddr {
+    match peer {
+        IpAddr::V4(_) => peer,
+        IpAddr::V6(v6) => {
+            let network = v6.to_bits() & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from_bits(network))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn doors(all: usize, per_address: usize) -> Arc<Doors> {
+        Doors::new(all, per_address, Arc::new(Counters::register()))
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn a_peer_has_its_own_limit_and_permits_come_back() {
+        let doors = doors(10, 1);
+        let first = doors.accept(Transport::Tcp, ip("192.0.2.1"));
+        assert!(first.is_ok());
+        let again = doors.accept(Transport::Tcp, ip("192.0.2.1"));
+        assert_eq!(again.err(), Some(DropReason::TooManyPerAddress));
+        assert!(doors.accept(Transport::Tcp, ip("192.0.2.2")).is_ok());
+        drop(first);
+        assert!(doors.accept(Transport::Tcp, ip("192.0.2.1")).is_ok());
+        assert!(doors.addresses.is_empty());
+        assert_eq!(doors.counters.counts().connections, 0);
+    }
+
+    #[test]
+    fn one_ipv6_network_is_one_peer() {
+        let doors = doors(10, 1);
+        let first = doors.accept(Transport::Tls, ip("2001:db8::1"));
+        assert!(first.is_ok());
+        assert!(
+            doors
+                .accept(Transport::Tls, ip("2001:db8::ffff:2"))
+                .is_err()
+        );
+        assert!(doors.accept(Transport::Tls, ip("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn the_limit_of_all_holds_for_both_directions() {
+        let doors = doors(1, 10);
+        let dialled = doors.dial(Transport::Tcp);
+        assert!(dialled.is_ok());
+        let accepted = doors.accept(Transport::Tcp, ip("192.0.2.1"));
+        assert_eq!(accepted.err(), Some(DropReason::TooManyConnections));
+        assert!(doors.addresses.is_empty());
+    }
+}

@@ -1,0 +1,421 @@
+//! The table of connections: which one an answer or a request uses, and what happens when one ends
+//! (RFC 3261 section 18, RFC 5923).
+//!
+//! Lock order: a table's lock comes before a connection's. No table guard leaves this module.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use super::connection::{Connection, Refused, Room, Watch, Written};
+use super::counters::{Counters, DropReason};
+use super::limits::Doors;
+use super::settings::Limits;
+use super::tls::{ClientTls, ServerTls};
+use super::{Receiver, SendFault, Token, dial};
+use crate::sip::Transport;
+use crate::trunk::{ConnectionId, Hop, ListenerId};
+
+/// How often a shutdown looks whether everything has left.
+const SHUTDOWN_STEP: std::time::Duration = std::time::Duration::from_millis(5);
+
+/// What makes a connection fit for a request (RFC 5923 section 5.1): the same place under the same name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) transport: Transport,
+    pub(super) addr: SocketAddr,
+    pub(super) name: Option<Arc<str>>,
+    pub(super) listener: ListenerId,
+}
+
+impl Key {
+    fn of(hop: &Hop) -> Self {
+        Self {
+            transport: hop.transport,
+            addr: hop.addr,
+            name: hop.name.clone(),
+            listener: hop.listener,
+        }
+    }
+}
+
+/// How a listener shows itself in connections, accepted and dialled.
+#[derive(Default)]
+pub(super) struct Identity {
+    /// `None`: no such listener.
+    local: Option<SocketAddr>,
+    server_tls: ArcSwapOption<ServerTls>,
+    client_tls: ArcSwapOption<ClientTls>,
+}
+
+impl Identity {
+    pub(super) fn new(
+        local: SocketAddr,
+        server: Option<Arc<ServerTls>>,
+        client: Option<Arc<ClientTls>>,
+    ) -> Self {
+        Self {
+            local: Some(local),
+            server_tls: ArcSwapOption::new(server),
+            client_tls: ArcSwapOption::new(client),
+        }
+    }
+
+    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+        self.local.map(|local| local.ip())
+    }
+
+    pub(super) fn server_tls(&self) -> Option<Arc<ServerTls>> {
+        self.server_tls.load_full()
+    }
+
+    pub(super) fn client_tls(&self) -> Option<Arc<ClientTls>> {
+        self.client_tls.load_full()
+    }
+}
+
+/// All stream connections.
+pub(super) struct Streams {
+    identities: Vec<Identity>,
+    pub(super) limits: Limits,
+    pub(super) counters: Arc<Counters>,
+    pub(super) doors: Arc<Doors>,
+    pub(super) tracker: TaskTracker,
+    pub(super) stopping: CancellationToken,
+    by_id: DashMap<ConnectionId, Arc<Connection>, foldhash::fast::RandomState>,
+    by_key: DashMap<Key, Arc<Connection>, foldhash::fast::RandomState>,
+    next_id: AtomicU64,
+    receiver: RwLock<Option<Arc<dyn Receiver>>>,
+    pub(super) runtime: Handle,
+    started: Instant,
+    /// Milliseconds since `started`, advanced by the sweep: nobody asks the system for the time.
+    clock: AtomicU64,
+}
+
+impl Streams {
+    pub(super) fn new(
+        identities: Vec<Identity>,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            identities,
+            doors: Doors::new(
+                limits.max_connections,
+                limits.max_connections_per_address,
+                counters.clone(),
+            ),
+            limits,
+            counters,
+            tracker: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            by_id: DashMap::default(),
+            by_key: DashMap::default(),
+            next_id: AtomicU64::new(ConnectionId::DATAGRAM.0 + 1),
+            receiver: RwLock::new(None),
+            runtime: Handle::current(),
+            started: Instant::now(),
+            clock: AtomicU64::new(1),
+        })
+    }
+
+    /// Makes the receiver known; false when there is one already or the transports are shut down.
+    pub(super) fn attach(&self, receiver: Arc<dyn Receiver>) -> bool {
+        let mut slot = self.receiver.write().unwrap_or_else(|e| e.into_inner());
+        if slot.is_some() || self.stopping.is_cancelled() {
+            return false;
+        }
+        *slot = Some(receiver);
+        true
+    }
+
+    pub(super) fn receiver(&self) -> Option<Arc<dyn Receiver>> {
+        let slot = self.receiver.read().unwrap_or_else(|e| e.into_inner());
+        slot.clone()
+    }
+
+    pub(super) fn identity(&self, listener: ListenerId) -> Option<&Identity> {
+        self.identities
+            .get(usize::from(listener.0))
+            .filter(|identity| identity.local.is_some())
+    }
+
+    pub(super) fn renew_tls(
+        &self,
+        listener: ListenerId,
+        server: Option<Arc<ServerTls>>,
+        client: Option<Arc<ClientTls>>,
+    ) {
+        if let Some(identity) = self.identity(listener) {
+            identity.server_tls.store(server);
+            identity.client_tls.store(client);
+        }
+    }
+
+    pub(super) fn next_id(&self) -> ConnectionId {
+        ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Milliseconds of the transports' clock, as of the last sweep; never zero.
+    pub(super) fn now(&self) -> u64 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    /// Moves the clock on.
+    pub(super) fn tick(&self) -> u64 {
+        let elapsed = self.started.elapsed().as_millis();
+        let now = u64::try_from(elapsed).unwrap_or(u64::MAX).max(1);
+        self.clock.store(now, Ordering::Relaxed);
+        now
+    }
+
+    const fn room(&self) -> Room {
+        Room {
+            bytes: self.limits.connection_queue_bytes,
+            total: self.limits.total_queue_bytes,
+            pending: self.limits.pending_per_connect,
+        }
+    }
+
+    /// Enters an open connection into the table of answers.
+    pub(super) fn enter(&self, connection: &Arc<Connection>) {
+        connection.watch.active.store(self.now(), Ordering::Relaxed);
+        self.by_id.insert(connection.id, connection.clone());
+        if self.stopping.is_cancelled() {
+            // The shutdown may have gone through the table before.
+            self.close(connection, SendFault::ShutDown, false);
+        }
+    }
+
+    /// All connections for which `condition` holds.
+    pub(super) fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
+        self.by_id
+            .iter()
+            .filter(|entry| condition(entry.value()))
+            .map(|entry| entry.value().clone())
+            .collect()
+    }
+
+    /// Writes an answer to its connection; the bytes come back when it has gone.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        bytes: Bytes,
+        token: Token,
+    ) -> Result<(), (SendFault, Option<Bytes>)> {
+        let connection = self.by_id.get(&id).map(|entry| entry.value().clone());
+        match connection {
+            Some(connection) => self.send(&connection, bytes, token),
+            None => Err((SendFault::Closed, Some(bytes))),
+        }
+    }
+
+    /// Writes a request to the connection that fits the hop, or to a new one.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        hop: &Hop,
+        bytes: Bytes,
+        token: Token,
+    ) -> Result<(), SendFault> {
+        let key = Key::of(hop);
+        let found = self.by_key.get(&key).map(|entry| entry.value().clone());
+        let mut bytes = bytes;
+        if let Some(connection) = found {
+            match self.send(&connection, bytes, token) {
+                // It ended just now; the peer may well take another one.
+                Err((SendFault::Closed, Some(back))) => bytes = back,
+                result => return result.map_err(|(fault, _)| fault),
+            }
+        }
+        let connection = self.dial(key, hop)?;
+        self.send(&connection, bytes, token)
+            .map_err(|(fault, _)| fault)
+    }
+
+    /// The connection for a key: a new one, unless another worker was faster.
+    fn dial(self: &Arc<Self>, key: Key, hop: &Hop) -> Result<Arc<Connection>, SendFault> {
+        if self.stopping.is_cancelled() {
+            return Err(SendFault::ShutDown);
+        }
+        let plan = dial::plan(self, hop)?;
+        let connection = match self.by_key.entry(key) {
+            Entry::Occupied(entry) if Connection::is_usable(&entry.get().lock()) => {
+                return Ok(entry.get().clone());
+            }
+            entry => {
+                let permit = self.doors.dial(hop.transport).map_err(|reason| {
+                    self.counters.dropped(reason);
+                    SendFault::TooManyConnections
+                })?;
+                let key = entry.key().clone();
+                let connection = Connection::dialling(self.next_id(), key, hop.trunk, permit);
+                let connection = Arc::new(connection);
+                entry.insert(connection.clone());
+                connection
+            }
+        };
+        self.enter(&connection);
+        let open = dial::open(self.clone(), connection.clone(), plan);
+        self.tracker.spawn_on(open, &self.runtime);
+        Ok(connection)
+    }
+
+    pub(super) fn send(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        bytes: Bytes,
+        token: Token,
+    ) -> Result<(), (SendFault, Option<Bytes>)> {
+        let length = bytes.len();
+        match connection.send(bytes, token, self.room()) {
+            Ok(written) => {
+                connection.watch.active.store(self.now(), Ordering::Relaxed);
+                self.counters.traffic(connection.transport).sent(length);
+                self.follow(connection, written);
+                Ok(())
+            }
+            Err(Refused {
+                fault,
+                bytes,
+                error,
+            }) => {
+                if let Some(error) = error {
+                    debug!(remote = %connection.remote, %error, "writing");
+                    self.close(connection, SendFault::Closed, false);
+                }
+                // Where a part of the message waited, the closing has told of it already.
+                if bytes.is_none() {
+                    return Ok(());
+                }
+                Err((fault, bytes))
+            }
+        }
+    }
+
+    /// Keeps the stall watch true to how writing went and starts the task that goes on.
+    pub(super) fn follow(self: &Arc<Self>, connection: &Arc<Connection>, written: Written) {
+        let stalled = &connection.watch.stalled;
+        match written {
+            Written::All => Watch::end(stalled),
+            Written::Queued => {}
+            Written::Blocked { progress, flush } => {
+                if progress {
+                    stalled.store(self.now(), Ordering::Relaxed);
+                } else {
+                    Watch::begin(stalled, self.now());
+                }
+                if flush {
+                    let flush = flush_when_writable(self.clone(), connection.clone());
+                    self.tracker.spawn_on(flush, &self.runtime);
+                }
+            }
+        }
+    }
+
+    pub(super) fn alias(&self, id: ConnectionId, addr: SocketAddr, name: Option<Arc<str>>) {
+        let Some(connection) = self.by_id.get(&id).map(|entry| entry.value().clone()) else {
+            return;
+        };
+        let key = Key {
+            transport: connection.transport,
+            addr,
+            name,
+            listener: connection.listener,
+        };
+        let mut state = connection.lock();
+        let full = state.keys.len() >= self.limits.aliases_per_connection;
+        if full || !Connection::is_usable(&state) || state.keys.contains(&key) {
+            return;
+        }
+        state.keys.push(key.clone());
+        drop(state);
+        // The newest connection wins: the peer may have lost the one before without a word.
+        self.by_key.insert(key.clone(), connection.clone());
+        if !Connection::is_usable(&connection.lock()) {
+            // Closed between the two steps, and so not taken out by the closing.
+            self.by_key
+                .remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
+        }
+    }
+
+    /// Ends a connection: nothing finds it any more, and whoever waits to send over it is told.
+    pub(super) fn close(&self, connection: &Arc<Connection>, fault: SendFault, abort: bool) {
+        let Some(remains) = connection.close(abort) else {
+            return;
+        };
+        self.by_id.remove(&connection.id);
+        for key in &remains.keys {
+            self.by_key
+                .remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
+        }
+        for token in remains.tokens {
+            self.fail(token, fault);
+        }
+    }
+
+    /// Tells the sender, from a task of its own: it may hold a lock that the receiver takes.
+    pub(super) fn fail(&self, token: Token, fault: SendFault) {
+        self.counters.dropped(match fault {
+            SendFault::QueueFull => DropReason::QueueFull,
+            _ => DropReason::SendFailed,
+        });
+        if token == Token::NONE {
+            return;
+        }
+        if let Some(receiver) = self.receiver() {
+            self.runtime
+                .spawn(async move { receiver.send_failed(token, fault) });
+        }
+    }
+
+    pub(super) async fn shutdown(&self) {
+        self.stopping.cancel();
+        let patience = Instant::now() + self.limits.linger;
+        let all = self.select(|_| true);
+        while Instant::now() < patience && !all.iter().all(|connection| connection.is_drained()) {
+            tokio::time::sleep(SHUTDOWN_STEP).await;
+        }
+        for connection in self.select(|_| true) {
+            self.close(&connection, SendFault::ShutDown, false);
+        }
+        self.tracker.close();
+        self.tracker.wait().await;
+        self.receiver
+            .write()
+            .unwrap_or_else(|e| e.into_inner())
+            .take();
+    }
+}
+
+/// Goes on writing as the peer takes it.
+async fn flush_when_writable(streams: Arc<Streams>, connection: Arc<Connection>) {
+    let Some(socket) = connection.socket() else {
+        return;
+    };
+    while socket.writable().await.is_ok() {
+        match connection.flush() {
+            Ok(Written::Blocked { progress, .. }) => {
+                let again = Written::Blocked {
+                    progress,
+                    flush: false,
+                };
+                streams.follow(&connection, again);
+            }
+            Ok(written) => return streams.follow(&connection, written),
+            Err(error) => {
+                debug!(remote = %connection.remote, %error, "writing");
+                return streams.close(&connection, SendFault::Closed, false);
+            }
+        }
+    }
+}
