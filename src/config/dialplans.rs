@@ -1,0 +1,331 @@
+//! `[dialplan.NAME]`: rules from files and from the configuration itself.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::files::expand;
+use super::log::{At, Draft, FileId, Log, Place};
+use super::names::Names;
+use super::nearest::did_you_mean;
+use super::reader::{Table, quoted};
+use super::rows::{line_span, rows};
+use super::tenants::SiteSet;
+use super::trunks::TrunkSet;
+use crate::routing::{Destination, Plan, PrefixError, Rules};
+
+/// The dial plans.
+#[derive(Debug)]
+pub(super) struct PlanSet {
+    /// Index in `list`.
+    pub names: Names<u32>,
+    pub list: Vec<Plan>,
+    /// Where each stands.
+    pub places: Vec<Place>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// What a tag may mean.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tags<'a> {
+    pub sites: &'a SiteSet,
+    pub trunks: &'a TrunkSet<'a>,
+}
+
+impl Tags<'_> {
+    fn resolve(&self, tag: &str) -> Option<Destination> {
+        let site = self
+            .sites
+            .names
+            .get(&tag.trim_end_matches('.').to_ascii_lowercase());
+        site.map(Destination::Site)
+            .or_else(|| self.trunks.names.get(tag).map(Destination::Trunk))
+    }
+}
+
+pub(super) fn read(
+    log: &Log,
+    tables: Vec<(At<&str>, Table<'_>)>,
+    tags: Tags<'_>,
+    max_prefixes: usize,
+) -> PlanSet {
+    let mut set = PlanSet {
+        names: Names::new("dial plan"),
+        list: Vec::new(),
+        places: Vec::new(),
+        files: Vec::new(),
+    };
+    for (index, (name, _)) in (0..).zip(&tables) {
+        set.names.add(log, At::new(name.value, name.place), index);
+    }
+    let mut texts = BTreeMap::new();
+    let mut left = max_prefixes;
+    for (name, mut table) in tables {
+        let mut reading = PlanReading {
+            log,
+            name: name.value,
+            title: table.title.clone(),
+            plans: &set.names,
+            rules: Rules::new(left),
+            origins: Origins::default(),
+            tags: Vec::new(),
+        };
+        for pattern in table.texts("files").unwrap_or_default() {
+            for path in reading.expand(&table, &pattern) {
+                if let Some(file) = read_file(log, &mut texts, path, &pattern, &table.title) {
+                    reading.file(file);
+                }
+            }
+        }
+        let title = format!("a rule of {}", table.title);
+        for rule in table.tables("rules", "dialplan.NAME.rules", |_| title.clone()) {
+            reading.rule(rule);
+        }
+        left = left.saturating_sub(reading.rules.len());
+        set.list.push(reading.finish(tags));
+        set.places.push(name.place);
+        table.finish();
+    }
+    set.files = texts.into_keys().collect();
+    set
+}
+
+/// Reads a file once, however many plans name it.
+fn read_file(
+    log: &Log,
+    texts: &mut BTreeMap<PathBuf, Option<FileId>>,
+    path: PathBuf,
+    pattern: &At<&str>,
+    title: &str,
+) -> Option<FileId> {
+    if let Some(known) = texts.get(&path) {
+        return *known;
+    }
+    let shown = path.to_string_lossy().into_owned();
+    let file = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(log.add_file(shown, text.into())),
+        Err(error) => {
+            let message = format!("{title}: cannot read {}: {error}", quoted(&shown));
+            log.add(
+                Draft::error(pattern.place, message)
+                    .help("paths are relative to the directory of the file that names them"),
+            );
+            None
+        }
+    };
+    texts.insert(path, file);
+    file
+}
+
+struct PlanReading<'a> {
+    log: &'a Log,
+    name: &'a str,
+    title: String,
+    plans: &'a Names<u32>,
+    rules: Rules,
+    origins: Origins,
+    /// Each tag once, where it was first seen.
+    tags: Vec<At<String>>,
+}
+
+impl PlanReading<'_> {
+    fn expand(&self, table: &Table<'_>, pattern: &At<&str>) -> Vec<PathBuf> {
+        match expand(table.base(), pattern.value) {
+            Ok(found) => {
+                if found.is_empty() {
+                    let message = format!("{}: no file fits {}", self.title, quoted(pattern.value));
+                    self.log.add(Draft::warning(pattern.place, message));
+                }
+                found
+            }
+            Err(error) => {
+                let message = format!("{}: {}: {error}", self.title, quoted(pattern.value));
+                self.log.add(Draft::error(pattern.place, message));
+                Vec::new()
+            }
+        }
+    }
+
+    fn file(&mut self, file: FileId) {
+        let text = self.log.text(file);
+        let base = self.origins.lines(file, text.lines().count());
+        // Rows of other plans, by the plan's name: where the first is, and how many there are.
+        let mut others: BTreeMap<&str, (Place, usize)> = BTreeMap::new();
+        for row in rows(&text) {
+            let place = Place::new(file, row.span);
+            let fields = match row.fields {
+                Ok(fields) => fields,
+                Err(why) => {
+                    self.log
+                        .add(Draft::error(place, format!("{}: {why}", self.title)));
+                    continue;
+                }
+            };
+            match fields.plan {
+                Some(plan) if plan != self.name => {
+                    others.entry(plan).or_insert((place, 0)).1 += 1;
+                }
+                _ => {
+                    let origin = base.saturating_add(u32::try_from(row.line).unwrap_or(u32::MAX));
+                    self.add(
+                        At::new(fields.prefix, place),
+                        At::new(fields.tag, place),
+                        origin,
+                    );
+                }
+            }
+        }
+        for (plan, (place, count)) in others {
+            // Another plan that is configured may share the file.
+            if self.plans.get(plan).is_none() && self.log.is_complete() {
+                let message = format!(
+                    "{}: {count} rows are for a dial plan {} that is not configured",
+                    self.title,
+                    quoted(plan)
+                );
+                let help = did_you_mean(plan, self.plans.words());
+                self.log.add(
+                    Draft::warning(place, message)
+                        .label("the first of them")
+                        .maybe_help(help),
+                );
+            }
+        }
+    }
+
+    fn rule(&mut self, mut table: Table<'_>) {
+        let (prefix, tag) = (table.required("prefix"), table.required("tag"));
+        table.finish();
+        let (Some(prefix), Some(tag)) = (prefix, tag) else {
+            return;
+        };
+        let prefix = At::new(prefix.value.trim(), prefix.place);
+        if prefix.value.is_empty() {
+            let message = format!("{}: the rule's prefix is empty", self.title);
+            let help = "a rule for every number is a [[route]] without a prefix";
+            self.log.add(Draft::error(prefix.place, message).help(help));
+            return;
+        }
+        let origin = self.origins.place(prefix.place);
+        self.add(prefix, At::new(tag.value.trim(), tag.place), origin);
+    }
+
+    fn add(&mut self, prefix: At<&str>, tag: At<&str>, origin: u32) {
+        match self.rules.add(prefix.value, tag.value, origin) {
+            Ok(true) => self.tags.push(At::new(tag.value.to_owned(), tag.place)),
+            Ok(false) => {}
+            Err(error) => {
+                if self.log.is_full() {
+                    return self.log.count(1);
+                }
+                let message = format!("{}: prefix {}: {error}", self.title, quoted(prefix.value));
+                let help = prefix_help(error);
+                self.log
+                    .add(Draft::error(prefix.place, message).maybe_help(help));
+            }
+        }
+    }
+
+    fn finish(self, tags: Tags<'_>) -> Plan {
+        for tag in &self.tags {
+            if tags.resolve(&tag.value).is_none() && self.log.is_complete() {
+                let message = format!(
+                    "{}: tag {} is neither a site's FQDN nor a trunk",
+                    self.title,
+                    quoted(&tag.value)
+                );
+                let known = tags.sites.names.words().chain(tags.trunks.names.words());
+                let help = did_you_mean(&tag.value, known);
+                self.log
+                    .add(Draft::error(tag.place, message).maybe_help(help));
+            }
+        }
+        let name: Arc<str> = self.name.into();
+        let (plan, conflicts) = Plan::new(name, self.rules, |tag| tags.resolve(tag));
+        for (told, conflict) in conflicts.iter().enumerate() {
+            if self.log.is_full() {
+                self.log.count(conflicts.len() - told);
+                break;
+            }
+            let (kept, dropped) = (
+                self.origins.find(self.log, conflict.kept),
+                self.origins.find(self.log, conflict.dropped),
+            );
+            if let (Some(kept), Some(dropped)) = (kept, dropped) {
+                let message = format!("{}: one prefix with two tags", self.title);
+                self.log.add(
+                    Draft::error(dropped, message)
+                        .label("leads elsewhere")
+                        .also(kept, "first"),
+                );
+            }
+        }
+        plan
+    }
+}
+
+/// What to do about a prefix that cannot be read.
+pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
+    let help = match error {
+        PrefixError::Character(_) => {
+            "a prefix has digits, `+`, `*`, `#` and at most one range such as `[000-999]`"
+        }
+        PrefixError::Full(_) => {
+            "raise `max_dialplan_prefixes` in [limits], or write the range as shorter prefixes"
+        }
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+/// Where rules came from, as the small numbers that [`Rules`] carries along.
+#[derive(Debug, Default)]
+struct Origins {
+    /// The first number of each stretch, ascending.
+    stretches: Vec<(u32, Stretch)>,
+    next: u32,
+}
+
+#[derive(Debug)]
+enum Stretch {
+    /// The lines of a file.
+    Lines(FileId),
+    /// One place.
+    Place(Place),
+}
+
+impl Origins {
+    /// The number of a file's first line.
+    fn lines(&mut self, file: FileId, count: usize) -> u32 {
+        self.stretch(
+            Stretch::Lines(file),
+            u32::try_from(count).unwrap_or(u32::MAX),
+        )
+    }
+
+    fn place(&mut self, place: Place) -> u32 {
+        self.stretch(Stretch::Place(place), 1)
+    }
+
+    fn stretch(&mut self, stretch: Stretch, length: u32) -> u32 {
+        let start = self.next;
+        self.stretches.push((start, stretch));
+        self.next = start.saturating_add(length);
+        start
+    }
+
+    fn find(&self, log: &Log, origin: u32) -> Option<Place> {
+        let after = self
+            .stretches
+            .partition_point(|(start, _)| *start <= origin);
+        let (start, stretch) = self.stretches.get(after.checked_sub(1)?)?;
+        Some(match stretch {
+            Stretch::Place(place) => *place,
+            Stretch::Lines(file) => {
+                let text = log.text(*file);
+                Place::new(*file, line_span(&text, (origin - start) as usize))
+            }
+        })
+    }
+}

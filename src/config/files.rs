@@ -1,0 +1,108 @@
+//! The files of a configuration: paths relative to the file that names them, and patterns with `*` in the last element.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A path as written in a file of directory `base`.
+pub(super) fn beside(base: &Path, path: &str) -> PathBuf {
+    base.join(path)
+}
+
+/// The files that a pattern names, sorted; a pattern without `*` names one file, whether it is there or not.
+pub(super) fn expand(base: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
+    let (directory, last) = pattern
+        .rsplit_once('/')
+        .map_or(("", pattern), |(head, last)| {
+            (if head.is_empty() { "/" } else { head }, last)
+        });
+    if directory.contains('*') {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "`*` may stand in the last element of a path only",
+        ));
+    }
+    if !last.contains('*') {
+        return Ok(vec![beside(base, pattern)]);
+    }
+    let directory = beside(base, directory);
+    // An empty base is the current directory.
+    let listed = if directory.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        &directory
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(listed)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        // As in a shell, a pattern does not find hidden files: editors leave half-written ones.
+        let matched = name.to_str().is_some_and(|name| {
+            !name.starts_with('.') && matches(last.as_bytes(), name.as_bytes())
+        });
+        if matched && entry.path().is_file() {
+            found.push(directory.join(name));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Whether a name fits a pattern in which `*` stands for anything, nothing included.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern {
+        [] => name.is_empty(),
+        [b'*', rest @ ..] => {
+            (0..=name.len()).any(|skip| name.get(skip..).is_some_and(|name| matches(rest, name)))
+        }
+        [first, rest @ ..] => name
+            .split_first()
+            .is_some_and(|(character, name)| character == first && matches(rest, name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn star_stands_for_anything() {
+        for (pattern, name, expected) in [
+            ("*.toml", "a.toml", true),
+            ("*.toml", ".toml", true),
+            ("*.toml", "a.toml~", false),
+            ("a*b*c", "abc", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("plain", "plain", true),
+            ("plain", "plainer", false),
+        ] {
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn pattern_finds_files_in_order_and_no_hidden_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir(directory.path().join("d")).unwrap();
+        std::fs::create_dir(directory.path().join("d/dir.toml")).unwrap();
+        for name in ["b.toml", "a.toml", ".a.toml", "c.txt"] {
+            std::fs::write(directory.path().join("d").join(name), "").unwrap();
+        }
+        let found = expand(directory.path(), "d/*.toml").unwrap();
+        assert_eq!(
+            found,
+            [
+                directory.path().join("d/a.toml"),
+                directory.path().join("d/b.toml")
+            ]
+        );
+        let one = expand(directory.path(), "d/missing.toml").unwrap();
+        assert_eq!(one, [directory.path().join("d/missing.toml")]);
+        assert!(expand(directory.path(), "*/a.toml").is_err());
+        assert!(expand(directory.path(), "no-such/*.toml").is_err());
+    }
+}

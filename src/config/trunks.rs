@@ -1,0 +1,446 @@
+//! `[trunk.NAME]`: the peers, and whether they can be told apart.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::address::{self, TargetText};
+use super::listeners::Listeners;
+use super::log::{At, Draft, Log, Place};
+use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
+use super::names::Names;
+use super::reader::{Table, quoted};
+use super::settings::client_tls;
+use crate::sip::Transport;
+use crate::trunk::{Fork, ListenerId, Network, Target, Trunk, TrunkId, TrunkKind, Trunks};
+
+/// How long a serial target may be silent before the next one is tried.
+const NO_ANSWER: Duration = Duration::from_millis(4_000);
+
+/// The trunks and what the other tables ask of them.
+#[derive(Debug)]
+pub(super) struct TrunkSet<'t> {
+    pub names: Names<TrunkId>,
+    pub trunks: Trunks,
+    /// By [`TrunkId`].
+    pub tls: Vec<TrunkTls>,
+    /// By [`TrunkId`].
+    pub notes: Vec<Note<'t>>,
+}
+
+/// What of a trunk's table is looked at again once the other tables are read.
+#[derive(Debug)]
+pub(super) struct Note<'t> {
+    pub title: String,
+    pub place: Place,
+    pub dialplan: Option<At<&'t str>>,
+    /// Where each network of `allow_from` stands.
+    networks: Vec<At<Network>>,
+}
+
+/// What the trunks are read with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'a> {
+    pub node: &'a Node,
+    pub timers: &'a Timers,
+    pub listeners: &'a Listeners,
+    pub tls_client: &'a ClientTls,
+}
+
+pub(super) fn read<'t>(
+    log: &Log,
+    tables: Vec<(At<&'t str>, Table<'t>)>,
+    around: Surroundings<'_>,
+) -> TrunkSet<'t> {
+    let mut set = TrunkSet {
+        names: Names::new("trunk"),
+        trunks: Trunks::default(),
+        tls: Vec::new(),
+        notes: Vec::new(),
+    };
+    for (name, table) in tables {
+        let Ok(index) = u16::try_from(set.notes.len()) else {
+            log.add(Draft::error(name.place, "there are more than 65535 trunks"));
+            break;
+        };
+        let id = TrunkId(index);
+        set.names.add(log, At::new(name.value, name.place), id);
+        let (trunk, tls, note) = trunk(log, id, &name, table, around);
+        set.trunks.0.push(trunk);
+        set.tls.push(tls);
+        set.notes.push(note);
+    }
+    told_apart(log, &set, around.listeners);
+    set
+}
+
+fn trunk<'t>(
+    log: &Log,
+    id: TrunkId,
+    name: &At<&'t str>,
+    mut table: Table<'t>,
+    around: Surroundings<'_>,
+) -> (Trunk, TrunkTls, Note<'t>) {
+    let t = &mut table;
+    t.must_have("kind");
+    let kind = t.choice(
+        "kind",
+        &[
+            ("teams", TrunkKind::Teams),
+            ("carrier", TrunkKind::Carrier),
+            ("pbx", TrunkKind::Pbx),
+        ],
+    );
+    let kind = kind.map(|kind| kind.value);
+    let teams = kind == Some(TrunkKind::Teams);
+    let listener = t
+        .required("listen")
+        .and_then(|listen| around.listeners.names.find(log, &t.title, &listen));
+    let listen = listener.and_then(|listener| around.listeners.get(listener));
+    let targets = targets(t, listen);
+    let networks = allow_from(t, &targets);
+    let peer_names = peer_names(t, listen, &targets);
+    let fork = t.choice(
+        "fork",
+        &[("serial", Fork::Serial), ("parallel", Fork::Parallel)],
+    );
+    let fork = fork.map_or_else(Fork::default, |fork| fork.value);
+    let failover_codes = t.numbers("failover_codes", 300..=599).map_or_else(
+        || {
+            if teams {
+                vec![503]
+            } else {
+                vec![408, 502, 503, 504]
+            }
+        },
+        |codes| {
+            codes
+                .into_iter()
+                .filter_map(|code| u16::try_from(code.value).ok())
+                .collect()
+        },
+    );
+    // Targets that ring together are not waited for one by one: they have as long as Timer B gives them.
+    let no_answer = match fork {
+        Fork::Serial => NO_ANSWER,
+        Fork::Parallel => around.timers.t1 * 64,
+    };
+    let trunk = Trunk {
+        id,
+        name: name.value.into(),
+        kind: kind.unwrap_or(TrunkKind::Pbx),
+        listener: listener.unwrap_or(ListenerId(0)),
+        targets: targets
+            .into_iter()
+            .map(|target| resolved(target.value, listen))
+            .collect(),
+        allow_from: networks.iter().map(|network| network.value).collect(),
+        peer_names,
+        fqdn: own_fqdn(t, teams, listen, around.node),
+        fork,
+        failover_codes,
+        no_answer: t.millis("no_answer_ms", 100..=180_000, no_answer),
+        stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
+        connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
+    };
+    transparent(t);
+    let tls = TrunkTls {
+        client: client(t, listen, around.tls_client),
+        accept_server_auth_only: t
+            .boolean("accept_server_auth_only")
+            .map_or(teams, |flag| flag.value),
+    };
+    if teams
+        && let Some(listen) = listen
+        && listen.tls.is_none()
+    {
+        let message = format!(
+            "{}: Teams speaks TLS only, but listener `{}` does not",
+            t.title, listen.listener.name
+        );
+        log.add(Draft::warning(t.place_of("listen"), message));
+    }
+    nobody_comes_in(t, &trunk, listen);
+    let note = Note {
+        title: t.title.clone(),
+        place: name.place,
+        dialplan: t.text("dialplan"),
+        networks,
+    };
+    table.finish();
+    (trunk, tls, note)
+}
+
+fn targets(table: &mut Table<'_>, listen: Option<&Listen>) -> Vec<At<TargetText>> {
+    table.must_have("targets");
+    if table.is_empty_list("targets") {
+        let message = format!("{}: `targets` is empty", table.title);
+        table
+            .log()
+            .add(Draft::error(table.place_of("targets"), message));
+    }
+    let targets = table
+        .parsed_list("targets", address::target)
+        .unwrap_or_default();
+    for target in &targets {
+        if let (Some(transport), Some(listen)) = (target.value.transport, listen)
+            && transport != listen.listener.transport
+        {
+            let own = listen.listener.transport;
+            let name = &listen.listener.name;
+            let message = format!(
+                "{}: a `{transport}:` target on listener `{name}`, which is `{own}:`",
+                table.title
+            );
+            table.log().add(
+                Draft::error(target.place, message)
+                    .label(format!("goes out by {transport}"))
+                    .also(table.place_of("listen"), format!("listens by {own}"))
+                    .help("a trunk sends by the transport of its listener"),
+            );
+        }
+    }
+    targets
+}
+
+fn resolved(target: TargetText, listen: Option<&Listen>) -> Target {
+    let TargetText { transport, at } = target;
+    let own = transport
+        .or(listen.map(|listen| listen.listener.transport))
+        .unwrap_or(Transport::Udp);
+    let literal = at
+        .literal
+        .map(|addr| SocketAddr::new(addr, at.port.unwrap_or_else(|| own.default_port())));
+    Target {
+        transport,
+        host: at.host,
+        port: at.port,
+        literal,
+    }
+}
+
+/// The networks of `allow_from`; without the key, the addresses among the targets.
+fn allow_from(table: &mut Table<'_>, targets: &[At<TargetText>]) -> Vec<At<Network>> {
+    let Some(networks) = table.parsed_list("allow_from", address::network) else {
+        let literal = |target: &At<TargetText>| {
+            target
+                .value
+                .at
+                .literal
+                .map(|addr| At::new(Network::host(addr), target.place))
+        };
+        return targets.iter().filter_map(literal).collect();
+    };
+    for network in &networks {
+        let (first, bits) = network.value.prefix();
+        if Network::host(network.value.addr).prefix().0 != first {
+            let first = std::net::Ipv6Addr::from(first);
+            let first = first.to_ipv4_mapped().map_or(IpAddr::V6(first), IpAddr::V4);
+            let bits = if first.is_ipv4() { bits - 96 } else { bits };
+            let message = format!(
+                "{}: {} is not the first address of its network",
+                table.title, network.value.addr
+            );
+            table
+                .log()
+                .add(Draft::warning(network.place, message).label(format!("means {first}/{bits}")));
+        }
+    }
+    networks
+}
+
+/// The names of `peer_names`; without the key, on a TLS listener, the names among the targets.
+fn peer_names(
+    table: &mut Table<'_>,
+    listen: Option<&Listen>,
+    targets: &[At<TargetText>],
+) -> Vec<Arc<str>> {
+    let given = table.parsed_list("peer_names", address::peer_name);
+    if let Some(names) = given {
+        return names.into_iter().map(|name| name.value).collect();
+    }
+    if listen.is_none_or(|listen| listen.tls.is_none()) {
+        return Vec::new();
+    }
+    let mut names: Vec<Arc<str>> = Vec::new();
+    for target in targets
+        .iter()
+        .filter(|target| target.value.at.literal.is_none())
+    {
+        if !names.contains(&target.value.at.host) {
+            names.push(Arc::clone(&target.value.at.host));
+        }
+    }
+    names
+}
+
+/// The edge's own name towards the trunk, where it differs from the listener's. Teams knows an edge by name only.
+fn own_fqdn(
+    table: &mut Table<'_>,
+    teams: bool,
+    listen: Option<&Listen>,
+    node: &Node,
+) -> Option<Arc<str>> {
+    let wrong = table.has("fqdn");
+    let given = table.parsed("fqdn", |text| {
+        if !teams {
+            return address::host_port(text).map(|at| at.bracketed());
+        }
+        address::host_name(text).map_err(|complaint| {
+            complaint.help(
+                "Teams knows an edge by a name that its certificate carries, never by an address",
+            )
+        })
+    });
+    if given.is_some() || wrong || !teams {
+        return given.map(|fqdn| fqdn.value);
+    }
+    let listen = listen?;
+    if address::host_name(&listen.listener.host).is_ok() {
+        return None;
+    }
+    if node.fqdn.is_none() {
+        let message = format!(
+            "{}: the edge has no name towards Teams, only {}",
+            table.title, listen.listener.host
+        );
+        table.log().add(
+            Draft::error(table.place, message)
+                .label("in this table")
+                .help("give `fqdn` here or in [node], or a name as `advertise` of the listener"),
+        );
+    }
+    node.fqdn.clone()
+}
+
+fn transparent(table: &mut Table<'_>) {
+    if let Some(flag) = table.boolean("transparent")
+        && !flag.value
+    {
+        let message = format!("{}: this version has transparent trunks only", table.title);
+        table.log().add(
+            Draft::error(flag.place, message)
+                .help("leave `transparent` out: the edge adds Via and Record-Route and leaves Contact as it is"),
+        );
+    }
+}
+
+/// The trunk's own client identity over that of `[tls_client]`.
+fn client(table: &mut Table<'_>, listen: Option<&Listen>, common: &ClientTls) -> ClientTls {
+    let own = table
+        .table("tls_client", "trunk.NAME.tls_client")
+        .map(client_tls)
+        .unwrap_or_default();
+    let tls = listen.is_some_and(|listen| listen.tls.is_some());
+    if !tls {
+        return own;
+    }
+    let ca = own.ca.or_else(|| common.ca.clone());
+    if ca.is_none() && !table.has("tls_client") {
+        let message = format!(
+            "{} dials over TLS, but there are no roots to check its peer with",
+            table.title
+        );
+        table.log().add(
+            Draft::error(table.place, message)
+                .label("in this table")
+                .help("give `ca` in [tls_client], or in a `tls_client` table of the trunk"),
+        );
+    }
+    // A certificate and its key go together: both from one table.
+    let (certificate, key) = match own.certificate {
+        Some(certificate) => (Some(certificate), own.key),
+        None => (common.certificate.clone(), common.key.clone()),
+    };
+    ClientTls {
+        ca,
+        certificate,
+        key,
+    }
+}
+
+/// Warns when no request can ever be the trunk's, though nobody said so.
+fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
+    let Some(listen) = listen else { return };
+    let by_name = listen.tls.is_some() && !trunk.peer_names.is_empty();
+    if let (true, Some(tls)) = (by_name, &listen.tls)
+        && tls.client_certificate == super::ClientCertificate::None
+    {
+        let name = &listen.listener.name;
+        let message = format!(
+            "{} is known by certificate, but listener `{name}` asks for none",
+            table.title
+        );
+        table.log().add(Draft::warning(table.place_of("listen"), message).help(
+            "set `client_certificate` of the listener to \"require\" or \"optional\", or requests of this trunk are refused",
+        ));
+    }
+    if !by_name
+        && trunk.allow_from.is_empty()
+        && !table.has("allow_from")
+        && !trunk.targets.is_empty()
+    {
+        let message = format!(
+            "{}: no request can come from it: its targets are names, and `allow_from` is not given",
+            table.title
+        );
+        table.log().add(Draft::warning(table.place, message).label("in this table").help(
+            "give the addresses it sends from as `allow_from`, or `allow_from = []` when it only takes calls",
+        ));
+    }
+}
+
+/// How a request is told to be a trunk's: what two trunks must not have in common.
+type Mark = (ListenerId, Option<(u128, u8)>, Option<Arc<str>>);
+
+/// Complains of trunks that the same requests could come from.
+fn told_apart(log: &Log, set: &TrunkSet<'_>, listeners: &Listeners) {
+    let mut marks: BTreeMap<Mark, (TrunkId, Place)> = BTreeMap::new();
+    for (trunk, note) in set.trunks.0.iter().zip(&set.notes) {
+        let tls = listeners
+            .get(trunk.listener)
+            .is_some_and(|listen| listen.tls.is_some());
+        let names: Vec<Option<Arc<str>>> = match trunk.peer_names.as_slice() {
+            names @ [_, ..] if tls => names.iter().cloned().map(Some).collect(),
+            _ => vec![None],
+        };
+        let anywhere = [(None, note.place)];
+        let networks: Vec<(Option<(u128, u8)>, Place)> = note
+            .networks
+            .iter()
+            .map(|at| (Some(at.value.prefix()), at.place))
+            .collect();
+        let networks = if networks.is_empty() && names != [None] {
+            &anywhere[..]
+        } else {
+            &networks[..]
+        };
+        for (network, place) in networks {
+            // One complaint for a pair of networks, however many names both trunks share.
+            let clash = names.iter().find_map(|name| {
+                let mark = (trunk.listener, *network, name.clone());
+                let (first, at) = *marks.entry(mark).or_insert((trunk.id, *place));
+                (first != trunk.id).then_some((first, at, name))
+            });
+            let Some((first, at, name)) = clash else {
+                continue;
+            };
+            let other = set.trunks.get(first).map_or("", |trunk| &trunk.name);
+            let message = format!(
+                "trunks {} and {} cannot be told apart",
+                quoted(other),
+                quoted(&trunk.name)
+            );
+            let reason = match name {
+                Some(name) => format!("both are known by certificate name `{name}` from here"),
+                None => "both are known by this network".to_owned(),
+            };
+            log.add(
+                Draft::error(*place, message).label(reason).also(at, "and here").help(
+                    "give them listeners of their own, or networks (`allow_from`) or certificate names (`peer_names`) that differ",
+                ),
+            );
+        }
+    }
+}
