@@ -176,7 +176,7 @@ impl World {
         }
         match message.status {
             Some(status) => {
-                // A response without a client machine is dropped (RFC 6026 section 8.6).
+                // A response without a client machine is dropped (RFC 6026 section 7.3).
                 let found = self.layers[element].find(Side::Client, message.branch, message.method);
                 if let Some(id) = found {
                     self.respond(element, id, status);
