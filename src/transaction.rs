@@ -11,7 +11,7 @@
 //! time     -> Wheel::advance -> Due -> handle_timeout -> Alarm::cover -> Wheel::arm
 //! ```
 //!
-//! What one transaction costs: a machine of at most 32 bytes, an [`Alarm`] of 8, a [`Key`] of 16 on
+//! What one transaction costs: a machine of at most 24 bytes, an [`Alarm`] of 8, a [`Key`] of 16 on
 //! the server side, and usually one wheel entry of 24; the tests hold these figures. The buffers are
 //! the owner's: `needs_buffer` of a machine says when they may go.
 //!

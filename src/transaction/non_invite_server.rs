@@ -7,6 +7,8 @@ use super::timing::Timing;
 /// The states of a non-INVITE server transaction (RFC 3261 figure 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum NonInviteServerState {
+    /// The user will not answer (RFC 4320): copies of the request are absorbed until timer J.
+    Abandoned,
     /// The final response was sent: it goes out again for copies of the request until timer J.
     Completed,
     /// A provisional response was sent.
@@ -32,28 +34,33 @@ pub enum NonInviteServerState {
 ///   |  | Proceeding |---+ 1xx from user: send
 ///   |  +------------+
 ///   |       |
-///   +-------+ 200-699 from user: send, set J
-///           v
-///     +-----------+ <-+ request: send last response
-///     | Completed |---+
-///     +-----------+
-///           | J
-///           v
-///     +------------+
-///     | Terminated |
+///   +-------+----------------------------------+
+///           | 200-699 from user: send, set J   | the user abandons it: set J
+///           v                                  v
+///     +-----------+ <-+ request: send    +-----------+ <-+ request: absorbed
+///     | Completed |---+ last response    | Abandoned |---+
+///     +-----------+                      +-----------+
+///           | J                                | J
+///           v                                  |
+///     +------------+                           |
+///     | Terminated |<--------------------------+
 ///     +------------+
 /// ```
 ///
-/// | State      | request   | user 1xx   | user 200-699 | J   | transport error |
-/// |------------|-----------|------------|--------------|-----|-----------------|
-/// | Trying     | absorbed  | Proceeding | Completed    | -   | ignored         |
-/// | Proceeding | send last | send       | Completed    | -   | report          |
-/// | Completed  | send last | discarded  | discarded    | end | report          |
+/// | State      | request   | user 1xx   | user 200-699 | abandon   | J   | transport error |
+/// |------------|-----------|------------|--------------|-----------|-----|-----------------|
+/// | Trying     | absorbed  | Proceeding | Completed    | Abandoned | -   | ignored         |
+/// | Proceeding | send last | send       | Completed    | Abandoned | -   | report          |
+/// | Completed  | send last | discarded  | discarded    | ignored   | end | report          |
+/// | Abandoned  | absorbed  | discarded  | discarded    | ignored   | end | ignored         |
 ///
-/// On reliable transports J is zero: the final response ends the machine at once. A transport error
+/// On reliable transports J is zero: the final response (or abandoning) ends the machine at once.
+/// Abandoned is our own: RFC 4320 forbids a 408 to a non-INVITE request, so a proxy whose next hop ran
+/// out of time stays silent; a machine dropped at that moment would take a late copy for a new request
+/// and forward it once more. A transport error
 /// leaves the state alone: RFC 6026 section 8.8 rewrites RFC 3261 section 17.2.4, which both server
 /// machines share, and a machine that stays keeps absorbing copies instead of running them anew.
-/// In Trying and Proceeding no timer runs: the user must answer in the end.
+/// In Trying and Proceeding no timer runs: the user must answer or abandon in the end.
 #[derive(Clone, Copy, Debug)]
 pub struct NonInviteServer {
     /// Timer J.
@@ -78,13 +85,15 @@ impl NonInviteServer {
             NonInviteServerState::Completed | NonInviteServerState::Proceeding => {
                 ServerActions::send(ServerSend::Last)
             }
-            NonInviteServerState::Terminated | NonInviteServerState::Trying => ServerActions::NONE,
+            NonInviteServerState::Abandoned
+            | NonInviteServerState::Terminated
+            | NonInviteServerState::Trying => ServerActions::NONE,
         }
     }
 
     /// Takes a response from the user; without `send` in the result it is discarded.
     pub fn handle_response(&mut self, now: Moment, status: u16, timing: &Timing) -> ServerActions {
-        use NonInviteServerState::{Completed, Proceeding, Terminated, Trying};
+        use NonInviteServerState::{Abandoned, Completed, Proceeding, Terminated, Trying};
         match (self.state, status) {
             (Trying | Proceeding, 100..=199) => {
                 self.state = Proceeding;
@@ -99,7 +108,25 @@ impl NonInviteServer {
                 self.expire = Deadline::after(now, timing.timer_j(false));
                 ServerActions::send(ServerSend::Response)
             }
-            (Completed | Proceeding | Terminated | Trying, _) => ServerActions::NONE,
+            (Abandoned | Completed | Proceeding | Terminated | Trying, _) => ServerActions::NONE,
+        }
+    }
+
+    /// Takes the user's word that it will not answer, as when the next hop ran out of time (RFC 4320).
+    pub fn abandon(&mut self, now: Moment, timing: &Timing) -> ServerActions {
+        match self.state {
+            NonInviteServerState::Proceeding | NonInviteServerState::Trying if self.reliable => {
+                self.state = NonInviteServerState::Terminated;
+                ServerActions::NONE.ended()
+            }
+            NonInviteServerState::Proceeding | NonInviteServerState::Trying => {
+                self.state = NonInviteServerState::Abandoned;
+                self.expire = Deadline::after(now, timing.timer_j(false));
+                ServerActions::NONE
+            }
+            NonInviteServerState::Abandoned
+            | NonInviteServerState::Completed
+            | NonInviteServerState::Terminated => ServerActions::NONE,
         }
     }
 
@@ -119,7 +146,9 @@ impl NonInviteServer {
             NonInviteServerState::Completed | NonInviteServerState::Proceeding => {
                 ServerActions::report(ServerReport::TransportError)
             }
-            NonInviteServerState::Terminated | NonInviteServerState::Trying => ServerActions::NONE,
+            NonInviteServerState::Abandoned
+            | NonInviteServerState::Terminated
+            | NonInviteServerState::Trying => ServerActions::NONE,
         }
     }
 
@@ -130,7 +159,12 @@ impl NonInviteServer {
 
     /// Whether the last response may have to be sent again.
     pub fn needs_buffer(&self) -> bool {
-        self.state != NonInviteServerState::Terminated
+        matches!(
+            self.state,
+            NonInviteServerState::Completed
+                | NonInviteServerState::Proceeding
+                | NonInviteServerState::Trying
+        )
     }
 
     /// The state of the machine.

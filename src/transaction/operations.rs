@@ -21,6 +21,7 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         4 => any::<u16>().prop_map(|status| Operation::Event(Event::Status(status % 800))),
         2 => (1..=6u16).prop_map(|class| Operation::Event(Event::Status(class * 100))),
+        1 => Just(Operation::Event(Event::Abandon)),
         1 => Just(Operation::Event(Event::Ack)),
         1 => Just(Operation::Event(Event::Request)),
         1 => Just(Operation::Event(Event::Timeout)),

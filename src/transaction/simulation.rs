@@ -9,18 +9,20 @@
 mod actors;
 mod layer;
 mod network;
+mod world;
 
 use std::fmt::Write;
 
 use proptest::prelude::*;
 
-use actors::{Call, CalleeEnd, CallerEnd, Kind, World};
+use actors::{Call, CalleeEnd, CallerEnd, Kind};
 use network::Links;
+use world::World;
 
 const CALLS: u32 = 48;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 80, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_call_ends_on_both_sides_whatever_the_network_does(seed: u64, links in links()) {

@@ -1,14 +1,13 @@
-//! Caller, relay and callee above their transaction layers, and the world that moves them.
+//! Caller, relay and callee above their transaction layers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::layer::{Actions, Layer, Machine, Side};
-use super::network::{Chance, Links, Message, Method};
+use super::layer::{Machine, Side};
+use super::network::{Message, Method};
+use super::world::{Event, World};
 use crate::transaction::{
-    ClientReport, ClientSend, InviteClient, InviteClientState, InviteServer, InviteServerState,
-    Moment, NonInviteClient, NonInviteServer, ProxyTimerC, ServerReport, ServerSend, TimerCExpiry,
-    Timing,
+    ClientReport, InviteClientState, InviteServerState, Moment, ProxyTimerC, ServerReport,
+    TimerCExpiry, Timing,
 };
 
 /// What the users mean to do.
@@ -72,51 +71,9 @@ pub(super) struct Call {
     answered_at: Moment,
 }
 
-/// One line of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LogEntry {
-    at: Moment,
-    element: usize,
-    what: &'static str,
-    message: Message,
-}
-
-enum Event {
-    Arrive {
-        element: usize,
-        hop: usize,
-        message: Message,
-    },
-    Begin {
-        call: u32,
-    },
-    CallerHangsUp {
-        call: u32,
-    },
-    CalleeDoes {
-        call: u32,
-        status: u16,
-    },
-    CalleeRepeats {
-        call: u32,
-    },
-}
-
-pub(super) struct World {
-    pub(super) calls: Vec<Call>,
-    pub(super) layers: [Layer; 3],
-    pub(super) log: Vec<LogEntry>,
-    now: Moment,
-    timing: Timing,
-    links: Links,
-    chance: Chance,
-    events: BTreeMap<(Moment, u64), Event>,
-    sequence: u64,
-}
-
-const CALLER: usize = 0;
-const RELAY: usize = 1;
-const CALLEE: usize = 2;
+pub(super) const CALLER: usize = 0;
+pub(super) const RELAY: usize = 1;
+pub(super) const CALLEE: usize = 2;
 
 /// The branches of a call: the caller's request and CANCEL, its ACK for a 2xx, the same of the relay.
 const CALLER_BRANCH: u32 = 1;
@@ -129,21 +86,6 @@ const fn branch(call: u32, which: u32) -> u32 {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, links: Links) -> Self {
-        let timing = Timing::default();
-        Self {
-            calls: Vec::new(),
-            layers: [Layer::new(timing), Layer::new(timing), Layer::new(timing)],
-            log: Vec::new(),
-            now: Moment::START,
-            timing,
-            links,
-            chance: Chance::new(seed),
-            events: BTreeMap::new(),
-            sequence: 0,
-        }
-    }
-
     pub(super) fn place_call(&mut self, call: u32) {
         let kind = KINDS[self.chance.below(KINDS.len() as u64) as usize];
         self.calls.push(Call {
@@ -165,252 +107,11 @@ impl World {
         }
     }
 
-    /// Runs until no event, no timer and no wheel entry is left.
-    pub(super) fn run_to_end(&mut self) {
-        let last = Moment::START + Duration::from_secs(3_600);
-        while let Some(next) = self.next_event() {
-            self.now = self.now.max(next);
-            assert!(self.now < last, "calls that never end");
-            while let Some(entry) = self
-                .events
-                .first_entry()
-                .filter(|entry| entry.key().0 <= self.now)
-            {
-                let event = entry.remove();
-                self.handle(event);
-            }
-            for element in 0..self.layers.len() {
-                self.expire(element);
-            }
-        }
-    }
-
-    pub(super) fn retransmissions(&self) -> usize {
-        self.log
-            .iter()
-            .filter(|entry| entry.what == "again")
-            .count()
-    }
-
-    fn next_event(&self) -> Option<Moment> {
-        let event = self.events.keys().next().map(|key| key.0);
-        self.layers
-            .iter()
-            .filter_map(Layer::next_wake)
-            .chain(event)
-            .min()
-    }
-
-    fn schedule(&mut self, millis: u64, event: Event) {
-        self.schedule_at(self.now + Duration::from_millis(millis), event);
-    }
-
-    fn schedule_at(&mut self, at: Moment, event: Event) {
-        self.sequence += 1;
-        self.events.insert((at, self.sequence), event);
-    }
-
-    fn record(&mut self, element: usize, what: &'static str, message: Message) {
-        self.log.push(LogEntry {
-            at: self.now,
-            element,
-            what,
-            message,
-        });
-    }
-
-    fn handle(&mut self, event: Event) {
-        match event {
-            Event::Arrive {
-                element,
-                hop,
-                message,
-            } => self.arrive(element, hop, message),
-            Event::Begin { call } => self.begin(call),
-            Event::CallerHangsUp { call } => self.want_cancel(CALLER, call),
-            Event::CalleeDoes { call, status } => self.callee_responds(call, status),
-            Event::CalleeRepeats { call } => self.callee_repeats(call),
-        }
-    }
-
-    // The wire.
-
-    /// Sends over a hop; `false` when the sender hears that the message did not get out.
-    fn transmit(&mut self, from: usize, hop: usize, message: Message, what: &'static str) -> bool {
-        self.record(from, what, message);
-        let Some(arrivals) = self.links.carry(hop, self.now, &mut self.chance) else {
-            self.record(from, "broken", message);
-            return false;
-        };
-        let element = if from == hop { hop + 1 } else { hop };
-        for at in arrivals {
-            self.schedule_at(
-                at,
-                Event::Arrive {
-                    element,
-                    hop,
-                    message,
-                },
-            );
-        }
-        true
-    }
-
-    fn arrive(&mut self, element: usize, hop: usize, message: Message) {
-        self.record(element, "arrived", message);
-        if element == CALLEE && matches!(self.call(message).kind, Kind::Dead | Kind::OptionsDead) {
-            return;
-        }
-        match message.status {
-            Some(status) => {
-                // A response without a client machine is dropped (RFC 6026 section 8.6).
-                let found = self.layers[element].find(Side::Client, message.branch, message.method);
-                if let Some(id) = found {
-                    self.respond(element, id, status);
-                }
-            }
-            None => match self.layers[element].find(Side::Server, message.branch, message.method) {
-                Some(id) => {
-                    let (now, timing) = (self.now, self.timing);
-                    let transaction = self.layers[element].get_mut(id).unwrap();
-                    let actions = transaction.handle_request(now, message.method, &timing);
-                    self.perform(element, id, actions, None, "again");
-                }
-                None => self.take_new_request(element, hop, message),
-            },
-        }
-    }
-
-    // Machines.
-
-    fn start_client(
-        &mut self,
-        element: usize,
-        hop: usize,
-        request: Message,
-        timer_c: Option<ProxyTimerC>,
-    ) {
-        let reliable = self.links.reliable[hop];
-        let (machine, actions) = if request.method == Method::Invite {
-            let (machine, actions) = InviteClient::start(self.now, reliable, &self.timing);
-            (Machine::InviteClient(machine), actions)
-        } else {
-            let (machine, actions) = NonInviteClient::start(self.now, reliable, &self.timing);
-            (Machine::NonInviteClient(machine), actions)
-        };
-        let id = self.layers[element].insert(machine, request, hop, reliable, timer_c);
-        self.perform(element, id, Actions::Client(actions), None, "sent");
-    }
-
-    fn start_server(&mut self, element: usize, hop: usize, request: Message) -> u32 {
-        let reliable = self.links.reliable[hop];
-        let machine = if request.method == Method::Invite {
-            Machine::InviteServer(InviteServer::start(self.now, reliable, &self.timing))
-        } else {
-            Machine::NonInviteServer(NonInviteServer::start(self.now, reliable, &self.timing))
-        };
-        self.layers[element].insert(machine, request, hop, reliable, None)
-    }
-
-    /// A response for a machine: from the wire (client) or from the user (server).
-    fn respond(&mut self, element: usize, id: u32, status: u16) {
-        let (now, timing) = (self.now, self.timing);
-        if let Some(transaction) = self.layers[element].get_mut(id) {
-            let actions = transaction.handle_response(now, status, &timing);
-            self.perform(element, id, actions, Some(status), "sent");
-        }
-    }
-
-    fn expire(&mut self, element: usize) {
-        for due in self.layers[element].advance(self.now) {
-            let Some(expired) = self.layers[element].expire(due, self.now) else {
-                continue;
-            };
-            self.perform(element, due.id, expired.actions, None, "again");
-            if let Some(expiry) = expired.timer_c {
-                self.timer_c_fired(element, due.id, expiry);
-            }
-            self.layers[element].cover(due.id, self.now);
-        }
-    }
-
-    /// Does what a machine says: send, then report, then end; then sees to its timer.
-    fn perform(
-        &mut self,
-        element: usize,
-        id: u32,
-        actions: Actions,
-        status: Option<u16>,
-        what: &'static str,
-    ) {
-        let Some(&transaction) = self.layers[element].get(id) else {
-            return;
-        };
-        let request = transaction.request;
-        let (outgoing, ended) = match actions {
-            Actions::Client(actions) => {
-                let outgoing = actions.send.map(|send| match send {
-                    ClientSend::Ack => Message {
-                        method: Method::Ack,
-                        ..request
-                    },
-                    ClientSend::Request => request,
-                });
-                (outgoing, actions.ended)
-            }
-            Actions::Server(actions) => {
-                let status = match actions.send {
-                    Some(ServerSend::Last) => {
-                        Some(transaction.last.expect("nothing to send again"))
-                    }
-                    Some(ServerSend::Response) => Some(status.expect("no response at hand")),
-                    None => None,
-                };
-                (
-                    status.map(|status| Message {
-                        status: Some(status),
-                        ..request
-                    }),
-                    actions.ended,
-                )
-            }
-        };
-        if let (Some(message), Some(transaction)) = (outgoing, self.layers[element].get_mut(id)) {
-            transaction.last = message.status;
-        }
-        let sent =
-            outgoing.is_none_or(|message| self.transmit(element, transaction.hop, message, what));
-        match actions {
-            Actions::Client(actions) => {
-                if let Some(report) = actions.report {
-                    self.client_reports(element, id, request, report, status);
-                }
-            }
-            Actions::Server(actions) => {
-                if let Some(report) = actions.report {
-                    self.server_reports(element, request, report);
-                }
-            }
-        }
-        if ended {
-            self.layers[element].remove(id);
-        } else if !sent {
-            let now = self.now;
-            if let Some(transaction) = self.layers[element].get_mut(id) {
-                let actions = transaction.handle_transport_error(now);
-                self.perform(element, id, actions, None, what);
-            }
-        }
-        self.layers[element].cover(id, self.now);
-    }
-
-    // What the users make of it.
-
-    fn call(&mut self, message: Message) -> &mut Call {
+    pub(super) fn call(&mut self, message: Message) -> &mut Call {
         &mut self.calls[message.call as usize]
     }
 
-    fn begin(&mut self, call: u32) {
+    pub(super) fn begin(&mut self, call: u32) {
         let method = match self.calls[call as usize].kind {
             Kind::Options | Kind::OptionsDead => Method::Options,
             _ => Method::Invite,
@@ -430,7 +131,7 @@ impl World {
         self.start_client(CALLER, 0, request, timer_c);
     }
 
-    fn take_new_request(&mut self, element: usize, hop: usize, request: Message) {
+    pub(super) fn take_new_request(&mut self, element: usize, hop: usize, request: Message) {
         match request.method {
             Method::Ack => self.take_ack(element, request),
             Method::Cancel => self.take_cancel(element, hop, request),
@@ -487,7 +188,7 @@ impl World {
         }
     }
 
-    fn callee_responds(&mut self, call: u32, status: u16) {
+    pub(super) fn callee_responds(&mut self, call: u32, status: u16) {
         let invite = branch(call, RELAY_BRANCH);
         if let Some(id) = self.layers[CALLEE].find(Side::Server, invite, Method::Options) {
             self.calls[call as usize].callee = Some(CalleeEnd::Done);
@@ -521,7 +222,7 @@ impl World {
     }
 
     /// The callee sends its 2xx until the ACK comes (RFC 3261 section 13.3.1.4).
-    fn callee_repeats(&mut self, call: u32) {
+    pub(super) fn callee_repeats(&mut self, call: u32) {
         let (now, timing) = (self.now, self.timing);
         let entry = &mut self.calls[call as usize];
         let given_up = now >= entry.answered_at + timing.timer_h();
@@ -582,7 +283,7 @@ impl World {
     }
 
     /// Sends a CANCEL, now or as soon as a provisional response is in (RFC 3261 section 9.1).
-    fn want_cancel(&mut self, element: usize, call: u32) {
+    pub(super) fn want_cancel(&mut self, element: usize, call: u32) {
         self.calls[call as usize].cancel_wanted[element] = true;
         self.cancel_when_allowed(element, call);
     }
@@ -630,7 +331,7 @@ impl World {
         );
     }
 
-    fn timer_c_fired(&mut self, element: usize, id: u32, expiry: TimerCExpiry) {
+    pub(super) fn timer_c_fired(&mut self, element: usize, id: u32, expiry: TimerCExpiry) {
         let Some(&transaction) = self.layers[element].get(id) else {
             return;
         };
@@ -649,7 +350,7 @@ impl World {
         }
     }
 
-    fn client_reports(
+    pub(super) fn client_reports(
         &mut self,
         element: usize,
         id: u32,
@@ -678,7 +379,7 @@ impl World {
         if element == RELAY {
             // Silence is the only answer to a non-INVITE request that ran out of time (RFC 4320).
             if request.method == Method::Options && report == ClientReport::TimedOut {
-                self.relay_forgets(request);
+                self.relay_abandons(request);
             } else if status > 100 {
                 self.relay_responds(request, status);
             }
@@ -725,14 +426,22 @@ impl World {
         }
     }
 
-    fn relay_forgets(&mut self, forwarded: Message) {
+    fn relay_abandons(&mut self, forwarded: Message) {
         let received = branch(forwarded.call, CALLER_BRANCH);
         if let Some(id) = self.layers[RELAY].find(Side::Server, received, forwarded.method) {
-            self.layers[RELAY].remove(id);
+            let (now, timing) = (self.now, self.timing);
+            let transaction = self.layers[RELAY].get_mut(id).unwrap();
+            let actions = transaction.abandon(now, &timing);
+            self.perform(RELAY, id, actions, None, "abandoned");
         }
     }
 
-    fn server_reports(&mut self, element: usize, request: Message, report: ServerReport) {
+    pub(super) fn server_reports(
+        &mut self,
+        element: usize,
+        request: Message,
+        report: ServerReport,
+    ) {
         match report {
             ServerReport::Ack => self.take_ack(
                 element,

@@ -273,6 +273,13 @@ impl Transaction {
         })
     }
 
+    pub(super) fn abandon(&mut self, now: Moment, timing: &Timing) -> Actions {
+        match &mut self.machine {
+            Machine::NonInviteServer(machine) => Actions::Server(machine.abandon(now, timing)),
+            _ => unreachable!("only a non-INVITE request may stay without an answer"),
+        }
+    }
+
     pub(super) fn handle_transport_error(&mut self, now: Moment) -> Actions {
         match &mut self.machine {
             Machine::InviteClient(machine) => Actions::Client(machine.handle_transport_error(now)),
