@@ -1,6 +1,7 @@
 //! What the core wants done, and what it counted while deciding so.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -12,13 +13,13 @@ use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
 pub enum Command {
     /// Send an answer back the way its request came; where that connection has gone, to `fallback`
     /// (RFC 3261 section 18.2.2).
-    Answer { flow: Flow, fallback: Option<SocketAddr>, bytes: Bytes },
+    Answer { flow: Flow, fallback: Option<Hop>, bytes: Bytes },
     /// Send a request. When it cannot be sent, the shard wants to hear so of `branch`.
     Request { hop: Hop, bytes: Bytes, branch: Option<BranchId> },
     /// Look up a name; the shard waits for `handle_resolved`.
     Resolve { context: ContextId, trunk: TrunkId, target: Target },
     /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).
-    Alias { connection: ConnectionId, addr: SocketAddr },
+    Alias { connection: ConnectionId, addr: SocketAddr, name: Option<Arc<str>> },
 }
 
 /// What one event brought about, for the counters of the daemon.
@@ -40,6 +41,20 @@ pub struct Counts {
     pub failovers: u32,
     /// Requests refused since `max_transactions` was reached.
     pub over_limit: u32,
+}
+
+impl Counts {
+    /// Adds what was counted elsewhere.
+    pub fn add(&mut self, other: &Self) {
+        self.contexts += other.contexts;
+        self.forwarded += other.forwarded;
+        self.absorbed += other.absorbed;
+        self.retransmitted += other.retransmitted;
+        self.refused += other.refused;
+        self.dropped += other.dropped;
+        self.failovers += other.failovers;
+        self.over_limit += other.over_limit;
+    }
 }
 
 /// The outcome of events: cleared and filled again by whoever drives a shard.

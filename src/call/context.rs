@@ -15,7 +15,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use client::Branch;
-pub use server::answer_flow;
+pub use server::{answer_flow, fallback_hop};
 
 use self::server::Server;
 use super::best::{Best, reread};
@@ -36,6 +36,8 @@ pub struct Context {
     server: Server,
     /// Where answers go.
     flow: Flow,
+    /// The trunk that the request came from.
+    from: TrunkId,
     /// The port at which the sender listens when its connection has gone (RFC 3261 section 18.2.2).
     fallback_port: u16,
     /// The last answer, while a copy of the request may ask for it again.
@@ -133,6 +135,7 @@ impl Context {
             alarm: Alarm::default(),
             server: if ack { Server::Done } else { Server::start(env, invite, flow.transport) },
             flow: answer_flow(flow, &essentials.via),
+            from,
             fallback_port: essentials.via.port.unwrap_or(flow.transport.default_port()),
             last: Bytes::new(),
             work: Some(Box::new(work)),

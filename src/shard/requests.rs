@@ -6,12 +6,12 @@ use std::net::SocketAddr;
 use super::{Arrival, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
-use crate::call::destination::{self, Destination, Place};
+use crate::call::destination::{self, Destination, Place, tls_name};
 use crate::call::forward::{Branch, Forward};
 use crate::call::loops::loop_hash;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
-use crate::call::{Command, Env, Output, ack_number, key_parts, own_tag};
+use crate::call::{Command, Edge, Env, Output, ack_number, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
 use crate::sip::{Essentials, HeaderName, Message, What};
 use crate::transaction::Key;
@@ -91,11 +91,13 @@ impl Shard {
             out.counts.dropped += 1;
             return;
         };
-        let Ok(destination) = destination::of_in_dialog(env.edge, arrival.from, &routes) else {
+        let Ok(mut destination) = destination::of_in_dialog(env.edge, arrival.from, &routes) else {
             out.counts.dropped += 1;
             return;
         };
-        let Some(Place::Hop(hop)) = destination.candidates.first().map(|candidate| &candidate.place) else {
+        // Nobody answers an ACK, so that no other place would ever be tried.
+        destination.candidates.drain(..destination.candidates.len().saturating_sub(1));
+        let Some((Place::Hop(hop), index)) = destination.candidates.first().map(|it| (&it.place, it.target)) else {
             return self.begin(env, out, arrival, request, essentials, None, 0, destination);
         };
         let bytes = Forward {
@@ -107,7 +109,7 @@ impl Shard {
             remote: arrival.flow.remote,
             from: arrival.from,
             hop,
-            target: None,
+            target: index.and_then(|index| env.edge.trunk(hop.trunk)?.targets.get(usize::from(index))),
             branch: Branch::Stateless(ack_number(env.secrets, request)),
             loop_hash: 0,
         }
@@ -194,17 +196,19 @@ impl Shard {
             && arrival.flow.transport.is_reliable()
             && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse)
         {
-            self.offer_alias(out, arrival.flow, essentials);
+            offer_alias(env.edge, out, arrival, essentials);
         }
         self.settle(env, slot, had_server);
     }
+}
 
-    /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).
-    fn offer_alias(&self, out: &mut Output, flow: Flow, essentials: &Essentials<'_>) {
-        let port = essentials.via.port.unwrap_or(flow.transport.default_port());
-        let addr = SocketAddr::new(flow.remote.ip(), port);
-        out.commands.push(Command::Alias { connection: flow.connection, addr });
-    }
+/// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).
+fn offer_alias(edge: &Edge, out: &mut Output, arrival: Arrival, essentials: &Essentials<'_>) {
+    let Some(trunk) = edge.trunk(arrival.from) else { return };
+    let Flow { connection, remote, transport, .. } = arrival.flow;
+    let addr = SocketAddr::new(remote.ip(), essentials.via.port.unwrap_or(transport.default_port()));
+    let dialled = trunk.targets.iter().find(|target| target.literal.is_none()).map(|target| &*target.host);
+    out.commands.push(Command::Alias { connection, addr, name: tls_name(transport, trunk, dialled) });
 }
 
 /// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
@@ -229,9 +233,7 @@ pub fn refuse(
         Answer { status: refusal.status, reason: refusal.reason, to_tag: &tag, headers: &refusal.headers, own_vias: 0 };
     let bytes = answer(request, flow.remote, &own);
     let flow_back = answer_flow(flow, &essentials.via);
-    let fallback = SocketAddr::new(flow.remote.ip(), essentials.via.port.unwrap_or(flow.transport.default_port()));
-    let fallback = flow.transport.is_reliable().then_some(fallback);
-    out.commands.push(Command::Answer { flow: flow_back, fallback, bytes });
+    out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
 }
 
 /// Answers a request that is not whole, as far as its Via can be read.
@@ -249,7 +251,5 @@ pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Mess
     let mut tag = Vec::with_capacity(16);
     own_tag(env.secrets, request, &mut tag);
     let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias: 0 });
-    let port = via.port.unwrap_or(flow.transport.default_port());
-    let fallback = flow.transport.is_reliable().then(|| SocketAddr::new(flow.remote.ip(), port));
-    out.commands.push(Command::Answer { flow: answer_flow(flow, &via), fallback, bytes });
+    out.commands.push(Command::Answer { flow: answer_flow(flow, &via), fallback: None, bytes });
 }

@@ -5,13 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 
 use super::super::command::{Command, Output};
+use super::super::destination::tls_name;
+use super::super::edge::Edge;
 use super::super::{Env, Tools};
 use super::Context;
 use crate::sip::build::{Answer, answer};
 use crate::sip::uri::ip_literal;
 use crate::sip::{Message, Transport, Via};
 use crate::transaction::{InviteServer, Moment, NonInviteServer, ServerActions, ServerSend};
-use crate::trunk::Flow;
+use crate::trunk::{Flow, Hop, TrunkId};
 
 /// The server transaction of a context.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,16 @@ fn is_plain_host(ip: &IpAddr) -> bool {
     !(ip.is_multicast() || ip.is_unspecified() || broadcast)
 }
 
+/// Where an answer goes when the stream that its request came over has gone (RFC 3261 section 18.2.2).
+pub fn fallback_hop(edge: &Edge, flow: &Flow, port: u16, from: TrunkId) -> Option<Hop> {
+    if !flow.transport.is_reliable() {
+        return None;
+    }
+    let name = edge.trunk(from).and_then(|trunk| tls_name(flow.transport, trunk, None));
+    let addr = SocketAddr::new(flow.remote.ip(), port);
+    Some(Hop { listener: flow.listener, transport: flow.transport, addr, name, trunk: from })
+}
+
 impl Context {
     pub(super) fn handle_copy(&mut self, env: &Env<'_>, out: &mut Output) {
         out.counts.absorbed += 1;
@@ -91,7 +103,7 @@ impl Context {
             Server::Other(machine) => machine.handle_request(env.now),
             Server::Done => ServerActions::default(),
         });
-        self.obey(out, actions, None);
+        self.obey(env.edge, out, actions, None);
     }
 
     pub(super) fn handle_ack(&mut self, env: &Env<'_>) {
@@ -113,7 +125,7 @@ impl Context {
         if actions.send.is_some() {
             out.counts.retransmitted += 1;
         }
-        self.obey(out, actions, None);
+        self.obey(env.edge, out, actions, None);
     }
 
     /// Sends an answer to the caller if its transaction lets it pass; notes a final one.
@@ -124,7 +136,7 @@ impl Context {
             Server::Other(machine) => machine.handle_response(env.now, status, timing),
             Server::Done => ServerActions::default(),
         });
-        self.obey(out, actions, Some(bytes));
+        self.obey(env.edge, out, actions, Some(bytes));
         if status >= 200
             && let Some(work) = &mut self.work
         {
@@ -158,9 +170,13 @@ impl Context {
         }
     }
 
-    /// Ends the server transaction without an answer (RFC 4320 section 4.2: no 408 to a non-INVITE).
-    pub(super) fn end_unanswered(&mut self) {
-        self.server = Server::Done;
+    /// Lets the caller's own timer end a request that is not an INVITE: RFC 4320 section 4.2 forbids a 408 to it.
+    pub(super) fn end_unanswered(&mut self, env: &Env<'_>) {
+        let timing = &env.edge.timing;
+        self.server.handle(|server| match server {
+            Server::Other(machine) => machine.abandon(env.now, timing),
+            _ => ServerActions::default(),
+        });
         if let Some(work) = &mut self.work {
             work.answered = true;
         }
@@ -175,7 +191,7 @@ impl Context {
         let (status, invite) = (best.status, work.invite);
         match best.into_bytes(tools) {
             Some(bytes) => self.answer(env, out, status, bytes),
-            None if status == 408 && !invite => self.end_unanswered(),
+            None if status == 408 && !invite => self.end_unanswered(env),
             None => {
                 let reason = match status {
                     408 => "Request Timeout",
@@ -188,7 +204,7 @@ impl Context {
         }
     }
 
-    fn obey(&mut self, out: &mut Output, actions: ServerActions, response: Option<Bytes>) {
+    fn obey(&mut self, edge: &Edge, out: &mut Output, actions: ServerActions, response: Option<Bytes>) {
         let bytes = match (actions.send, response) {
             (Some(ServerSend::Response), Some(bytes)) => {
                 if self.server.needs_buffer(self.flow.transport) {
@@ -199,8 +215,7 @@ impl Context {
             (Some(ServerSend::Last), _) if !self.last.is_empty() => self.last.clone(),
             _ => return,
         };
-        let fallback = SocketAddr::new(self.flow.remote.ip(), self.fallback_port);
-        let fallback = self.flow.transport.is_reliable().then_some(fallback);
+        let fallback = fallback_hop(edge, &self.flow, self.fallback_port, self.from);
         out.commands.push(Command::Answer { flow: self.flow, fallback, bytes });
     }
 }

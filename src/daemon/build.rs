@@ -1,0 +1,166 @@
+//! From a checked configuration to what each driver and the core are told.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::seal_key::{self, SealKeyError};
+use crate::call::dialog_token::SealKey;
+use crate::call::{Edge, Secrets};
+use crate::config::{self, Loaded};
+use crate::sip::{self, Transport};
+use crate::transaction::{HashKey, Timing};
+use crate::transport::settings::{Limits, ListenerSettings, Settings};
+use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
+use crate::trunk::{Listener, ListenerId, TrunkId};
+use crate::{dns, transport};
+
+/// Why a checked configuration does not become a running edge.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    #[error("listener \"{listener}\": {error}")]
+    ServerTls { listener: Arc<str>, error: TlsError },
+    #[error("trunk \"{trunk}\": {error}")]
+    ClientTls { trunk: Arc<str>, error: TlsError },
+}
+
+/// Draws the process's keys and reads the shared one.
+pub fn secrets(seal_key_file: Option<&Path>) -> Result<Secrets, SealKeyError> {
+    let seal = match seal_key_file {
+        Some(path) => seal_key::load_or_make(path)?,
+        None => SealKey::new(seal_key::random()?),
+    };
+    Ok(Secrets { hash: HashKey::new(seal_key::random()?), tags: seal_key::random()?, seal })
+}
+
+/// What the resolver is told.
+pub fn dns_settings(dns: &config::Dns) -> dns::Settings {
+    dns::Settings {
+        servers: dns.servers.clone(),
+        timeout: dns.timeout,
+        stale: dns.stale,
+        max_entries: dns.max_entries,
+        negative_ttl: dns.negative,
+        ..dns::Settings::default()
+    }
+}
+
+/// What the transports are told.
+pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
+    let workers = workers(&loaded.config);
+    let listeners = loaded
+        .config
+        .listeners
+        .iter()
+        .map(|listen| listener_settings(loaded, listen, workers))
+        .collect::<Result<_, _>>()?;
+    Ok(Settings { listeners, limits: transport_limits(&loaded.config.limits) })
+}
+
+/// Worker threads of the runtime.
+pub fn workers(config: &config::Config) -> usize {
+    config.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
+fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -> Result<ListenerSettings, BuildError> {
+    let Listener { id, transport, bind, .. } = listen.listener;
+    let mut settings = ListenerSettings::new(id, transport, bind);
+    settings.sockets = listen.sockets.unwrap_or(workers).max(1);
+    if let Some(server) = &listen.tls {
+        let fault = |error| BuildError::ServerTls { listener: Arc::clone(&listen.listener.name), error };
+        settings.server_tls = Some(Arc::new(ServerTls::load(&server_tls(loaded, id, server)).map_err(fault)?));
+    }
+    for trunk in loaded.trunks.0.iter().filter(|trunk| trunk.listener == id) {
+        if settings.client_tls.is_none() {
+            settings.client_tls = client_tls(loaded, trunk.id)?;
+        }
+    }
+    Ok(settings)
+}
+
+fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls) -> tls::ServerSettings {
+    let trunks = loaded.trunks.0.iter().filter(|trunk| trunk.listener == listener && !trunk.peer_names.is_empty());
+    let peers = trunks.map(|trunk| PeerRule {
+        trunk: trunk.id,
+        names: trunk.peer_names.clone(),
+        accept_server_auth_only: loaded
+            .config
+            .trunk_tls
+            .get(usize::from(trunk.id.0))
+            .is_some_and(|tls| tls.accept_server_auth_only),
+    });
+    let peers: Vec<_> = peers.collect();
+    tls::ServerSettings {
+        certificate: server.certificate.clone(),
+        key: server.key.clone(),
+        client_ca: server.client_ca.clone(),
+        client_certificate: match server.client_certificate {
+            config::ClientCertificate::Require => tls::ClientCertificate::Require,
+            config::ClientCertificate::Optional => tls::ClientCertificate::Optional,
+            config::ClientCertificate::None => tls::ClientCertificate::None,
+        },
+        peers: if server.client_certificate == config::ClientCertificate::None { Vec::new() } else { peers },
+    }
+}
+
+/// The identity and trust with which the edge dials for a trunk; `None` where nothing is dialled over TLS.
+fn client_tls(loaded: &Loaded, trunk: TrunkId) -> Result<Option<Arc<ClientTls>>, BuildError> {
+    let Some(tls) = loaded.config.trunk_tls.get(usize::from(trunk.0)).map(|tls| &tls.client) else { return Ok(None) };
+    if tls.ca.is_none() && tls.certificate.is_none() {
+        return Ok(None);
+    }
+    let identity = tls.certificate.clone().zip(tls.key.clone());
+    let name = loaded.trunks.get(trunk).map(|trunk| Arc::clone(&trunk.name)).unwrap_or_default();
+    let settings = tls::ClientSettings { ca: tls.ca.clone(), identity };
+    let loaded = ClientTls::load(&settings).map_err(|error| BuildError::ClientTls { trunk: name, error })?;
+    Ok(Some(Arc::new(loaded)))
+}
+
+fn transport_limits(limits: &config::Limits) -> transport::settings::Limits {
+    Limits {
+        max_message_bytes: limits.max_message_bytes,
+        max_connections: limits.max_connections,
+        max_connections_per_address: limits.max_connections_per_address,
+        connection_queue_bytes: limits.connection_queue_bytes,
+        connect_timeout: limits.connect_timeout,
+        tls_handshake_timeout: limits.tls_handshake_timeout,
+        stream_idle_timeout: limits.stream_idle_timeout,
+        partial_message_timeout: limits.partial_message_timeout,
+        pending_per_connect: limits.pending_per_connect,
+        udp_receive_buffer_bytes: limits.udp_receive_buffer_bytes,
+        udp_send_buffer_bytes: limits.udp_send_buffer_bytes,
+        ..Limits::default()
+    }
+}
+
+/// What the core is told, with the ports that were bound.
+pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) -> Option<SocketAddr>) -> Edge {
+    let with_port = |listen: &config::Listen| {
+        let mut listener = listen.listener.clone();
+        if let Some(addr) = bound(listener.id) {
+            listener.bind = addr;
+            if listener.port == 0 {
+                listener.port = addr.port();
+            }
+        }
+        listener
+    };
+    let timers = &loaded.config.timers;
+    let timing = Timing { t1: timers.t1, t2: timers.t2, t4: timers.t4, timer_c: timers.timer_c };
+    let message_limits = sip::Limits {
+        max_message_bytes: limits.max_message_bytes,
+        max_headers: limits.max_headers,
+        max_header_line_bytes: limits.max_header_line_bytes,
+        max_values_per_header: limits.max_values_per_header,
+    };
+    let listeners = loaded.config.listeners.iter().map(with_port).collect();
+    let mut edge = Edge::new(listeners, loaded.trunks.clone(), loaded.routing.clone(), timing, message_limits);
+    edge.max_branches = limits.max_branches;
+    edge
+}
+
+/// Whether a message on this transport was cut from a stream.
+pub fn framing(transport: Transport) -> sip::Framing {
+    if transport.is_reliable() { sip::Framing::Stream } else { sip::Framing::Datagram }
+}

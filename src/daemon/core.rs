@@ -1,0 +1,325 @@
+//! The shards behind their locks, and what lets messages, timers and news into them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+
+use super::build::framing;
+use super::clock::Clock;
+use super::names;
+use crate::call::branch::{BranchId, ContextId};
+use crate::call::screen::Refusal;
+use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
+use crate::config;
+use crate::dns::Resolver;
+use crate::shard::requests::{refuse, refuse_flawed};
+use crate::shard::{Arrival, SHARDS, Shard, branch_of};
+use crate::sip::{Essentials, Message};
+use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
+use crate::trunk::Flow;
+
+/// A shard behind its lock, with the room for what it puts out.
+#[derive(Debug)]
+struct Cell {
+    locked: Mutex<Locked>,
+    /// When the shard wants its timers turned, in milliseconds of the clock; read without the lock.
+    next_wake: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Locked {
+    shard: Shard,
+    out: Output,
+}
+
+/// What is going on, summed over all shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    /// Requests in progress or remembered.
+    pub contexts: usize,
+    /// Entries in the timer wheels.
+    pub timers: usize,
+}
+
+/// Everything between the sockets and the pure core.
+pub struct Core {
+    cells: Vec<Cell>,
+    edge: ArcSwap<Edge>,
+    secrets: Secrets,
+    resolver: Resolver,
+    transports: Arc<Transports>,
+    clock: Clock,
+    runtime: tokio::runtime::Handle,
+    unknown: UnknownSources,
+    max_contexts: usize,
+    /// Counts of what never reaches a shard.
+    outside: Mutex<Output>,
+    /// For tasks that bring news back later.
+    this: Weak<Self>,
+}
+
+impl Core {
+    /// The core of one edge, on the runtime that it is made on.
+    pub fn new(
+        edge: Edge,
+        secrets: Secrets,
+        resolver: Resolver,
+        transports: Arc<Transports>,
+        limits: &config::Limits,
+    ) -> Arc<Self> {
+        let clock = Clock::start();
+        let each = limits.max_transactions.div_ceil(SHARDS).max(1);
+        let cell = |index: usize| Cell {
+            locked: Mutex::new(Locked { shard: Shard::new(index as u8, clock.now(), each), out: Output::default() }),
+            next_wake: AtomicU64::new(u64::MAX),
+        };
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            cells: (0..SHARDS).map(cell).collect(),
+            edge: ArcSwap::from_pointee(edge),
+            secrets,
+            resolver,
+            transports,
+            clock,
+            runtime: tokio::runtime::Handle::current(),
+            unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
+            max_contexts: limits.max_transactions,
+            outside: Mutex::default(),
+        })
+    }
+
+    /// The configuration in force.
+    pub fn edge(&self) -> Arc<Edge> {
+        self.edge.load_full()
+    }
+
+    /// The limit `max_transactions`.
+    pub fn max_contexts(&self) -> usize {
+        self.max_contexts
+    }
+
+    /// Counts what is in the shards now.
+    pub fn status(&self) -> Status {
+        let mut status = Status::default();
+        for cell in &self.cells {
+            let locked = lock(&cell.locked);
+            status.contexts += locked.shard.len();
+            status.timers += locked.shard.timers();
+        }
+        status
+    }
+
+    /// Takes what was counted since the last call.
+    pub fn take_counts(&self) -> (Counts, Status) {
+        let mut sum = std::mem::take(&mut lock(&self.outside).counts);
+        let mut status = Status::default();
+        for cell in &self.cells {
+            let mut locked = lock(&cell.locked);
+            sum.add(&std::mem::take(&mut locked.out.counts));
+            status.contexts += locked.shard.len();
+            status.timers += locked.shard.timers();
+        }
+        (sum, status)
+    }
+
+    /// Turns the timers of the shards that want it.
+    pub fn handle_time(&self) {
+        let now = self.clock.now().as_millis();
+        for cell in &self.cells {
+            if cell.next_wake.load(Ordering::Relaxed) <= now {
+                self.with(cell, |env, locked| locked.shard.handle_time(env, &mut locked.out));
+            }
+        }
+    }
+
+    fn cell(&self, index: u8) -> Option<&Cell> {
+        self.cells.get(usize::from(index))
+    }
+
+    /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
+    /// put the messages of one call in another order; a send never waits.
+    fn with(&self, cell: &Cell, event: impl FnOnce(&Env<'_>, &mut Locked)) {
+        let edge = self.edge.load();
+        let env = Env { now: self.clock.now(), edge: &edge, secrets: &self.secrets, names: &self.resolver };
+        let mut guard = lock(&cell.locked);
+        let locked = &mut *guard;
+        event(&env, locked);
+        self.obey(&edge, &mut locked.out);
+        let wake = locked.shard.next_wake().map_or(u64::MAX, |at| at.as_millis());
+        cell.next_wake.store(wake, Ordering::Relaxed);
+    }
+
+    fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
+        for command in out.commands.drain(..) {
+            match command {
+                Command::Answer { flow, fallback, bytes } => {
+                    self.transports.answer(&flow, fallback.as_ref(), bytes, Token::NONE);
+                }
+                Command::Request { hop, bytes, branch } => {
+                    self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
+                }
+                Command::Resolve { context, trunk, target } => self.resolve(Arc::clone(edge), context, trunk, target),
+                Command::Alias { connection, addr, name } => self.transports.alias(connection, addr, name),
+            }
+        }
+    }
+
+    /// Looks a name up beside the calls and brings the places back to the context that waits for them.
+    fn resolve(&self, edge: Arc<Edge>, context: ContextId, trunk: crate::trunk::TrunkId, target: crate::trunk::Target) {
+        let resolver = self.resolver.clone();
+        let Some(core) = self.this.upgrade() else { return };
+        self.runtime.spawn(async move {
+            let hops = names::look_up(&resolver, &edge, trunk, &target).await;
+            if let Some(cell) = core.cell(context.shard) {
+                core.with(cell, |env, locked| locked.shard.handle_resolved(env, &mut locked.out, context, hops));
+            }
+        });
+    }
+
+    /// Does what a handler without a shard put out.
+    fn outside(&self, edge: &Arc<Edge>, handle: impl FnOnce(&Env<'_>, &mut Output)) {
+        let env = Env { now: self.clock.now(), edge, secrets: &self.secrets, names: &self.resolver };
+        let mut out = lock(&self.outside);
+        handle(&env, &mut out);
+        self.obey(edge, &mut out);
+    }
+
+    fn handle(&self, source: Source<'_>, message: Message) {
+        if !message.is_request() {
+            return self.handle_answer(&message);
+        }
+        let edge = self.edge.load();
+        let flow = source.flow;
+        let Some(from) = edge.identify.trunk(flow.listener, flow.remote.ip(), source.authenticated) else {
+            drop(edge);
+            return self.refuse_stranger(flow, &message);
+        };
+        let essentials = match Essentials::of_request(&message, &edge.limits) {
+            Ok(essentials) => essentials,
+            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, &message, what)),
+        };
+        let shard = self.secrets.shard_of(essentials.call_id, SHARDS);
+        let Some(cell) = self.cells.get(shard) else { return };
+        self.with(cell, |env, locked| {
+            locked.shard.handle_request(env, &mut locked.out, Arrival { flow, from }, &message, &essentials);
+        });
+    }
+
+    fn handle_answer(&self, response: &Message) {
+        let id = branch_of(response).filter(|_| response.flaw().is_none());
+        match id.and_then(|id| Some((id, self.cell(id.context.shard)?))) {
+            Some((id, cell)) => {
+                self.with(cell, |env, locked| locked.shard.handle_answer(env, &mut locked.out, id, response));
+            }
+            None => lock(&self.outside).counts.dropped += 1,
+        }
+    }
+
+    /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
+    fn refuse_stranger(&self, flow: Flow, request: &Message) {
+        let edge = self.edge.load();
+        let essentials = Essentials::of_request(request, &edge.limits);
+        self.outside(&edge, |env, out| match essentials {
+            Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
+                refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+            }
+            _ => out.counts.dropped += 1,
+        });
+    }
+}
+
+impl Receiver for Core {
+    fn message(&self, source: Source<'_>, bytes: Bytes) {
+        let limits = self.edge.load().limits;
+        match Message::parse(bytes, framing(source.flow.transport), &limits) {
+            Ok(message) => self.handle(source, message),
+            Err(flaw) => {
+                tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
+                lock(&self.outside).counts.dropped += 1;
+            }
+        }
+    }
+
+    fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault) {
+        tracing::debug!(remote = %source.flow.remote, %fault, "cannot frame the stream");
+        let edge = self.edge.load();
+        let Ok(message) = Message::parse(head, crate::sip::Framing::Datagram, &edge.limits) else { return };
+        let known = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated).is_some();
+        if message.is_request() && known {
+            let what = message.flaw().map_or(crate::sip::What::ContentLength, |flaw| flaw.what);
+            self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, &message, what));
+        }
+    }
+
+    fn send_failed(&self, token: Token, fault: SendFault) {
+        let Some(id) = branch_of_token(token) else { return };
+        tracing::debug!(?id, %fault, "a request did not leave");
+        if let Some(cell) = self.cell(id.context.shard) {
+            self.with(cell, |env, locked| locked.shard.handle_send_failed(env, &mut locked.out, id));
+        }
+    }
+}
+
+/// A branch as the transports' token.
+fn token_of(id: BranchId) -> Token {
+    let ContextId { shard, slot, generation } = id.context;
+    Token(u64::from(slot) << 32 | u64::from(generation), u32::from(shard) << 16 | u32::from(id.branch))
+}
+
+fn branch_of_token(token: Token) -> Option<BranchId> {
+    if token == Token::NONE {
+        return None;
+    }
+    let context = ContextId { shard: (token.1 >> 16) as u8, slot: (token.0 >> 32) as u32, generation: token.0 as u32 };
+    Some(BranchId { context, branch: token.1 as u16 })
+}
+
+/// Limits the answers to strangers, so that the edge is no amplifier and no beacon: `per_second` in each second.
+#[derive(Debug)]
+struct UnknownSources {
+    per_second: u64,
+    /// Second (upper 32 bits) and answers given in it (lower 32).
+    window: AtomicU64,
+}
+
+impl UnknownSources {
+    fn new(per_second: u32) -> Self {
+        Self { per_second: u64::from(per_second), window: AtomicU64::new(0) }
+    }
+
+    fn may_answer(&self, now_millis: u64) -> bool {
+        let second = now_millis / 1_000 << 32;
+        let next = |window: u64| {
+            let window = if window >> 32 == second >> 32 { window } else { second };
+            ((window & u64::from(u32::MAX)) < self.per_second).then_some(window + 1)
+        };
+        self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+    }
+}
+
+/// A panic while a shard was locked costs the message that caused it; the shard goes on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_carry_branches() {
+        let id = BranchId { context: ContextId { shard: 63, slot: u32::MAX, generation: 7 }, branch: 3 };
+        assert_eq!(branch_of_token(token_of(id)), Some(id));
+        assert_eq!(branch_of_token(Token::NONE), None);
+    }
+
+    #[test]
+    fn strangers_are_answered_so_many_times_a_second() {
+        let unknown = UnknownSources::new(2);
+        let answers: Vec<_> = [1_000, 1_100, 1_900, 2_000, 2_001, 2_002].map(|now| unknown.may_answer(now)).to_vec();
+        assert_eq!(answers, [true, true, false, true, true, false]);
+        assert!(!UnknownSources::new(0).may_answer(5_000));
+    }
+}
