@@ -11,8 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-
-use crate::config::Faults;
+use serde::Serialize;
 
 /// Exit code when the answer is no, such as "there is no route".
 pub const EXIT_NO: u8 = 1;
@@ -62,28 +61,65 @@ pub struct ConfigFile {
 /// Runs a subcommand.
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
-        Command::Check(arguments) => check::check(&arguments),
-        Command::Route(arguments) => route::route(&arguments),
+        Command::Check(arguments) => check::check(&arguments, colored()).print(),
+        Command::Route(arguments) => route::route(&arguments, colored()).print(),
         Command::Version => {
-            say(&format!("trunkway {}\n", env!("CARGO_PKG_VERSION")));
-            ExitCode::SUCCESS
+            Output::said(format!("trunkway {}\n", env!("CARGO_PKG_VERSION"))).print()
         }
     }
 }
 
-/// Writes to standard output; a reader that has gone away, such as `head`, is no fault.
-pub(crate) fn say(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+/// What a subcommand that ends at once has to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// For standard output.
+    pub out: String,
+    /// For standard error.
+    pub err: String,
+    /// Exit code.
+    pub code: u8,
 }
 
-/// Writes to standard error.
-pub(crate) fn complain(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+impl Output {
+    /// Success, with something on standard output.
+    pub fn said(out: String) -> Self {
+        Self {
+            out,
+            ..Self::default()
+        }
+    }
+
+    /// Something is at fault, with a word about it on standard error.
+    pub fn fault(err: String) -> Self {
+        Self {
+            err,
+            code: EXIT_FAULTS,
+            ..Self::default()
+        }
+    }
+
+    /// Writes it; a reader that has gone away, such as `head`, is no fault.
+    pub fn print(self) -> ExitCode {
+        let _ = io::stderr().lock().write_all(self.err.as_bytes());
+        let _ = io::stdout().lock().write_all(self.out.as_bytes());
+        ExitCode::from(self.code)
+    }
 }
 
-/// Shows faults on standard error, coloured on a terminal unless `NO_COLOR` is set.
-pub(crate) fn show(faults: &Faults) {
-    let color = io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    complain(&faults.render(color));
+/// Whether faults are coloured: on a terminal, unless `NO_COLOR` is set.
+fn colored() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !refused
 }
+
+/// A value as indented JSON and a newline.
+fn json(value: &impl Serialize) -> String {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => text + "\n",
+        // Our values have string keys only, so this is not reached; it would still be JSON.
+        Err(_) => "null\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

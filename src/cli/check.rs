@@ -1,11 +1,9 @@
 //! `trunkway check`: everything that is wrong with a configuration, for people or as JSON.
 
-use std::process::ExitCode;
-
 use clap::Args;
 use serde::Serialize;
 
-use super::{ConfigFile, EXIT_FAULTS, complain, say, show};
+use super::{ConfigFile, EXIT_FAULTS, Output, json};
 use crate::config::{self, Faults, Loaded};
 
 /// Arguments of `trunkway check`.
@@ -56,33 +54,40 @@ impl Counts {
 }
 
 /// Checks a configuration.
-pub fn check(arguments: &Arguments) -> ExitCode {
+pub fn check(arguments: &Arguments, color: bool) -> Output {
     let result = config::load(&arguments.file.config);
     let (faults, counts) = match &result {
         Ok(loaded) => (&loaded.warnings, Some(Counts::of(loaded))),
         Err(faults) => (faults, None),
     };
-    let valid = counts.is_some();
+    let code = if counts.is_some() { 0 } else { EXIT_FAULTS };
     if arguments.json {
-        say(&json(&Report {
-            valid,
+        let report = Report {
+            valid: counts.is_some(),
             faults,
             counts,
-        }));
-    } else {
-        show(faults);
-        match counts {
-            Some(counts) => say(&summary(&counts, faults)),
-            None => complain(&format!(
-                "{} cannot be taken\n",
-                arguments.file.config.display()
-            )),
-        }
+        };
+        return Output {
+            out: json(&report),
+            code,
+            ..Output::default()
+        };
     }
-    if valid {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(EXIT_FAULTS)
+    let err = faults.render(color);
+    match counts {
+        Some(counts) => Output {
+            out: summary(&counts, faults),
+            err,
+            code,
+        },
+        None => {
+            let verdict = format!("{} cannot be taken\n", arguments.file.config.display());
+            Output {
+                err: err + &verdict,
+                code,
+                ..Output::default()
+            }
+        }
     }
 }
 
@@ -102,14 +107,5 @@ fn summary(counts: &Counts, faults: &Faults) -> String {
     };
     format!(
         "ok: listeners {listeners}, trunks {trunks}, sites {sites}, dial plans {dialplans} (prefixes {prefixes}), routes {routes}{warnings}\n"
-    )
-}
-
-/// A value as indented JSON and a newline.
-pub(super) fn json(value: &impl Serialize) -> String {
-    // Only maps with keys that are no strings, and writers, can fail; here is neither.
-    serde_json::to_string_pretty(value).map_or_else(
-        |error| format!("{{\"error\": \"{error}\"}}\n"),
-        |text| text + "\n",
     )
 }

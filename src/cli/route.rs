@@ -1,11 +1,8 @@
 //! `trunkway route`: where a call would go, and why, from the configuration alone.
 
-use std::process::ExitCode;
-
 use clap::Args;
 
-use super::check::json;
-use super::{ConfigFile, EXIT_FAULTS, EXIT_NO, complain, say, show};
+use super::{ConfigFile, EXIT_NO, Output, json};
 use crate::config::{self, Loaded};
 use crate::routing::{Explanation, Query};
 use crate::trunk::{Trunk, TrunkKind};
@@ -34,22 +31,18 @@ pub struct Arguments {
 }
 
 /// Explains where a call would go.
-pub fn route(arguments: &Arguments) -> ExitCode {
+pub fn route(arguments: &Arguments, color: bool) -> Output {
     let loaded = match config::load(&arguments.file.config) {
         Ok(loaded) => loaded,
-        Err(faults) => {
-            show(&faults);
-            return ExitCode::from(EXIT_FAULTS);
-        }
+        Err(faults) => return Output::fault(faults.render(color)),
     };
     let Some(trunk) = loaded.trunks.named(&arguments.from) else {
         let names: Vec<&str> = loaded.trunks.0.iter().map(|trunk| &*trunk.name).collect();
-        complain(&format!(
-            "there is no trunk `{}`; known: {}\n",
-            arguments.from,
-            names.join(", ")
+        let known = names.join(", ");
+        return Output::fault(format!(
+            "there is no trunk `{}`; known: {known}\n",
+            arguments.from
         ));
-        return ExitCode::from(EXIT_FAULTS);
     };
     let host = match &arguments.host {
         Some(host) => host.clone(),
@@ -61,15 +54,20 @@ pub fn route(arguments: &Arguments) -> ExitCode {
         user: arguments.number.as_bytes(),
     };
     let explanation = loaded.routing.explain(query);
-    say(&if arguments.json {
+    let out = if arguments.json {
         json(&explanation)
     } else {
         words(&explanation)
-    });
-    if explanation.refused.is_some() {
-        ExitCode::from(EXIT_NO)
+    };
+    let code = if explanation.refused.is_some() {
+        EXIT_NO
     } else {
-        ExitCode::SUCCESS
+        0
+    };
+    Output {
+        out,
+        code,
+        ..Output::default()
     }
 }
 

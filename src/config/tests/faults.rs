@@ -354,6 +354,8 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:7 listener `x`: `key`: cannot read `/nonexistent/k.key`: No such file or directory (os error 2) | paths are relative to the directory of the file that names them",
         ]),
         ("[[listen]]\nname = 'x'\nbind = 'udp:5061'\nkey = 'k.key'", &["19:8 listener `x`: `bind`: `udp:5061` is no address to listen on | write `udp:`, `tcp:` or `tls:`, an address and a port, such as \"udp:192.0.2.1:5060\" or \"tls:[::]:5061\""]),
+        ("[[listen]]\nname = 'x'\nbind = 'tls:127.0.0.1:5061'\ncertificate = '/dev/null'\nkey = '/dev/null'\nclient_certificate = 'none'\n[trunk.x]\nkind = 'pbx'\nlisten = 'x'\ntargets = ['127.0.0.9']", &["23:1 trunk `x` dials over TLS, but there are no roots to check its peer with | give `ca` in [tls_client], or in a `tls_client` table of the trunk"]),
+        ("[[listen]]\nname = 'x'\nbind = 'tls:127.0.0.1:5061'\ncertificate = '/dev/null'\nkey = '/dev/null'\nclient_certificate = 'none'\n[trunk.x]\nkind = 'pbx'\nlisten = 'x'\ntargets = ['127.0.0.9']\n[tls_client]\nca = '/none'", &["28:6 [tls_client]: `ca`: cannot read `/none`: No such file or directory (os error 2)"]),
         ("[tls_client]\ncertificate = '/dev/null'", &["18:15 [tls_client]: `certificate` without `key`"]),
     ];
     for (text, expected) in rows {
@@ -391,7 +393,7 @@ fn warnings_tell_what_the_operator_may_not_want() {
     let rows: &[(&str, &[&str])] = &[
         ("[[listen]]\nname = 'x'\nbind = 'udp:127.0.0.1:5070'", &["24:8 no trunk uses listener `x`"]),
         ("[trunk.x]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['host']\n[[route]]\nfrom = 'x'\nto = ['pbx']", &[
-            "23:1 trunk `x`: no request can come from it: its targets are names, and `allow_from` is not given | give the addresses it sends from as `allow_from`, or `allow_from = []` when it only takes calls",
+            "23:1 trunk `x`: requests from `host` are refused, since `allow_from` is not given | a name says nothing of addresses: give those it sends from, or `allow_from = []` when it only takes calls",
         ]),
         ("[trunk.x]\nkind = 'carrier'\nlisten = 'inside'\ntargets = ['127.0.0.9']\n[[route]]\nto = ['x']", &[
             "27:1 route 3: calls that come in from `carrier` may leave by `x` | name the trunk whose calls may take it in `from`, with a route for each",

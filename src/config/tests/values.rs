@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::super::*;
 use crate::routing::{Decision, NoRoute, Query};
 use crate::sip::Transport;
@@ -69,7 +71,7 @@ fork = "parallel"
 [trunk.secure]
 kind = "carrier"
 listen = "teams"
-targets = ["tls:carrier.example.net"]
+targets = ["tls:carrier.example.net", "198.51.100.7"]
 peer_names = ["*.carrier.example.net"]
 fqdn = "edge.example.org"
 no_answer_ms = 2500
@@ -191,6 +193,11 @@ fn everything_is_read_and_defaults_fill_the_rest() {
     );
     assert!(pbx.connection_reuse && pbx.stream_when_large && pbx.peer_names.is_empty());
     assert_eq!(secure.no_answer, Duration::from_millis(2_500));
+    assert_eq!(
+        secure.allow_from,
+        [],
+        "a target that is a name may have any address"
+    );
     assert_eq!(secure.fqdn.as_deref(), Some("edge.example.org"));
     assert!(!secure.connection_reuse && !secure.stream_when_large);
 
@@ -358,14 +365,70 @@ fn trunks_of_one_network_are_told_apart_by_certificate_names() {
 
 #[test]
 fn operators_prefix_file_is_read() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/dialplan-prefixes.csv");
-    let Ok(text) = fs::read_to_string(path) else {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !base.join("dialplan-prefixes.csv").exists() {
         return;
+    }
+    let site = |fqdn: &str| {
+        format!("[[tenant.t.site]]\nfqdn = '{fqdn}'\nteams = 'teams'\ntrunk = 'pbx'\n")
     };
-    let rows: Vec<_> = super::super::rows::rows(&text).collect();
-    assert!(rows.len() >= 4);
-    assert!(rows.iter().all(|row| {
-        row.fields
-            .is_ok_and(|fields| fields.plan.is_some() && !fields.tag.is_empty())
-    }));
+    let sites: String = [
+        "trnkpck01.customers.example.net",
+        "contoso.customers.example.net",
+        "fabrikam.customers.example.net",
+        "fabrikam.onmicrosoft.com",
+        "emergency.example.net",
+    ]
+    .map(site)
+    .concat();
+    let text = format!(
+        "[node]\nname = 'n'\nfqdn = 'sbc.example'\n[[listen]]\nname = 'l'\nbind = 'udp:127.0.0.1:5060'\n\
+         [trunk.teams]\nkind = 'teams'\nlisten = 'l'\ntargets = ['127.0.0.2']\n\
+         [trunk.pbx]\nkind = 'pbx'\nlisten = 'l'\ntargets = ['127.0.0.3']\n{sites}\
+         [dialplan.CustDialPlan]\nfiles = ['dialplan-prefixes.csv']\n"
+    );
+    let loaded = load_str("edge.toml", &text, &base).unwrap_or_else(|faults| panic!("{faults}"));
+    let site = |number: &str| {
+        let explained = loaded.routing.explain(Query {
+            from: TrunkId(1),
+            host: b"",
+            user: number.as_bytes(),
+        });
+        explained.site
+    };
+    assert_eq!(
+        site("5511361844000").as_deref(),
+        Some("fabrikam.customers.example.net")
+    );
+    assert_eq!(site("5511361843999"), None);
+    assert_eq!(
+        site("+9729004568").as_deref(),
+        Some("trnkpck01.customers.example.net")
+    );
+    assert_eq!(site("911").as_deref(), Some("emergency.example.net"));
+    assert_eq!(
+        site("+441632768402").as_deref(),
+        Some("contoso.customers.example.net"),
+        "not that of the other plan"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Whatever is cut out of a configuration or put into it, it is taken or its faults are drawn.
+    #[test]
+    fn damaged_configuration_is_answered(
+        start in 0_usize..EDGE.len(),
+        length in 0_usize..40,
+        put in "[\\[\\]{}='\"a-z0-9.:\n é\u{feff}-]{0,6}",
+    ) {
+        // The text is ASCII: every index is a character's.
+        let end = (start + length).min(EDGE.len());
+        let text = format!("{}{put}{}", &EDGE[..start], &EDGE[end..]);
+        if let Err(faults) = load_str("edge.toml", &text, Path::new("/nonexistent")) {
+            prop_assert!(faults.errors().count() > 0);
+            prop_assert!(faults.to_string().contains("error: "));
+        }
+    }
 }
