@@ -1,3 +1,126 @@
-//! (being built)
+//! The command line door: subcommands, their arguments and their exit codes.
+//!
+//! Each subcommand is a module with its `Arguments` and one function that runs them; this file only lists them.
 
 pub mod certs;
+pub mod check;
+pub mod route;
+pub mod run;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+
+/// Exit code when the answer is no, such as "there is no route".
+pub const EXIT_NO: u8 = 1;
+
+/// Exit code when the configuration or an argument is at fault (`EX_USAGE` of sysexits).
+pub const EXIT_FAULTS: u8 = 64;
+
+/// SIP edge proxy between PBXs, carriers and Microsoft Teams Direct Routing.
+#[derive(Debug, Parser)]
+#[command(name = "trunkway", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `trunkway` is asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check a configuration and tell everything that is wrong with it.
+    ///
+    /// Reads the file, the files that it includes and its dial plans, and looks whether certificates are there. Nothing
+    /// is opened to the network. Exits with 0 when the configuration can be taken, with 64 when it cannot.
+    Check(check::Arguments),
+
+    /// Tell where a call would go, and why.
+    ///
+    /// Exits with 0 when there is a route, with 1 when there is none, with 64 when the configuration is at fault.
+    Route(route::Arguments),
+
+    /// Print the version.
+    Version,
+}
+
+/// The configuration that a subcommand reads.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/trunkway/edge.toml"
+    )]
+    pub config: PathBuf,
+}
+
+/// Runs a subcommand.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Check(arguments) => check::check(&arguments, colored()).print(),
+        Command::Route(arguments) => route::route(&arguments, colored()).print(),
+        Command::Version => {
+            Output::said(format!("trunkway {}\n", env!("CARGO_PKG_VERSION"))).print()
+        }
+    }
+}
+
+/// What a subcommand that ends at once has to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// For standard output.
+    pub out: String,
+    /// For standard error.
+    pub err: String,
+    /// Exit code.
+    pub code: u8,
+}
+
+impl Output {
+    /// Success, with something on standard output.
+    pub fn said(out: String) -> Self {
+        Self {
+            out,
+            ..Self::default()
+        }
+    }
+
+    /// Something is at fault, with a word about it on standard error.
+    pub fn fault(err: String) -> Self {
+        Self {
+            err,
+            code: EXIT_FAULTS,
+            ..Self::default()
+        }
+    }
+
+    /// Writes it; a reader that has gone away, such as `head`, is no fault.
+    pub fn print(self) -> ExitCode {
+        let _ = io::stderr().lock().write_all(self.err.as_bytes());
+        let _ = io::stdout().lock().write_all(self.out.as_bytes());
+        ExitCode::from(self.code)
+    }
+}
+
+/// Whether faults are coloured: on a terminal, unless `NO_COLOR` is set.
+fn colored() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !refused
+}
+
+/// A value as indented JSON and a newline.
+fn json(value: &impl Serialize) -> String {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => text + "\n",
+        // Our values have string keys only, so this is not reached; it would still be JSON.
+        Err(_) => "null\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -316,7 +316,7 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
     let plans = dialplans::read(log, sections.dialplan, tags, limits.max_dialplan_prefixes);
     let routes = routes::read(log, sections.route, &trunks, limits.max_branches);
     let origins = origins(log, &trunks, &listeners, &plans);
-    if log.is_complete() {
+    if !log.failed() {
         idle(log, &listeners, &trunks, &plans, &origins, &routes.list);
     }
 

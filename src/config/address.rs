@@ -47,8 +47,10 @@ pub(super) fn bind(text: &str) -> Result<(Transport, SocketAddr), Complaint> {
 /// An address and a port, `127.0.0.1:9090`; without a port, `default` is meant if there is one.
 pub(super) fn socket(text: &str, default: Option<u16>) -> Result<SocketAddr, Complaint> {
     let wrong = || {
-        Complaint::new(format!("{} is no address with a port", quoted(text)))
-            .help("write an address and a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\"")
+        let port = default.unwrap_or(9090);
+        Complaint::new(format!("{} is no address with a port", quoted(text))).help(format!(
+            "write an address and a port, such as \"192.0.2.1:{port}\" or \"[2001:db8::1]:{port}\""
+        ))
     };
     let at = host_port(text).map_err(|_| wrong())?;
     let (Some(address), Some(port)) = (at.literal, at.port.or(default)) else {

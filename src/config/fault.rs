@@ -58,7 +58,7 @@ pub struct Fault {
     pub help: Option<String>,
 }
 
-/// All that is wrong, in the order of the files.
+/// All that is wrong: errors before warnings, each in the order of files and lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
     pub faults: Vec<Fault>,

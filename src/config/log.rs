@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::fault::{Excerpt, Fault, Faults, Position, Severity};
 use super::mask::masked;
 
-/// How many faults are told; of the rest only the number is.
+/// How many errors, and how many warnings, are told; of the rest only the number is.
 const MAX_FAULTS: usize = 100;
 
 /// How much of a line is kept behind the place that a fault points to, in characters.
@@ -124,8 +124,10 @@ struct File {
 pub(super) struct Log {
     files: RefCell<Vec<File>>,
     faults: RefCell<Vec<(FileId, usize, Fault)>>,
+    /// How many are not told.
     more: Cell<usize>,
     errors: Cell<usize>,
+    warnings: Cell<usize>,
     /// A file could not be read: what seems to be missing may stand there.
     incomplete: Cell<bool>,
 }
@@ -150,11 +152,12 @@ impl Log {
     }
 
     pub(super) fn add(&self, draft: Draft) {
-        if draft.severity == Severity::Error {
-            self.errors.set(self.errors.get() + 1);
-        }
-        let mut faults = self.faults.borrow_mut();
-        if faults.len() >= MAX_FAULTS {
+        let kind = match draft.severity {
+            Severity::Error => &self.errors,
+            Severity::Warning => &self.warnings,
+        };
+        kind.set(kind.get() + 1);
+        if kind.get() > MAX_FAULTS {
             return self.more.set(self.more.get() + 1);
         }
         let at = match (draft.place, draft.file) {
@@ -180,12 +183,12 @@ impl Log {
             also,
             help: draft.help,
         };
-        faults.push((file, start, fault));
+        self.faults.borrow_mut().push((file, start, fault));
     }
 
-    /// Whether no more faults are told; then [`Log::count`] is cheaper than [`Log::add`].
+    /// Whether no more errors are told; then [`Log::count`] is cheaper than [`Log::add`].
     pub(super) fn is_full(&self) -> bool {
-        self.faults.borrow().len() >= MAX_FAULTS
+        self.errors.get() >= MAX_FAULTS
     }
 
     /// Counts errors that are not told.
@@ -248,10 +251,10 @@ impl Log {
         !self.incomplete.get()
     }
 
-    /// All faults, in the order of files and lines.
+    /// All faults, errors before warnings, each in the order of files and lines.
     pub(super) fn into_faults(self) -> Faults {
         let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|(file, start, _)| (*file, *start));
+        faults.sort_by_key(|(file, start, fault)| (fault.severity, *file, *start));
         Faults {
             faults: faults.into_iter().map(|(_, _, fault)| fault).collect(),
             more: self.more.get(),

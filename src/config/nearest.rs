@@ -5,7 +5,9 @@ pub(super) fn nearest<'a>(
     wrong: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let allowed = (wrong.chars().count().max(3) / 3).min(3);
+    let length = wrong.chars().count();
+    // A word of which no character is right was not meant to be the other.
+    let allowed = (length.max(3) / 3).min(3).min(length.saturating_sub(1));
     known
         .into_iter()
         .map(|word| (distance(wrong, word), word))
@@ -64,6 +66,7 @@ mod tests {
             ("ot", Some("to")),
             ("password", None),
             ("x", None),
+            ("t", None),
             ("", None),
         ] {
             assert_eq!(nearest(wrong, known), expected, "{wrong}");

@@ -378,7 +378,7 @@ impl<'t> Table<'t> {
         Some(At::new(self.base.join(text.value), text.place))
     }
 
-    /// A file that must be there and be readable.
+    /// A file that must be there and be readable; after a complaint, where it should be.
     pub(super) fn existing(&mut self, key: &'static str) -> Option<At<PathBuf>> {
         let text = self.text(key)?;
         let path = self.base.join(text.value);
@@ -395,7 +395,7 @@ impl<'t> Table<'t> {
             draft = draft.help("paths are relative to the directory of the file that names them");
         }
         self.log().add(draft);
-        None
+        Some(At::new(path, text.place))
     }
 
     /// A table below this one.

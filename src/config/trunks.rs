@@ -99,8 +99,9 @@ fn trunk<'t>(
         .and_then(|listen| around.listeners.names.find(log, &t.title, &listen));
     let listen = listener.and_then(|listener| around.listeners.get(listener));
     let targets = targets(t, listen);
-    let networks = allow_from(t, &targets);
     let peer_names = peer_names(t, listen, &targets);
+    let by_name = !peer_names.is_empty() && listen.is_some_and(|listen| listen.tls.is_some());
+    let networks = allow_from(t, &targets, by_name);
     let fork = t.choice(
         "fork",
         &[("serial", Fork::Serial), ("parallel", Fork::Parallel)],
@@ -221,8 +222,21 @@ fn resolved(target: TargetText, listen: Option<&Listen>) -> Target {
 }
 
 /// The networks of `allow_from`; without the key, the addresses among the targets.
-fn allow_from(table: &mut Table<'_>, targets: &[At<TargetText>]) -> Vec<At<Network>> {
+///
+/// Of a trunk that certificates prove, targets that are names may have any address: then it has no networks.
+fn allow_from(
+    table: &mut Table<'_>,
+    targets: &[At<TargetText>],
+    by_name: bool,
+) -> Vec<At<Network>> {
     let Some(networks) = table.parsed_list("allow_from", address::network) else {
+        if by_name
+            && targets
+                .iter()
+                .any(|target| target.value.at.literal.is_none())
+        {
+            return Vec::new();
+        }
         let literal = |target: &At<TargetText>| {
             target
                 .value
@@ -360,7 +374,7 @@ fn client(table: &mut Table<'_>, listen: Option<&Listen>, common: &ClientTls) ->
     }
 }
 
-/// Warns when no request can ever be the trunk's, though nobody said so.
+/// Warns when requests of the trunk's own targets could never be the trunk's, though nobody said so.
 fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
     let Some(listen) = listen else { return };
     let by_name = listen.tls.is_some() && !trunk.peer_names.is_empty();
@@ -376,17 +390,15 @@ fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
             "set `client_certificate` of the listener to \"require\" or \"optional\", or requests of this trunk are refused",
         ));
     }
-    if !by_name
-        && trunk.allow_from.is_empty()
-        && !table.has("allow_from")
-        && !trunk.targets.is_empty()
-    {
+    let named = trunk.targets.iter().find(|target| target.literal.is_none());
+    if let Some(named) = named.filter(|_| !by_name && !table.has("allow_from")) {
         let message = format!(
-            "{}: no request can come from it: its targets are names, and `allow_from` is not given",
-            table.title
+            "{}: requests from {} are refused, since `allow_from` is not given",
+            table.title,
+            quoted(&named.host)
         );
         table.log().add(Draft::warning(table.place, message).label("in this table").help(
-            "give the addresses it sends from as `allow_from`, or `allow_from = []` when it only takes calls",
+            "a name says nothing of addresses: give those it sends from, or `allow_from = []` when it only takes calls",
         ));
     }
 }

@@ -196,11 +196,14 @@ mod tests {
         Identify::new(&listeners, &trunks)
     }
 
+    /// What the row is about, listener, remote address, authenticated trunks, trunk found.
+    type Row<'a> = (&'a str, u16, &'a str, &'a [u16], Option<u16>);
+
     #[test]
     fn trunk_is_told_by_listener_address_and_name() {
         let table = table();
         #[rustfmt::skip]
-        let rows: &[(&str, u16, &str, &[u16], Option<u16>)] = &[
+        let rows: &[Row<'_>] = &[
             ("widest network",                       0, "10.9.9.9",            &[],     Some(0)),
             ("more specific network wins",           0, "10.1.9.9",            &[],     Some(1)),
             ("single address wins",                  0, "10.2.3.4",            &[],     Some(1)),

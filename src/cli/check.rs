@@ -1,0 +1,111 @@
+//! `trunkway check`: everything that is wrong with a configuration, for people or as JSON.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{ConfigFile, EXIT_FAULTS, Output, json};
+use crate::config::{self, Faults, Loaded};
+
+/// Arguments of `trunkway check`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub file: ConfigFile,
+
+    /// Print the result as one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `check --json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    /// Whether the configuration can be taken.
+    valid: bool,
+    #[serde(flatten)]
+    faults: &'a Faults,
+    #[serde(flatten)]
+    counts: Option<Counts>,
+}
+
+/// How much there is of everything in a configuration.
+#[derive(Debug, Serialize)]
+struct Counts {
+    listeners: usize,
+    trunks: usize,
+    sites: usize,
+    dialplans: usize,
+    /// Prefixes of all dial plans, those of ranges counted singly.
+    prefixes: usize,
+    routes: usize,
+}
+
+impl Counts {
+    fn of(loaded: &Loaded) -> Self {
+        Self {
+            listeners: loaded.config.listeners.len(),
+            trunks: loaded.trunks.0.len(),
+            sites: loaded.routing.sites().iter().count(),
+            dialplans: loaded.routing.plans().len(),
+            prefixes: loaded.routing.plans().iter().map(|plan| plan.len()).sum(),
+            routes: loaded.routing.routes().len(),
+        }
+    }
+}
+
+/// Checks a configuration.
+pub fn check(arguments: &Arguments, color: bool) -> Output {
+    let result = config::load(&arguments.file.config);
+    let (faults, counts) = match &result {
+        Ok(loaded) => (&loaded.warnings, Some(Counts::of(loaded))),
+        Err(faults) => (faults, None),
+    };
+    let code = if counts.is_some() { 0 } else { EXIT_FAULTS };
+    if arguments.json {
+        let report = Report {
+            valid: counts.is_some(),
+            faults,
+            counts,
+        };
+        return Output {
+            out: json(&report),
+            code,
+            ..Output::default()
+        };
+    }
+    let err = faults.render(color);
+    match counts {
+        Some(counts) => Output {
+            out: summary(&counts, faults),
+            err,
+            code,
+        },
+        None => {
+            let verdict = format!("{} cannot be taken\n", arguments.file.config.display());
+            Output {
+                err: err + &verdict,
+                code,
+                ..Output::default()
+            }
+        }
+    }
+}
+
+fn summary(counts: &Counts, faults: &Faults) -> String {
+    let Counts {
+        listeners,
+        trunks,
+        sites,
+        dialplans,
+        prefixes,
+        routes,
+    } = counts;
+    let warnings = match faults.faults.len() + faults.more {
+        0 => String::new(),
+        1 => "; 1 warning".to_owned(),
+        count => format!("; {count} warnings"),
+    };
+    format!(
+        "ok: listeners {listeners}, trunks {trunks}, sites {sites}, dial plans {dialplans} (prefixes {prefixes}), routes {routes}{warnings}\n"
+    )
+}

@@ -1,0 +1,199 @@
+//! The files under `config/`: they pass the check, and the reference leaves no key out.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::*;
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+/// A copy of `config/` in which every certificate that a file names is there.
+fn copied() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_directory(&config(), copy.path());
+    for directory in ["", "examples", "examples/hosting"] {
+        let certs = copy.path().join(directory).join("certs");
+        fs::create_dir_all(&certs).unwrap();
+        for name in [
+            "edge.pem",
+            "edge.key",
+            "roots.pem",
+            "carrier-roots.pem",
+            "carrier.pem",
+            "carrier.key",
+        ] {
+            fs::write(certs.join(name), "").unwrap();
+        }
+    }
+    copy
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_file_passes_the_check_without_a_warning() {
+    let copy = copied();
+    let mut files = vec![
+        copy.path().join("edge.toml"),
+        copy.path().join("examples/hosting/edge.toml"),
+    ];
+    for entry in fs::read_dir(copy.path().join("examples")).unwrap() {
+        files.extend(
+            Some(entry.unwrap().path())
+                .filter(|path| path.extension().is_some_and(|ending| ending == "toml")),
+        );
+    }
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        match load(&file) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+            Err(faults) => panic!("{faults}"),
+        }
+    }
+}
+
+#[test]
+fn reference_shows_the_defaults() {
+    let copy = copied();
+    let loaded = load(&copy.path().join("edge.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(loaded.config.timers, Timers::default());
+    assert_eq!(loaded.config.limits, Limits::default());
+    let Dns { servers, .. } = loaded.config.dns.clone();
+    assert_eq!(
+        loaded.config.dns,
+        Dns {
+            servers,
+            ..Dns::default()
+        }
+    );
+
+    // Each of these keys of the reference's Teams trunk is its default: without them nothing changes.
+    let optional = [
+        "peer_names",
+        "accept_server_auth_only",
+        "fqdn",
+        "fork",
+        "failover_codes",
+        "no_answer_ms",
+        "stream_when_large",
+        "connection_reuse",
+        "transparent",
+    ];
+    let text = fs::read_to_string(copy.path().join("edge.toml")).unwrap();
+    let short: Vec<&str> = text
+        .lines()
+        .filter(|line| {
+            !optional
+                .iter()
+                .any(|key| line.starts_with(&format!("{key} =")))
+                || line.contains("fqdn = \"contoso")
+        })
+        .collect();
+    assert_eq!(
+        text.lines().count() - short.len(),
+        optional.len() + 1,
+        "`fqdn` stands in [node] as well"
+    );
+    let short = short.join("\n").replace(
+        "name = \"edge-1\"",
+        "name = \"edge-1\"\nfqdn = \"sbc.example.net\"",
+    );
+    let short =
+        load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    let mut trunk = short.trunks.0[0].clone();
+    assert_eq!(
+        trunk.fqdn.take(),
+        None,
+        "the name is that of the listener then"
+    );
+    let mut full = loaded.trunks.0[0].clone();
+    full.fqdn = None;
+    assert_eq!(format!("{trunk:?}"), format!("{full:?}"));
+    assert_eq!(short.config.trunk_tls, loaded.config.trunk_tls);
+}
+
+/// The keys that stand in a file, as `table.key`, names of trunks and the like replaced as in [`Table`] paths.
+fn keys_in(text: &str) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    let mut table = String::new();
+    for line in text.lines() {
+        if let Some(header) = line
+            .strip_prefix('[')
+            .map(|rest| rest.trim_matches(['[', ']']))
+        {
+            let parts: Vec<&str> = header.split('.').collect();
+            table = match parts.as_slice() {
+                ["trunk", _, rest @ ..] => [&["trunk", "NAME"], rest].concat().join("."),
+                ["tenant", _, rest @ ..] => [&["tenant", "ID"], rest].concat().join("."),
+                ["dialplan", _, rest @ ..] => [&["dialplan", "NAME"], rest].concat().join("."),
+                _ => header.to_owned(),
+            };
+            // The header names a key of each table above.
+            let mut path = table.as_str();
+            while let Some((above, key)) = path.rsplit_once('.') {
+                keys.insert(format!("{above}.{key}"));
+                path = above;
+            }
+            keys.insert(format!(".{path}"));
+        } else if let Some(rule) = line.trim().strip_prefix("{ ") {
+            for key in rule.split(", ").filter_map(|pair| pair.split_once(" = ")) {
+                keys.insert(format!("{table}.rules.{}", key.0));
+            }
+        } else if let Some((key, _)) = line.split_once(" = ")
+            && !key.starts_with(['#', ' '])
+        {
+            keys.insert(format!("{table}.{key}"));
+        }
+    }
+    keys
+}
+
+#[test]
+fn reference_and_readme_leave_no_key_out() {
+    let copy = copied();
+    let path = copy.path().join("edge.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let reading = Reading::default();
+    assert!(
+        compile(
+            &reading,
+            "edge.toml".to_owned(),
+            &text,
+            copy.path(),
+            Some(&path)
+        )
+        .is_some()
+    );
+    let keys = reading.keys.into_inner();
+    let standing = keys_in(&text);
+    let readme = fs::read_to_string(config().join("README.md")).unwrap();
+    let mut count = 0;
+    for (table, keys) in &keys {
+        for key in keys {
+            assert!(
+                standing.contains(&format!("{table}.{key}")),
+                "edge.toml does not show `{key}` of [{table}]"
+            );
+            assert!(
+                readme.contains(&format!("`{key}`")) || table.is_empty(),
+                "README.md has no `{key}` of [{table}]"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 70, "{count} keys");
+}
