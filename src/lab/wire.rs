@@ -111,7 +111,7 @@ pub struct Destination {
 #[derive(Debug)]
 pub enum WireEvent {
     Accepted { connection: u64, sender: mpsc::Sender<Vec<u8>> },
-    Closed { connection: u64 },
+    Closed { connection: u64, reason: String },
     /// A connection could not be made, or not be kept.
     Failed { connection: u64, endpoint: Endpoint, reason: String },
     /// The stream broke the rules of framing.
@@ -226,7 +226,7 @@ impl Wire {
             WireEvent::Accepted { connection, sender } => {
                 self.connections.insert(*connection, sender.clone());
             }
-            WireEvent::Closed { connection } | WireEvent::Failed { connection, .. } => {
+            WireEvent::Closed { connection, .. } | WireEvent::Failed { connection, .. } => {
                 self.connections.remove(connection);
                 self.dialled.retain(|_, known| known != connection);
             }

@@ -239,9 +239,12 @@ impl Core {
         self.timers.set(interval, Timer::Client(key.to_owned(), Due::Retransmit));
     }
 
-    /// All requests that wait on a connection which could not be made.
+    /// All requests without any answer on a connection that could not be made or that ended.
     pub fn fail_connection(&mut self, connection: u64, reason: &str) {
-        let hit = self.clients.iter().filter(|(_, client)| client.connection == connection && client.phase != ClientPhase::Done);
+        if connection == 0 {
+            return;
+        }
+        let hit = self.clients.iter().filter(|(_, client)| client.connection == connection && client.phase == ClientPhase::Trying);
         for key in hit.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.fail_client(&key, reason);
         }

@@ -111,7 +111,10 @@ impl Core {
     fn handle_event(&mut self, event: WireEvent) {
         self.wire.note(&event);
         match event {
-            WireEvent::Accepted { .. } | WireEvent::Closed { .. } => {}
+            WireEvent::Accepted { .. } => {}
+            WireEvent::Closed { connection, reason } => {
+                self.fail_connection(connection, &format!("the connection ended before any answer: {reason}"));
+            }
             WireEvent::Failed { connection, endpoint, reason } => {
                 self.fail_connection(connection, &format!("connection to {endpoint}: {reason}"));
             }

@@ -114,30 +114,31 @@ where
 {
     let mut framer = Framer::default();
     let mut buffer = vec![0; READ_SIZE];
-    loop {
+    let reason = loop {
         tokio::select! {
-            () = shared.stop.cancelled() => break,
+            () = shared.stop.cancelled() => break "this side stops".to_owned(),
             next = outgoing.recv() => {
-                let Some(bytes) = next else { break };
-                if write(&mut stream, &bytes).await.is_err() {
-                    break;
+                let Some(bytes) = next else { break "this side closed it".to_owned() };
+                if let Err(error) = write(&mut stream, &bytes).await {
+                    break error.to_string();
                 }
             }
             got = stream.read(&mut buffer) => {
                 let bytes = match got {
-                    Ok(0) | Err(_) => break,
+                    Ok(0) => break "the peer closed it".to_owned(),
+                    Err(error) => break error.to_string(),
                     Ok(length) => buffer.get(..length).unwrap_or_default(),
                 };
                 framer.push(bytes);
                 if !deliver(&mut framer, &mut stream, &source, &shared).await {
-                    break;
+                    break "its messages cannot be told apart".to_owned();
                 }
             }
         }
-    }
+    };
     // A peer that is told of the end does not take it for a cut line (RFC 8446 section 6.1).
     let _ = tokio::time::timeout(PATIENCE, stream.shutdown()).await;
-    let _ = shared.events.send(WireEvent::Closed { connection: source.connection }).await;
+    let _ = shared.events.send(WireEvent::Closed { connection: source.connection, reason }).await;
 }
 
 /// Hands whole messages on; `false` when the stream is of no more use.
