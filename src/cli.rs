@@ -1,1 +1,4 @@
 //! (being built)
+
+pub mod demo;
+pub mod lab;

@@ -74,6 +74,14 @@ impl Ladder {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
+    /// The messages after the first `seen`, as far as they are still there, and how many there are now.
+    pub fn since(&self, seen: u64) -> (Vec<Rung>, u64) {
+        let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = usize::try_from(ring.total - seen.min(ring.total)).unwrap_or(usize::MAX);
+        let skip = ring.rungs.len().saturating_sub(fresh);
+        (ring.rungs.iter().skip(skip).cloned().collect(), ring.total)
+    }
+
     /// The messages of some calls, oldest first; all when `call_ids` is empty.
     pub fn rungs(&self, call_ids: &[String]) -> Vec<Rung> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,6 +237,8 @@ mod tests {
         assert_eq!(ladder.total(), 3);
         assert_eq!(ladder.rungs(&[]).iter().map(|rung| rung.label.as_str()).collect::<Vec<_>>(), ["2", "3"]);
         assert_eq!(ladder.rungs(&["3".into()]).len(), 1);
+        assert_eq!(ladder.since(2).0.len(), 1);
+        assert_eq!((ladder.since(0).0.len(), ladder.since(9).0.len()), (2, 0));
         assert_eq!(draw(&[], &["a"], Drawing::Ascii), "");
     }
 }
