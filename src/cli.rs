@@ -4,6 +4,8 @@
 
 pub mod certs;
 pub mod check;
+pub mod demo;
+pub mod lab;
 pub mod route;
 pub mod run;
 

@@ -1,0 +1,150 @@
+//! A user agent of the lab: one task that owns sockets, transactions (RFC 3261 section 17) and calls.
+//!
+//! It retransmits over UDP, follows recorded routes, dials from its own address, and judges every message that comes.
+
+mod callee;
+mod caller;
+mod calls;
+mod clients;
+mod core;
+mod dialog;
+mod midcall;
+mod persona;
+mod plan;
+mod servers;
+mod timers;
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use self::core::{Command, Core};
+use super::journal::{CallRecord, Journal, Role};
+use super::ladder::Ladder;
+use super::wire::{Destination, Endpoint, Tls, TlsError, TlsSettings, Transport, Wire, WireError};
+
+pub use persona::{Persona, TEAMS_HOST};
+pub use plan::{CallPlan, Names, Outcome, Script, Scripts};
+
+/// Most events and commands that wait for the agent's task.
+const QUEUE: usize = 1024;
+
+/// All that makes a stand-in.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// Its column in the ladder.
+    pub name: String,
+    /// The column of the other side.
+    pub far: String,
+    pub persona: Persona,
+    pub listen: Vec<Endpoint>,
+    pub tls: Option<TlsSettings>,
+    /// A name for Contact in place of the address.
+    pub contact_host: Option<String>,
+    pub names: Names,
+    pub scripts: Scripts,
+    /// A proxy stands in between: Max-Forwards must have been lowered.
+    pub behind_edge: bool,
+    /// Every request inside a dialog goes over a connection of its own, as Microsoft's may.
+    pub fresh_connections: bool,
+    pub options: Option<OptionsPlan>,
+    /// Most transactions at a time, each way.
+    pub transaction_limit: usize,
+}
+
+/// OPTIONS that a stand-in sends by itself.
+#[derive(Clone, Debug)]
+pub struct OptionsPlan {
+    /// `None`: to the Contact of the peer's own OPTIONS, once they came.
+    pub to: Option<(Destination, String)>,
+    pub every: Duration,
+}
+
+/// Why a stand-in could not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// A running stand-in.
+#[derive(Debug)]
+pub struct Agent {
+    bound: Vec<Endpoint>,
+    commands: mpsc::Sender<Command>,
+    journal: Journal,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Agent {
+    /// Binds the sockets and starts the task.
+    pub async fn start(settings: AgentSettings, ladder: Ladder) -> Result<Self, AgentError> {
+        let (events, incoming) = mpsc::channel(QUEUE);
+        let (commands, orders) = mpsc::channel(QUEUE);
+        let stop = CancellationToken::new();
+        let journal = Journal::default();
+        let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
+        let wire = Wire::bind(&settings.listen, tls, events, stop.clone()).await?;
+        let bound = wire.bound().to_vec();
+        let core = Core::new(settings, wire, journal.clone(), ladder);
+        let task = tokio::spawn(core.run(incoming, orders, stop.clone()));
+        Ok(Self { bound, commands, journal, stop, task })
+    }
+
+    /// The address bound for a transport.
+    pub fn endpoint(&self, transport: Transport) -> Option<Endpoint> {
+        self.bound.iter().copied().find(|endpoint| endpoint.transport == transport)
+    }
+
+    /// What it went through so far.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Places a call and waits for its end, at most the plan's limit.
+    pub async fn call(&self, plan: CallPlan) -> CallRecord {
+        let mut lost = CallRecord::new(Role::Caller, &plan.number, "");
+        // The agent ends the call at the limit by itself; the margin is for an agent that does not.
+        let limit = plan.limit + Duration::from_secs(2);
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.commands.send(Command::Call(Box::new(plan), reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout(limit, ask).await {
+            Ok(Some(record)) => record,
+            _ => {
+                lost.error = Some("the stand-in did not report the call's end".into());
+                lost
+            }
+        }
+    }
+
+    /// Sends one OPTIONS and waits for its status.
+    pub async fn options(&self, to: Destination, host: &str, limit: Duration) -> Result<u16, String> {
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.commands.send(Command::Options(to, host.to_owned(), reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout(limit, ask).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err("the stand-in has stopped".into()),
+            Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+        }
+    }
+
+    /// Closes the sockets and ends the task.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        // A task that panicked has nothing left to close.
+        let _ = self.task.await;
+    }
+}
