@@ -52,7 +52,8 @@ pub trait Receiver: Send + Sync + 'static {
     /// a 400 or 413 can be answered before the connection closes, which it does after this call.
     fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault);
 
-    /// What was handed over with this token did not leave.
+    /// What was handed over with this token did not leave, or left over a new connection that the peer
+    /// then ended without ever having sent anything.
     fn send_failed(&self, token: Token, fault: SendFault);
 
     /// A batch of reads is over and the worker is about to wait: a chance to flush.

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use bytes::{Buf, Bytes};
@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub(super) authenticated: SmallVec<[TrunkId; 2]>,
     socket: OnceLock<TcpStream>,
     state: Mutex<State>,
+    /// The peer has sent something.
+    heard: AtomicBool,
     pub(super) watch: Watch,
     permit: Permit,
 }
@@ -77,6 +79,11 @@ struct Outbox {
     bytes: usize,
     /// The first message has been handed to the TLS session, which has not got rid of it yet.
     sealed: bool,
+    /// Who sent what has left before the peer said anything. A peer that ends the connection without a
+    /// word has not taken it: so ends a TLS 1.3 handshake in which it refuses the edge's certificate.
+    unheard: Vec<Token>,
+    /// Room in `unheard`; zero once the peer was heard.
+    unheard_room: usize,
 }
 
 struct Waiting {
@@ -115,7 +122,15 @@ pub(super) struct Remains {
 
 impl Connection {
     /// A connection that is still to be opened, found under `key`.
-    pub(super) fn dialling(id: ConnectionId, key: Key, trunk: TrunkId, permit: Permit) -> Self {
+    pub(super) fn dialling(
+        id: ConnectionId,
+        key: Key,
+        trunk: TrunkId,
+        room: Room,
+        permit: Permit,
+    ) -> Self {
+        let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
+        state.outbox.unheard_room = room.pending;
         Self {
             id,
             listener: key.listener,
@@ -127,7 +142,8 @@ impl Connection {
                 _ => SmallVec::new(),
             },
             socket: OnceLock::new(),
-            state: Mutex::new(State::new(Phase::Connecting, [key].into_iter().collect())),
+            state: Mutex::new(state),
+            heard: AtomicBool::new(false),
             watch: Watch::default(),
             permit,
         }
@@ -152,6 +168,7 @@ impl Connection {
             authenticated,
             socket: OnceLock::from(socket),
             state: Mutex::new(State::new(Phase::Open(session), SmallVec::new())),
+            heard: AtomicBool::new(true),
             watch: Watch::default(),
             permit,
         }
@@ -344,6 +361,16 @@ impl Connection {
         Ok((written, ended))
     }
 
+    /// The peer has sent something: what left before is its business.
+    pub(super) fn hear(&self) {
+        if !self.heard.load(Ordering::Relaxed) {
+            let mut state = self.lock();
+            self.heard.store(true, Ordering::Relaxed);
+            state.outbox.unheard = Vec::new();
+            state.outbox.unheard_room = 0;
+        }
+    }
+
     /// From here on only what already waits still leaves.
     pub(super) fn finish(&self) {
         let mut state = self.lock();
@@ -393,7 +420,7 @@ impl Connection {
             .fetch_sub(outbox.bytes, Ordering::Relaxed);
         Some(Remains {
             keys: std::mem::take(&mut state.keys),
-            tokens: outbox.waiting.iter().map(|waiting| waiting.token).collect(),
+            tokens: outbox.tokens().collect(),
         })
     }
 
@@ -458,11 +485,24 @@ impl Outbox {
     fn pop(&mut self) {
         if let Some(first) = self.waiting.pop_front() {
             self.bytes -= first.bytes.len();
+            self.note_left(first.token);
         }
         if self.waiting.is_empty() {
             // An idle connection keeps no memory for a burst of long ago.
             self.waiting = VecDeque::new();
         }
+    }
+
+    fn note_left(&mut self, token: Token) {
+        if self.unheard.len() < self.unheard_room && token != Token::NONE {
+            self.unheard.push(token);
+        }
+    }
+
+    /// Who sent what the peer has not taken, oldest first.
+    fn tokens(&self) -> impl Iterator<Item = Token> {
+        let waiting = self.waiting.iter().map(|waiting| waiting.token);
+        self.unheard.iter().copied().chain(waiting)
     }
 
     fn is_empty(&self) -> bool {
@@ -495,6 +535,7 @@ impl Outbox {
             match written {
                 Ok(true) => {
                     self.sealed = false;
+                    self.note_left(token);
                     return Ok(true);
                 }
                 Ok(false) => {}
@@ -502,7 +543,10 @@ impl Outbox {
             }
         } else {
             match socket.try_write(&bytes) {
-                Ok(written) if written == bytes.len() => return Ok(true),
+                Ok(written) if written == bytes.len() => {
+                    self.note_left(token);
+                    return Ok(true);
+                }
                 Ok(written) => bytes.advance(written),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(failed(error, bytes)),

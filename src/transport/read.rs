@@ -180,6 +180,7 @@ impl Reader {
         let watch = &self.connection.watch;
         if progress {
             watch.active.store(now, Ordering::Relaxed);
+            self.connection.hear();
             Watch::end(&watch.partial);
         }
         if self.framer.is_partial() {

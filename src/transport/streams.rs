@@ -258,7 +258,8 @@ impl Streams {
                     SendFault::TooManyConnections
                 })?;
                 let key = entry.key().clone();
-                let connection = Connection::dialling(self.next_id(), key, hop.trunk, permit);
+                let connection =
+                    Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection

@@ -245,6 +245,11 @@ async fn a_request_after_the_peer_has_closed_opens_another_connection() {
         edge.transports.request(&hop, bytes, Token(1, 0));
         let (mut stream, _) = peer.accept().await.unwrap();
         expect(&mut stream, &message).await;
+        stream
+            .write_all(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n")
+            .await
+            .unwrap();
+        eventually("the answer comes", || edge.echo.count() == n + 1).await;
         drop(stream);
         eventually("the end is noticed", || {
             edge.transports.counts().connections == 0
@@ -252,6 +257,23 @@ async fn a_request_after_the_peer_has_closed_opens_another_connection() {
         .await;
     }
     assert_eq!(edge.echo.failures(), []);
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_up_without_a_word_has_not_taken_the_request() {
+    let edge = Edge::tcp(Limits::default());
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = edge.hop(Transport::Tcp, peer.local_addr().unwrap());
+    let message = request("OPTIONS", 0);
+    let bytes = Bytes::from(message.clone());
+    edge.transports.request(&hop, bytes, Token(1, 0));
+    let (mut stream, _) = peer.accept().await.unwrap();
+    expect(&mut stream, &message).await;
+    drop(stream);
+    eventually("it is told", || {
+        edge.echo.failures() == [(Token(1, 0), SendFault::Closed)]
+    })
+    .await;
 }
 
 #[tokio::test]
