@@ -33,6 +33,12 @@ pub struct Cli {
 /// What `trunkway` is asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Run the edge.
+    ///
+    /// Opens the listeners of the configuration and carries calls until SIGTERM or SIGINT. Exits with 64 when the
+    /// configuration or a certificate is at fault, with 69 when an address cannot be opened.
+    Run(run::Arguments),
+
     /// Check a configuration and tell everything that is wrong with it.
     ///
     /// Reads the file, the files that it includes and its dial plans, and looks whether certificates are there. Nothing
@@ -43,6 +49,17 @@ pub enum Command {
     ///
     /// Exits with 0 when there is a route, with 1 when there is none, with 64 when the configuration is at fault.
     Route(route::Arguments),
+
+    /// Place calls through an edge between stand-ins, all in this process, and show what happened.
+    ///
+    /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
+    Demo(demo::DemoOptions),
+
+    /// Run the stand-ins for a PBX and for Teams alone, to rehearse a configuration.
+    Lab(lab::LabArguments),
+
+    /// Make certificates.
+    Certs(certs::Arguments),
 
     /// Print the version.
     Version,
@@ -66,10 +83,22 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Check(arguments) => check::check(&arguments, colored()).print(),
         Command::Route(arguments) => route::route(&arguments, colored()).print(),
+        Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Demo(options) => demo::demo(&options),
+        Command::Lab(arguments) => lab::lab(&arguments),
+        Command::Certs(arguments) => certs::certs(&arguments).print(),
         Command::Version => {
             Output::said(format!("trunkway {}\n", env!("CARGO_PKG_VERSION"))).print()
         }
     }
+}
+
+/// The runtime of the daemon and the stand-ins. One worker needs no threads beside it.
+fn runtime(workers: usize) -> io::Result<tokio::runtime::Runtime> {
+    if workers <= 1 {
+        return tokio::runtime::Builder::new_current_thread().enable_all().build();
+    }
+    tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build()
 }
 
 /// What a subcommand that ends at once has to say.

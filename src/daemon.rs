@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::task::AbortHandle;
 
 pub use self::core::Status;
-pub use build::BuildError;
+pub use build::{BuildError, workers};
 pub use seal_key::SealKeyError;
 
 use self::core::Core;

@@ -18,6 +18,55 @@ use std::path::{Path, PathBuf};
 use crate::transport::tls;
 use authority::AUTHORITY_NAME;
 
+/// Arguments of `trunkway certs`.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Make a private authority and certificates for development and tests.
+    ///
+    /// An edge certificate, one for a stand-in of Teams (serverAuth only, as Microsoft's are), one for a PBX, one that
+    /// has expired and one with a wrong name. Never for production.
+    Dev(DevArguments),
+}
+
+#[derive(Debug, clap::Args)]
+struct DevArguments {
+    /// Where they are written.
+    #[arg(long, value_name = "FOLDER", default_value = "certs/dev")]
+    dir: PathBuf,
+    /// A name or address in the edge's certificate, instead of the usual ones; may stand more than once.
+    #[arg(long = "name", value_name = "FQDN")]
+    names: Vec<String>,
+    /// Replace what is there.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Makes what was asked for and tells which files are there now.
+pub fn certs(arguments: &Arguments) -> super::Output {
+    let What::Dev(dev) = &arguments.what;
+    let mut options = DevOptions { force: dev.force, ..DevOptions::default() };
+    if !dev.names.is_empty() {
+        options.edge_names.clone_from(&dev.names);
+    }
+    match make_dev_certificates(&dev.dir, &options) {
+        Ok(made) => {
+            let line = |made: &Made| {
+                let what = if made.written { "made" } else { "kept" };
+                format!("{what}  {:<32}  {}\n", made.path.display(), made.purpose)
+            };
+            super::Output::said(made.iter().map(line).collect())
+        }
+        Err(error) => super::Output::fault(format!("error: {error}\n")),
+    }
+}
+
+
 /// How development certificates are made.
 #[derive(Clone, Debug)]
 pub struct DevOptions {

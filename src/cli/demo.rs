@@ -2,12 +2,14 @@
 //! from both sides. It needs no network, no certificate and no configuration, and takes a few seconds.
 
 mod cost;
+mod edge;
 mod report;
 mod scenes;
 mod stage;
 
 use std::future::Future;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -97,6 +99,19 @@ pub async fn run(options: &DemoOptions, edge: impl EdgeUnderTest) -> Result<Demo
         stage.tear_down().await;
     }
     Ok(DemoReport { rows, complaints, ladder, cost, config: options.config.then_some(config) })
+}
+
+/// Runs the demo against the daemon in this process and prints the report.
+pub fn demo(options: &DemoOptions) -> ExitCode {
+    let outcome = super::runtime(2).map_err(DemoError::Io).and_then(|runtime| runtime.block_on(run(options, edge::InProcess)));
+    match outcome {
+        Ok(report) => {
+            let out = if options.json { report.to_json() } else { report.to_text() };
+            let code = if report.passed() { 0 } else { super::EXIT_NO };
+            super::Output { out, err: String::new(), code }.print()
+        }
+        Err(error) => super::Output { code: super::EXIT_NO, ..super::Output::fault(format!("error: {error}\n")) }.print(),
+    }
 }
 
 /// All scenes at once: each has numbers of its own.

@@ -329,3 +329,13 @@ fn draw_last(arguments: &LabArguments, placed: &[CallRecord], ladder: &Ladder) {
     let rungs = ladder.rungs(std::slice::from_ref(&last.call_id));
     println!("\n{}", ladder::draw(&rungs, &["PBX", "edge", "Teams"], drawing));
 }
+/// Runs the stand-ins until Ctrl-C or until the calls asked for are over.
+pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
+    let outcome = super::runtime(2).map(|runtime| runtime.block_on(run(arguments)));
+    match outcome {
+        Ok(Ok(code)) => std::process::ExitCode::from(code),
+        Ok(Err(error)) => super::Output::fault(format!("error: {error}\n")).print(),
+        Err(error) => super::Output::fault(format!("error: {error}\n")).print(),
+    }
+}
+

@@ -179,21 +179,18 @@ targets = ["tcp:{pbx3}"]
 allow_from = ["{PBX3}/32"]
 
 [tenant.contoso]
-country = "GB"
 [[tenant.contoso.site]]
 fqdn = "contoso.customers.example.net"
 teams = "teams"
 trunk = "pbx1"
 
 [tenant.fabrikam]
-country = "GB"
 [[tenant.fabrikam.site]]
 fqdn = "fabrikam.customers.example.net"
 teams = "teams"
 trunk = "pbx2"
 
 [tenant.tailspin]
-country = "GB"
 [[tenant.tailspin.site]]
 fqdn = "tailspin.customers.example.net"
 teams = "teams"
