@@ -62,8 +62,8 @@ pub struct LabArguments {
     #[arg(long, value_name = "NUMBER", default_value = "+441632960100")]
     pub from: String,
     /// End after so many calls were placed; without it each number is called once
-    #[arg(long, value_name = "N")]
-    pub calls: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub calls: Option<u16>,
     /// Pause between calls
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub every_ms: u64,
@@ -242,7 +242,7 @@ fn plans(arguments: &LabArguments) -> Result<Vec<CallPlan>, LabError> {
         Transport::Tls => to,
         Transport::Tcp | Transport::Udp => Destination { name: None, ..to },
     };
-    let count = arguments.calls.unwrap_or(arguments.call.len());
+    let count = arguments.calls.map_or(arguments.call.len(), usize::from);
     let numbers = arguments.call.iter().cycle().take(count);
     Ok(numbers.map(|number| plan(arguments, number, &host, to.clone())).collect())
 }
