@@ -95,12 +95,21 @@ impl Agent {
         let bound = wire.bound().to_vec();
         let core = Core::new(settings, wire, journal.clone(), ladder);
         let task = tokio::spawn(core.run(incoming, orders, stop.clone()));
-        Ok(Self { bound, commands, journal, stop, task })
+        Ok(Self {
+            bound,
+            commands,
+            journal,
+            stop,
+            task,
+        })
     }
 
     /// The address bound for a transport.
     pub fn endpoint(&self, transport: Transport) -> Option<Endpoint> {
-        self.bound.iter().copied().find(|endpoint| endpoint.transport == transport)
+        self.bound
+            .iter()
+            .copied()
+            .find(|endpoint| endpoint.transport == transport)
     }
 
     /// What it went through so far.
@@ -115,7 +124,10 @@ impl Agent {
         let limit = plan.limit + Duration::from_secs(2);
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.commands.send(Command::Call(Box::new(plan), reply)).await.ok()?;
+            self.commands
+                .send(Command::Call(Box::new(plan), reply))
+                .await
+                .ok()?;
             answer.await.ok()
         };
         match tokio::time::timeout(limit, ask).await {
@@ -128,10 +140,18 @@ impl Agent {
     }
 
     /// Sends one OPTIONS and waits for its status.
-    pub async fn options(&self, to: Destination, host: &str, limit: Duration) -> Result<u16, String> {
+    pub async fn options(
+        &self,
+        to: Destination,
+        host: &str,
+        limit: Duration,
+    ) -> Result<u16, String> {
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.commands.send(Command::Options(to, host.to_owned(), reply)).await.ok()?;
+            self.commands
+                .send(Command::Options(to, host.to_owned(), reply))
+                .await
+                .ok()?;
             answer.await.ok()
         };
         match tokio::time::timeout(limit, ask).await {
@@ -142,9 +162,16 @@ impl Agent {
     }
 
     /// Closes the sockets and ends the task.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
         // A task that panicked has nothing left to close.
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Agent {
+    /// A stand-in that nobody holds any more ends by itself.
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }

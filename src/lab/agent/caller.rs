@@ -28,7 +28,10 @@ impl Core {
             invite.push("Record-Route", own);
         }
         invite.push("From", persona.from(&plan.from, local, &tag));
-        invite.push("To", format!("<sip:{}@{};user=phone>", plan.number, plan.host));
+        invite.push(
+            "To",
+            format!("<sip:{}@{};user=phone>", plan.number, plan.host),
+        );
         invite.push("Call-ID", call_id.clone());
         invite.push("CSeq", "1 INVITE");
         invite.push("Max-Forwards", "70");
@@ -44,7 +47,10 @@ impl Core {
         let (to, limit, cancel_after) = (plan.to.clone(), plan.limit, plan.cancel_after);
         let key = self.add_call(Call {
             record: CallRecord::new(Role::Caller, &plan.number, &call_id),
-            part: Part::Caller { plan, branch: String::new() },
+            part: Part::Caller {
+                plan,
+                branch: String::new(),
+            },
             phase: CallPhase::Inviting,
             dialog: None,
             transport,
@@ -60,7 +66,11 @@ impl Core {
             reply: Some(reply),
         });
         let sent = self.start_client(invite, to, Purpose::Invite, Some(key));
-        if let Some(Call { part: Part::Caller { branch, .. }, .. }) = self.calls.get_mut(&key) {
+        if let Some(Call {
+            part: Part::Caller { branch, .. },
+            ..
+        }) = self.calls.get_mut(&key)
+        {
             *branch = sent;
         }
         self.timers.set(limit, Timer::Call(key, Step::Limit));
@@ -71,11 +81,18 @@ impl Core {
 
     /// CANCEL, at once or as soon as a provisional answer allows it (RFC 3261 section 9.1).
     pub fn want_cancel(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Part::Caller { branch, .. } = &call.part else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Part::Caller { branch, .. } = &call.part else {
+            return;
+        };
         let branch = branch.clone();
         call.cancel_wanted = true;
-        let ready = self.clients.get(&branch).is_some_and(|client| client.phase == ClientPhase::Proceeding);
+        let ready = self
+            .clients
+            .get(&branch)
+            .is_some_and(|client| client.phase == ClientPhase::Proceeding);
         if ready && !call.cancel_sent {
             call.cancel_sent = true;
             self.start_cancel(&branch, key);
@@ -85,7 +102,9 @@ impl Core {
     /// An answer to the INVITE of a call.
     pub fn handle_invite_answer(&mut self, key: u64, branch: &str, response: &Message) {
         let code = response.code().unwrap_or_default();
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if code < 200 {
             if code > 100 {
                 call.record.provisional.push(code);
@@ -100,7 +119,11 @@ impl Core {
         } else {
             call.record.code = Some(code);
             call.record.acknowledged = true;
-            call.record.ending = Some(if call.cancel_sent { Ending::Cancelled } else { Ending::Refused });
+            call.record.ending = Some(if call.cancel_sent {
+                Ending::Cancelled
+            } else {
+                Ending::Refused
+            });
             call.phase = CallPhase::Refused;
             self.finish_caller_refusal(key);
         }
@@ -108,10 +131,14 @@ impl Core {
 
     /// The end of a refused call, once CANCEL is answered too.
     fn finish_caller_refusal(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         match (call.cancel_sent, call.cancel_code) {
             (true, None) => {}
-            (true, Some(code)) if code != 200 => call.record.error = Some(format!("CANCEL was answered {code}")),
+            (true, Some(code)) if code != 200 => {
+                call.record.error = Some(format!("CANCEL was answered {code}"))
+            }
             _ => call.record.finished = true,
         }
         self.publish(key);
@@ -119,7 +146,9 @@ impl Core {
 
     /// The final answer to our CANCEL.
     pub fn handle_cancel_answer(&mut self, key: u64, code: u16) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.cancel_code = Some(code);
         if call.phase == CallPhase::Refused {
             self.finish_caller_refusal(key);
@@ -128,22 +157,32 @@ impl Core {
 
     fn establish(&mut self, key: u64, branch: &str, response: &Message) {
         let own = self.own_record_route();
-        let Some(client) = self.clients.get(branch) else { return };
+        let Some(client) = self.clients.get(branch) else {
+            return;
+        };
         let dialog = Dialog::of_caller(&client.request, response, own.as_deref());
         let cseq = client.request.cseq().map_or(1, |(number, _)| number);
         let Some(dialog) = dialog else {
             return self.fail_call(key, "the 2xx makes no dialog: To tag or Contact is missing");
         };
         self.judge_dialog(&dialog, response, own.as_deref());
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.record.code = response.code();
         call.record.record_routes = response.list("Record-Route");
         call.dialog = Some(dialog);
         call.phase = CallPhase::Established;
-        let Part::Caller { plan, .. } = &call.part else { return };
+        let Part::Caller { plan, .. } = &call.part else {
+            return;
+        };
         let (hold, hang_up) = (plan.hold_after, plan.hang_up_after);
         // A call that was answered in spite of CANCEL has to be ended (RFC 3261 section 9.1).
-        let hang_up = if call.cancel_sent { Some(Duration::ZERO) } else { hang_up };
+        let hang_up = if call.cancel_sent {
+            Some(Duration::ZERO)
+        } else {
+            hang_up
+        };
         self.acknowledge(key, cseq);
         for (after, step) in [(hold, Step::Hold), (hang_up, Step::HangUp)] {
             if let Some(after) = after {
@@ -164,8 +203,14 @@ impl Core {
         }
         if self.settings.persona == Persona::Teams {
             // What is next to Microsoft: the last route that was recorded, or Contact.
-            let shown = dialog.routes.first().cloned().unwrap_or_else(|| format!("<{}>", dialog.target));
-            let literal = Address::parse(&shown).and_then(|address| Uri::parse(&address.uri)).is_none_or(|uri| uri.is_literal());
+            let shown = dialog
+                .routes
+                .first()
+                .cloned()
+                .unwrap_or_else(|| format!("<{}>", dialog.target));
+            let literal = Address::parse(&shown)
+                .and_then(|address| Uri::parse(&address.uri))
+                .is_none_or(|uri| uri.is_literal());
             if literal {
                 faults.push(format!("{shown} in an answer to Microsoft is no FQDN: later requests would not find the edge"));
             }
@@ -175,7 +220,9 @@ impl Core {
 
     /// ACK of a 2xx: a request of the dialog with a branch of its own (RFC 3261 section 13.2.2.4).
     pub fn acknowledge(&mut self, key: u64, cseq: u32) {
-        let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.clone()) else { return };
+        let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.clone()) else {
+            return;
+        };
         let (mut ack, hop) = dialog.request_with("ACK", cseq);
         let to = match self.resolve(&hop) {
             Ok(to) => to,
@@ -193,8 +240,15 @@ impl Core {
     }
 
     fn send_ack(&mut self, key: u64) {
-        let Some((_, to, ack)) = self.calls.get(&key).and_then(|call| call.ack.clone()) else { return };
-        self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
+        let Some((_, to, ack)) = self.calls.get(&key).and_then(|call| call.ack.clone()) else {
+            return;
+        };
+        self.ladder.record(
+            &self.settings.name,
+            &self.settings.far,
+            ack.call_id(),
+            ack.summary(),
+        );
         let bytes = ack.to_bytes(self.settings.persona.style());
         if let Err(error) = self.wire.send(&to, bytes) {
             self.fail_call(key, &format!("ACK: {error}"));
@@ -203,7 +257,9 @@ impl Core {
 
     /// A 2xx came once more: its ACK was lost, or another fork answered too.
     pub fn handle_repeated_answer(&mut self, key: u64, response: &Message) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let Some(dialog) = &call.dialog else { return };
         if response.tag("To").as_deref() != Some(&dialog.remote_tag) {
             return self.complain_about(response, vec!["a second fork answered with 2xx after the first (RFC 3261 section 16.7 item 10 asks for CANCEL)".into()]);

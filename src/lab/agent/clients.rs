@@ -49,7 +49,13 @@ pub struct Client {
 
 impl Core {
     /// Adds Via, sends a request and remembers it; the branch comes back.
-    pub fn start_client(&mut self, mut request: Message, to: Destination, purpose: Purpose, call: Option<u64>) -> String {
+    pub fn start_client(
+        &mut self,
+        mut request: Message,
+        to: Destination,
+        purpose: Purpose,
+        call: Option<u64>,
+    ) -> String {
         let branch = self.add_via(&mut request, to.endpoint.transport);
         self.launch(request, to, purpose, call, branch.clone());
         branch
@@ -57,7 +63,9 @@ impl Core {
 
     /// CANCEL of a pending INVITE: same branch, own transaction (RFC 3261 section 9.1).
     pub fn start_cancel(&mut self, branch: &str, call: u64) {
-        let Some(invite) = self.clients.get(branch) else { return };
+        let Some(invite) = self.clients.get(branch) else {
+            return;
+        };
         let to = invite.to.clone();
         let mut cancel = Message::request("CANCEL", invite.request.uri().unwrap_or_default());
         for name in ["Via", "Route", "From", "To", "Call-ID"] {
@@ -65,14 +73,38 @@ impl Core {
                 cancel.push(name, value);
             }
         }
-        cancel.push("CSeq", format!("{} CANCEL", invite.request.cseq().map_or(1, |(number, _)| number)));
+        cancel.push(
+            "CSeq",
+            format!(
+                "{} CANCEL",
+                invite.request.cseq().map_or(1, |(number, _)| number)
+            ),
+        );
         cancel.push("Max-Forwards", "70");
-        self.launch(cancel, to, Purpose::Cancel, Some(call), format!("{branch} CANCEL"));
+        self.launch(
+            cancel,
+            to,
+            Purpose::Cancel,
+            Some(call),
+            format!("{branch} CANCEL"),
+        );
     }
 
-    fn launch(&mut self, request: Message, to: Destination, purpose: Purpose, call: Option<u64>, key: String) {
+    fn launch(
+        &mut self,
+        request: Message,
+        to: Destination,
+        purpose: Purpose,
+        call: Option<u64>,
+        key: String,
+    ) {
         let bytes = request.to_bytes(self.settings.persona.style());
-        self.ladder.record(&self.settings.name, &self.settings.far, request.call_id(), request.summary());
+        self.ladder.record(
+            &self.settings.name,
+            &self.settings.far,
+            request.call_id(),
+            request.summary(),
+        );
         let udp = to.endpoint.transport == Transport::Udp;
         let in_dialog = matches!(purpose, Purpose::Bye | Purpose::Change);
         let full = self.clients.len() >= self.settings.transaction_limit;
@@ -82,15 +114,25 @@ impl Core {
             self.wire.send(&to, bytes.clone())
         };
         let connection = *sent.as_ref().unwrap_or(&0);
-        let client =
-            Client { request, to, call, phase: ClientPhase::Trying, purpose, bytes, interval: T1, connection, ack: None };
+        let client = Client {
+            request,
+            to,
+            call,
+            phase: ClientPhase::Trying,
+            purpose,
+            bytes,
+            interval: T1,
+            connection,
+            ack: None,
+        };
         self.clients.insert(key.clone(), client);
         match sent {
             Ok(_) if full => self.fail_client(&key, "too many transactions of this stand-in's own"),
             Err(error) => self.fail_client(&key, &error.to_string()),
             Ok(_) => {
                 if udp {
-                    self.timers.set(T1, Timer::Client(key.clone(), Due::Retransmit));
+                    self.timers
+                        .set(T1, Timer::Client(key.clone(), Due::Retransmit));
                 }
                 self.timers.set(GIVE_UP, Timer::Client(key, Due::GiveUp));
             }
@@ -100,17 +142,40 @@ impl Core {
     /// Puts a new Via in front; its branch comes back.
     pub fn add_via(&mut self, request: &mut Message, transport: Transport) -> String {
         let branch = format!("{MAGIC}{}", self.ids.hex(16));
-        let rport = if transport == Transport::Udp { ";rport" } else { "" };
-        let value = format!("SIP/2.0/{} {};branch={branch}{rport}", transport.token(), self.local(transport));
-        request.headers.insert(0, crate::lab::message::Header { name: "Via".into(), value });
+        let rport = if transport == Transport::Udp {
+            ";rport"
+        } else {
+            ""
+        };
+        let value = format!(
+            "SIP/2.0/{} {};branch={branch}{rport}",
+            transport.token(),
+            self.local(transport)
+        );
+        request.headers.insert(
+            0,
+            crate::lab::message::Header {
+                name: "Via".into(),
+                value,
+            },
+        );
         branch
     }
 
     /// An answer came.
     pub fn handle_response(&mut self, source: &Source, response: Message) {
-        let branch = response.top_via().and_then(|via| via.parameter("branch").map(str::to_owned)).unwrap_or_default();
-        let is_cancel = response.cseq().is_some_and(|(_, method)| method == "CANCEL");
-        let key = if is_cancel { format!("{branch} CANCEL") } else { branch };
+        let branch = response
+            .top_via()
+            .and_then(|via| via.parameter("branch").map(str::to_owned))
+            .unwrap_or_default();
+        let is_cancel = response
+            .cseq()
+            .is_some_and(|(_, method)| method == "CANCEL");
+        let key = if is_cancel {
+            format!("{branch} CANCEL")
+        } else {
+            branch
+        };
         let Some(client) = self.clients.get_mut(&key) else {
             return self.complain_about(
                 &response,
@@ -124,7 +189,9 @@ impl Core {
         let reliable = source.transport != Transport::Udp;
         let success = method == "INVITE" && (200..300).contains(&code);
         if repeated && !success && reliable {
-            faults.push(format!("{code} after a final answer, over a reliable transport (RFC 3261 section 17.2)"));
+            faults.push(format!(
+                "{code} after a final answer, over a reliable transport (RFC 3261 section 17.2)"
+            ));
         }
         let call = client.call;
         if code < 200 {
@@ -146,7 +213,8 @@ impl Core {
             return;
         }
         if code >= 200 {
-            self.timers.set(MEMORY, Timer::Client(key.clone(), Due::Forget));
+            self.timers
+                .set(MEMORY, Timer::Client(key.clone(), Due::Forget));
         }
         match (method.as_str(), call) {
             ("INVITE", Some(call)) if change => self.handle_change_answer(call, &key, &response),
@@ -161,7 +229,9 @@ impl Core {
     /// ACK of a refusal: same branch, hop by hop (RFC 3261 section 17.1.1.3).
     fn acknowledge_refusal(&mut self, key: &str, response: &Message) {
         let style = self.settings.persona.style();
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let mut ack = Message::request("ACK", client.request.uri().unwrap_or_default());
         for value in client.request.list("Via").into_iter().take(1) {
             ack.push("Via", value);
@@ -169,22 +239,44 @@ impl Core {
         for value in client.request.list("Route") {
             ack.push("Route", value);
         }
-        for (name, from) in [("From", &client.request), ("To", response), ("Call-ID", &client.request)] {
+        for (name, from) in [
+            ("From", &client.request),
+            ("To", response),
+            ("Call-ID", &client.request),
+        ] {
             ack.push(name, from.value(name).unwrap_or_default());
         }
-        ack.push("CSeq", format!("{} ACK", client.request.cseq().map_or(1, |(number, _)| number)));
+        ack.push(
+            "CSeq",
+            format!(
+                "{} ACK",
+                client.request.cseq().map_or(1, |(number, _)| number)
+            ),
+        );
         ack.push("Max-Forwards", "70");
-        let bytes = client.ack.get_or_insert_with(|| ack.to_bytes(style)).clone();
+        let bytes = client
+            .ack
+            .get_or_insert_with(|| ack.to_bytes(style))
+            .clone();
         let to = client.to.clone();
-        self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
+        self.ladder.record(
+            &self.settings.name,
+            &self.settings.far,
+            ack.call_id(),
+            ack.summary(),
+        );
         if let Err(error) = self.wire.send(&to, bytes) {
             tracing::debug!(%error, "ACK not sent");
         }
     }
 
     fn handle_options_answer(&mut self, key: &str, outcome: Result<u16, String>) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Purpose::Options(reply) = &mut client.purpose else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Purpose::Options(reply) = &mut client.purpose else {
+            return;
+        };
         let reply = reply.take();
         let about = client.request.summary();
         let call_id = client.request.call_id().to_owned();
@@ -195,8 +287,16 @@ impl Core {
             Some(reply) => drop(reply.send(outcome)),
             None => match outcome {
                 Ok(code) if (200..300).contains(&code) => {}
-                Ok(code) => self.complain(&call_id, &about, vec![format!("our OPTIONS was answered {code}")]),
-                Err(reason) => self.complain(&call_id, &about, vec![format!("our OPTIONS failed: {reason}")]),
+                Ok(code) => self.complain(
+                    &call_id,
+                    &about,
+                    vec![format!("our OPTIONS was answered {code}")],
+                ),
+                Err(reason) => self.complain(
+                    &call_id,
+                    &about,
+                    vec![format!("our OPTIONS failed: {reason}")],
+                ),
             },
         }
     }
@@ -209,7 +309,8 @@ impl Core {
                 // An INVITE that was answered provisionally is the call's own business.
                 let waiting = self.clients.get(key).is_some_and(|client| {
                     client.phase == ClientPhase::Trying
-                        || (client.phase == ClientPhase::Proceeding && client.request.method() != Some("INVITE"))
+                        || (client.phase == ClientPhase::Proceeding
+                            && client.request.method() != Some("INVITE"))
                 });
                 if waiting {
                     self.fail_client(key, "no answer");
@@ -220,7 +321,9 @@ impl Core {
     }
 
     fn retransmit(&mut self, key: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let invite = client.request.method() == Some("INVITE");
         let stop = match client.phase {
             ClientPhase::Done => true,
@@ -230,13 +333,23 @@ impl Core {
         if stop {
             return;
         }
-        client.interval = if invite { client.interval * 2 } else { (client.interval * 2).min(T2) };
+        client.interval = if invite {
+            client.interval * 2
+        } else {
+            (client.interval * 2).min(T2)
+        };
         let (interval, to, bytes) = (client.interval, client.to.clone(), client.bytes.clone());
-        self.ladder.record(&self.settings.name, &self.settings.far, client.request.call_id(), client.request.summary());
+        self.ladder.record(
+            &self.settings.name,
+            &self.settings.far,
+            client.request.call_id(),
+            client.request.summary(),
+        );
         if let Err(error) = self.wire.send(&to, bytes) {
             tracing::debug!(%error, "not repeated");
         }
-        self.timers.set(interval, Timer::Client(key.to_owned(), Due::Retransmit));
+        self.timers
+            .set(interval, Timer::Client(key.to_owned(), Due::Retransmit));
     }
 
     /// All requests without any answer on a connection that could not be made or that ended.
@@ -244,18 +357,23 @@ impl Core {
         if connection == 0 {
             return;
         }
-        let hit = self.clients.iter().filter(|(_, client)| client.connection == connection && client.phase == ClientPhase::Trying);
+        let hit = self.clients.iter().filter(|(_, client)| {
+            client.connection == connection && client.phase == ClientPhase::Trying
+        });
         for key in hit.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.fail_client(&key, reason);
         }
     }
 
     fn fail_client(&mut self, key: &str, reason: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         client.phase = ClientPhase::Done;
         let method = client.request.method().unwrap_or_default().to_owned();
         let call = client.call;
-        self.timers.set(MEMORY, Timer::Client(key.to_owned(), Due::Forget));
+        self.timers
+            .set(MEMORY, Timer::Client(key.to_owned(), Due::Forget));
         match call {
             Some(call) => self.fail_call(call, &format!("{method}: {reason}")),
             None => self.handle_options_answer(key, Err(reason.to_owned())),

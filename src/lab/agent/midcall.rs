@@ -18,10 +18,18 @@ const PATIENCE: Duration = Duration::from_millis(100);
 impl Core {
     /// A request with a To tag.
     pub fn handle_in_dialog(&mut self, key: &ServerKey) {
-        let Some(request) = self.servers.get(key).map(|server| server.request.clone()) else { return };
+        let Some(request) = self.servers.get(key).map(|server| server.request.clone()) else {
+            return;
+        };
         let method = request.method().unwrap_or_default().to_owned();
         let Some(call) = self.find_call(&request) else {
-            self.complain_about(&request, vec!["a request inside a dialog that we do not have (RFC 3261 section 12.2.2)".into()]);
+            self.complain_about(
+                &request,
+                vec![
+                    "a request inside a dialog that we do not have (RFC 3261 section 12.2.2)"
+                        .into(),
+                ],
+            );
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
         let faults = self.delivery_faults(call, &request);
@@ -30,30 +38,48 @@ impl Core {
             server.call = Some(call);
         }
         if !self.take_cseq(call, &request) {
-            self.complain_about(&request, vec!["CSeq did not grow inside the dialog (RFC 3261 section 12.2.2)".into()]);
+            self.complain_about(
+                &request,
+                vec!["CSeq did not grow inside the dialog (RFC 3261 section 12.2.2)".into()],
+            );
             return self.respond(key, 500, "Server Internal Error", None);
         }
         match method.as_str() {
             "BYE" => self.handle_bye(call, key, &request),
             "INVITE" => {
-                if let Some(dialog) = self.calls.get_mut(&call).and_then(|call| call.dialog.as_mut()) {
+                if let Some(dialog) = self
+                    .calls
+                    .get_mut(&call)
+                    .and_then(|call| call.dialog.as_mut())
+                {
                     dialog.refresh(&request);
                 }
                 self.answer_invite(call, key);
             }
-            "OPTIONS" | "INFO" | "NOTIFY" | "UPDATE" | "MESSAGE" => self.respond(key, 200, "OK", None),
+            "OPTIONS" | "INFO" | "NOTIFY" | "UPDATE" | "MESSAGE" => {
+                self.respond(key, 200, "OK", None)
+            }
             _ => self.respond(key, 405, "Method Not Allowed", None),
         }
     }
 
     fn find_call(&self, request: &Message) -> Option<u64> {
-        let owns = |call: &super::calls::Call| call.dialog.as_ref().is_some_and(|dialog| dialog.owns(request));
-        self.calls.iter().find(|(_, call)| owns(call)).map(|(key, _)| *key)
+        let owns = |call: &super::calls::Call| {
+            call.dialog
+                .as_ref()
+                .is_some_and(|dialog| dialog.owns(request))
+        };
+        self.calls
+            .iter()
+            .find(|(_, call)| owns(call))
+            .map(|(key, _)| *key)
     }
 
     /// What loose routing must have done by the time a request reaches us (RFC 3261 sections 16.4 and 16.6).
     fn delivery_faults(&self, key: u64, request: &Message) -> Vec<String> {
-        let Some(call) = self.calls.get(&key) else { return Vec::new() };
+        let Some(call) = self.calls.get(&key) else {
+            return Vec::new();
+        };
         let mut faults = Vec::new();
         if request.uri() != Some(&call.contact) {
             faults.push(format!(
@@ -65,14 +91,26 @@ impl Core {
         let routes = request.list("Route");
         let own: Vec<String> = self.own_record_route().into_iter().collect();
         if routes != own {
-            faults.push(format!("Route is [{}] instead of [{}] (RFC 3261 section 16.4)", routes.join(", "), own.join(", ")));
+            faults.push(format!(
+                "Route is [{}] instead of [{}] (RFC 3261 section 16.4)",
+                routes.join(", "),
+                own.join(", ")
+            ));
         }
         faults
     }
 
     fn take_cseq(&mut self, key: u64, request: &Message) -> bool {
-        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else { return true };
-        let Some((number, _)) = request.cseq() else { return true };
+        let Some(dialog) = self
+            .calls
+            .get_mut(&key)
+            .and_then(|call| call.dialog.as_mut())
+        else {
+            return true;
+        };
+        let Some((number, _)) = request.cseq() else {
+            return true;
+        };
         let grew = number > dialog.remote_cseq;
         dialog.remote_cseq = dialog.remote_cseq.max(number);
         grew
@@ -80,14 +118,19 @@ impl Core {
 
     fn handle_bye(&mut self, key: u64, server: &ServerKey, bye: &Message) {
         self.respond(server, 200, "OK", None);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.phase == CallPhase::Over {
             return;
         }
         let early = call.record.role == Role::Callee && !call.record.acknowledged;
         call.record.ending = Some(Ending::HungUpByPeer);
         if early {
-            self.complain_about(bye, vec!["BYE before the ACK of the 2xx (RFC 3261 section 15)".into()]);
+            self.complain_about(
+                bye,
+                vec!["BYE before the ACK of the 2xx (RFC 3261 section 15)".into()],
+            );
             return self.fail_call(key, "BYE came before ACK");
         }
         call.record.finished = true;
@@ -97,10 +140,15 @@ impl Core {
     /// An ACK that belongs to no refusal: it must be that of a 2xx.
     pub fn handle_success_ack(&mut self, ack: &Message) {
         let Some(key) = self.find_call(ack) else {
-            return self.complain_about(ack, vec!["ACK for no dialog of ours (RFC 3261 section 13.2.2.4)".into()]);
+            return self.complain_about(
+                ack,
+                vec!["ACK for no dialog of ours (RFC 3261 section 13.2.2.4)".into()],
+            );
         };
         let mut faults = self.delivery_faults(key, ack);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         let number = ack.cseq().map(|(number, _)| number);
         let waiting = call.answer.as_ref().map(|answer| answer.cseq);
         if waiting.is_some() && waiting != number {
@@ -115,7 +163,10 @@ impl Core {
             call.record.acknowledged = true;
             call.phase = CallPhase::Established;
             if let Part::Callee { script, .. } = &call.part {
-                for (after, step) in [(script.hold_after, Step::Hold), (script.hang_up_after, Step::HangUp)] {
+                for (after, step) in [
+                    (script.hold_after, Step::Hold),
+                    (script.hang_up_after, Step::HangUp),
+                ] {
                     if let Some(after) = after {
                         self.timers.set(after, Timer::Call(key, step));
                     }
@@ -129,7 +180,13 @@ impl Core {
     }
 
     /// Sends a request of the dialog; `None` when its route leads nowhere.
-    fn send_in_dialog(&mut self, key: u64, method: &str, purpose: Purpose, fill: impl FnOnce(&mut Message)) -> Option<()> {
+    fn send_in_dialog(
+        &mut self,
+        key: u64,
+        method: &str,
+        purpose: Purpose,
+        fill: impl FnOnce(&mut Message),
+    ) -> Option<()> {
         let call = self.calls.get_mut(&key)?;
         let (mut request, hop) = call.dialog.as_mut()?.request(method);
         if method == "INVITE" {
@@ -152,7 +209,9 @@ impl Core {
 
     /// BYE (RFC 3261 section 15.1.1).
     pub fn hang_up(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.changing {
             return self.timers.set(PATIENCE, Timer::Call(key, Step::HangUp));
         }
@@ -162,7 +221,9 @@ impl Core {
 
     /// The final answer to our BYE.
     pub fn handle_bye_answer(&mut self, key: u64, code: u16) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.phase == CallPhase::Over {
             return;
         }
@@ -203,8 +264,14 @@ impl Core {
         if code < 200 {
             return;
         }
-        let cseq = self.clients.get(branch).and_then(|client| client.request.cseq()).map_or(0, |(number, _)| number);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let cseq = self
+            .clients
+            .get(branch)
+            .and_then(|client| client.request.cseq())
+            .map_or(0, |(number, _)| number);
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.changing = false;
         if code >= 300 {
             return self.fail_call(key, &format!("re-INVITE was answered {code}"));

@@ -41,7 +41,9 @@ pub struct Server {
 impl Core {
     /// A request came.
     pub fn handle_request(&mut self, source: &Source, request: Message) {
-        let Some(key) = server_key(&request) else { return };
+        let Some(key) = server_key(&request) else {
+            return;
+        };
         let method = request.method().unwrap_or_default().to_owned();
         if method == "ACK" {
             return self.handle_ack(&key, &request);
@@ -50,9 +52,19 @@ impl Core {
             return self.handle_repeated_request(&key, source, &request);
         }
         if self.servers.len() >= self.settings.transaction_limit {
-            return self.complain_about(&request, vec!["not looked at: too many transactions at once".into()]);
+            return self.complain_about(
+                &request,
+                vec!["not looked at: too many transactions at once".into()],
+            );
         }
-        let server = Server { request, source: source.clone(), phase: ServerPhase::Open, call: None, last: None, interval: T1 };
+        let server = Server {
+            request,
+            source: source.clone(),
+            phase: ServerPhase::Open,
+            call: None,
+            last: None,
+            interval: T1,
+        };
         self.servers.insert(key.clone(), server);
         match method.as_str() {
             "CANCEL" => self.handle_cancel(&key),
@@ -64,7 +76,9 @@ impl Core {
     }
 
     fn has_to_tag(&self, key: &ServerKey) -> bool {
-        self.servers.get(key).is_some_and(|server| server.request.tag("To").is_some())
+        self.servers
+            .get(key)
+            .is_some_and(|server| server.request.tag("To").is_some())
     }
 
     fn handle_repeated_request(&mut self, key: &ServerKey, source: &Source, request: &Message) {
@@ -94,7 +108,9 @@ impl Core {
         tag: Option<&str>,
         fill: impl FnOnce(&mut Message),
     ) {
-        let Some(server) = self.servers.get(key) else { return };
+        let Some(server) = self.servers.get(key) else {
+            return;
+        };
         let persona = self.settings.persona;
         let (request, source) = (&server.request, server.source.clone());
         let invite = key.method == "INVITE";
@@ -107,11 +123,15 @@ impl Core {
                 answer.push("Record-Route", route);
             }
         }
-        answer.push("From", persona.echo(request.value("From").unwrap_or_default()));
+        answer.push(
+            "From",
+            persona.echo(request.value("From").unwrap_or_default()),
+        );
         let to = persona.echo(request.value("To").unwrap_or_default());
         let has_tag = request.tag("To").is_some();
         // Microsoft's proxy answers OPTIONS without a tag; the edge must live with that.
-        let untagged = code == 100 || has_tag || (key.method == "OPTIONS" && persona == Persona::Teams);
+        let untagged =
+            code == 100 || has_tag || (key.method == "OPTIONS" && persona == Persona::Teams);
         match tag {
             _ if untagged => answer.push("To", to),
             Some(tag) => answer.push("To", format!("{to};tag={tag}")),
@@ -120,7 +140,9 @@ impl Core {
                 answer.push("To", format!("{to};tag={tag}"));
             }
         }
-        let Some(server) = self.servers.get(key) else { return };
+        let Some(server) = self.servers.get(key) else {
+            return;
+        };
         for name in ["Call-ID", "CSeq"] {
             answer.push(name, server.request.value(name).unwrap_or_default());
         }
@@ -134,35 +156,50 @@ impl Core {
 
     /// Remembers an answer and sets the timers of RFC 3261 section 17.2.
     fn settle(&mut self, key: &ServerKey, code: u16, answer: Message, bytes: Vec<u8>) {
-        let Some(server) = self.servers.get_mut(key) else { return };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
         server.last = Some((answer, bytes));
         if code < 200 {
             return;
         }
         let refused = key.method == "INVITE" && code >= 300;
-        server.phase = if refused { ServerPhase::Refused } else { ServerPhase::Done };
+        server.phase = if refused {
+            ServerPhase::Refused
+        } else {
+            ServerPhase::Done
+        };
         let udp = server.source.transport == Transport::Udp;
         if refused {
             if udp {
-                self.timers.set(T1, Timer::Server(key.clone(), Due::Retransmit));
+                self.timers
+                    .set(T1, Timer::Server(key.clone(), Due::Retransmit));
             }
-            self.timers.set(GIVE_UP, Timer::Server(key.clone(), Due::GiveUp));
+            self.timers
+                .set(GIVE_UP, Timer::Server(key.clone(), Due::GiveUp));
         }
-        self.timers.set(MEMORY, Timer::Server(key.clone(), Due::Forget));
+        self.timers
+            .set(MEMORY, Timer::Server(key.clone(), Due::Forget));
     }
 
     /// The Record-Route list of an answer: as it came, behind what this side's own front adds.
     pub fn recorded_routes(&self, request: &Message) -> Vec<String> {
-        self.own_record_route().into_iter().chain(request.list("Record-Route")).collect()
+        self.own_record_route()
+            .into_iter()
+            .chain(request.list("Record-Route"))
+            .collect()
     }
 
     /// A timer of a server transaction is due.
     pub fn handle_server_timer(&mut self, key: &ServerKey, due: Due) {
-        let Some(server) = self.servers.get_mut(key) else { return };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
         match due {
             Due::Forget => {
                 if server.phase == ServerPhase::Refused {
-                    self.timers.set(MEMORY, Timer::Server(key.clone(), Due::Forget));
+                    self.timers
+                        .set(MEMORY, Timer::Server(key.clone(), Due::Forget));
                 } else {
                     self.servers.remove(key);
                 }
@@ -171,52 +208,77 @@ impl Core {
             Due::GiveUp => {
                 server.phase = ServerPhase::Done;
                 let (request, call) = (server.request.clone(), server.call);
-                self.complain_about(&request, vec!["a refusal was never acknowledged (RFC 3261 section 17.1.1.3)".into()]);
+                self.complain_about(
+                    &request,
+                    vec!["a refusal was never acknowledged (RFC 3261 section 17.1.1.3)".into()],
+                );
                 if let Some(call) = call {
                     self.fail_call(call, "the refusal was never acknowledged");
                 }
             }
             Due::Retransmit => {
                 server.interval = (server.interval * 2).min(T2);
-                let (interval, source, last) = (server.interval, server.source.clone(), server.last.clone());
+                let (interval, source, last) =
+                    (server.interval, server.source.clone(), server.last.clone());
                 if let Some((answer, bytes)) = last {
                     self.send_answer_bytes(&source, &answer, bytes);
                 }
-                self.timers.set(interval, Timer::Server(key.clone(), Due::Retransmit));
+                self.timers
+                    .set(interval, Timer::Server(key.clone(), Due::Retransmit));
             }
         }
     }
 
     /// Whether an ACK is that of a refusal, which each hop makes for itself.
     pub fn is_refusal_ack(&self, ack: &Message) -> bool {
-        server_key(ack).and_then(|key| self.servers.get(&key)).is_some_and(|server| {
-            server.last.as_ref().and_then(|(answer, _)| answer.code()).is_some_and(|code| code >= 300)
-        })
+        server_key(ack)
+            .and_then(|key| self.servers.get(&key))
+            .is_some_and(|server| {
+                server
+                    .last
+                    .as_ref()
+                    .and_then(|(answer, _)| answer.code())
+                    .is_some_and(|code| code >= 300)
+            })
     }
 
     fn handle_ack(&mut self, key: &ServerKey, ack: &Message) {
         let Some(server) = self.servers.get_mut(key) else {
             return self.handle_success_ack(ack);
         };
-        let Some(answer) = server.last.as_ref().map(|(answer, _)| answer.clone()) else { return };
+        let Some(answer) = server.last.as_ref().map(|(answer, _)| answer.clone()) else {
+            return;
+        };
         if answer.code().is_some_and(|code| code < 300) {
             return self.complain_about(
                 ack,
-                vec!["the ACK of a 2xx has the branch of its INVITE (RFC 3261 section 13.2.2.4)".into()],
+                vec![
+                    "the ACK of a 2xx has the branch of its INVITE (RFC 3261 section 13.2.2.4)"
+                        .into(),
+                ],
             );
         }
         let mut faults = Vec::new();
         if ack.tag("To") != answer.tag("To") {
-            faults.push("To of the ACK is not that of the refusal (RFC 3261 section 17.1.1.3)".into());
+            faults.push(
+                "To of the ACK is not that of the refusal (RFC 3261 section 17.1.1.3)".into(),
+            );
         }
         if ack.list("Via").len() != 1 {
-            faults.push("the ACK of a refusal has more than one Via (RFC 3261 section 17.1.1.3)".into());
+            faults.push(
+                "the ACK of a refusal has more than one Via (RFC 3261 section 17.1.1.3)".into(),
+            );
         }
         if ack.uri() != server.request.uri() {
-            faults.push("Request-URI of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into());
+            faults.push(
+                "Request-URI of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)"
+                    .into(),
+            );
         }
         if ack.cseq().map(|(number, _)| number) != server.request.cseq().map(|(number, _)| number) {
-            faults.push("CSeq of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into());
+            faults.push(
+                "CSeq of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into(),
+            );
         }
         let first = server.phase == ServerPhase::Refused;
         server.phase = ServerPhase::Done;
@@ -228,28 +290,45 @@ impl Core {
     }
 
     fn handle_cancel(&mut self, key: &ServerKey) {
-        let invite_key = ServerKey { method: "INVITE".into(), ..key.clone() };
-        let Some(cancel) = self.servers.get(key).map(|server| server.request.clone()) else { return };
+        let invite_key = ServerKey {
+            method: "INVITE".into(),
+            ..key.clone()
+        };
+        let Some(cancel) = self.servers.get(key).map(|server| server.request.clone()) else {
+            return;
+        };
         let Some(invite) = self.servers.get(&invite_key) else {
             self.complain_about(&cancel, vec!["CANCEL for no INVITE of which we know: branch or sent-by differ (RFC 3261 section 9.1)".into()]);
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
         let mut faults = Vec::new();
         if cancel.uri() != invite.request.uri() {
-            faults.push("Request-URI of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
+            faults.push(
+                "Request-URI of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into(),
+            );
         }
-        if cancel.cseq().map(|(number, _)| number) != invite.request.cseq().map(|(number, _)| number) {
+        if cancel.cseq().map(|(number, _)| number)
+            != invite.request.cseq().map(|(number, _)| number)
+        {
             faults.push("CSeq of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
         }
         if cancel.list("Via").len() != 1 {
             faults.push("CANCEL has more than one Via (RFC 3261 section 9.1)".into());
         }
-        if ["From", "To", "Call-ID"].iter().any(|name| cancel.value(name) != invite.request.value(name)) {
-            faults.push("From, To or Call-ID of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
+        if ["From", "To", "Call-ID"]
+            .iter()
+            .any(|name| cancel.value(name) != invite.request.value(name))
+        {
+            faults.push(
+                "From, To or Call-ID of CANCEL is not that of the INVITE (RFC 3261 section 9.1)"
+                    .into(),
+            );
         }
         let (open, call) = (invite.phase == ServerPhase::Open, invite.call);
         self.complain_about(&cancel, faults);
-        let tag = call.and_then(|call| self.calls.get(&call)).map(|call| call.local_tag.clone());
+        let tag = call
+            .and_then(|call| self.calls.get(&call))
+            .map(|call| call.local_tag.clone());
         self.respond(key, 200, "OK", tag.as_deref());
         if let Some(call) = call.filter(|_| open) {
             self.take_back(call, &invite_key);
@@ -257,7 +336,13 @@ impl Core {
     }
 
     fn handle_options(&mut self, key: &ServerKey) {
-        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else { return };
+        let Some((request, source)) = self
+            .servers
+            .get(key)
+            .map(|s| (s.request.clone(), s.source.clone()))
+        else {
+            return;
+        };
         self.journal.count_options(|count| count.received += 1);
         if let Some(reason) = self.refusal_of_teams(&request, &source) {
             return self.refuse_as_teams(key, &request, &reason);
@@ -290,9 +375,14 @@ impl Core {
     /// What is wrong with the name by which the edge shows itself to Microsoft.
     pub fn identity_fault(&self, value: &str, source: &Source) -> Option<String> {
         let uri = Address::parse(value).and_then(|address| Uri::parse(&address.uri));
-        let Some(uri) = uri else { return Some(format!("{value} is no SIP URI.")) };
+        let Some(uri) = uri else {
+            return Some(format!("{value} is no SIP URI."));
+        };
         if uri.is_literal() {
-            return Some(format!("{} is an IP address where an FQDN is wanted.", uri.host));
+            return Some(format!(
+                "{} is an IP address where an FQDN is wanted.",
+                uri.host
+            ));
         }
         let certificate = source.certificate.as_deref();
         (!certificate.is_some_and(|certificate| certificate_names(certificate, &uri.host)))
@@ -301,9 +391,14 @@ impl Core {
 
     /// 403 with the Reason that Microsoft gives.
     pub fn refuse_as_teams(&mut self, key: &ServerKey, request: &Message, reason: &str) {
-        self.complain_about(request, vec![format!("Microsoft refuses this with 403: {reason}")]);
+        self.complain_about(
+            request,
+            vec![format!("Microsoft refuses this with 403: {reason}")],
+        );
         let text = format!("Q.850;cause=63;text=\"{};{reason}\"", self.ids.guid());
-        self.respond_with(key, 403, "Forbidden", None, |answer| answer.push("Reason", text));
+        self.respond_with(key, 403, "Forbidden", None, |answer| {
+            answer.push("Reason", text)
+        });
     }
 }
 
@@ -330,7 +425,16 @@ fn answer_vias(request: &Message, source: &Source) -> Vec<String> {
         let wants_port = via.parameter("rport") == Some("");
         if wants_port {
             let with_port = format!(";rport={}", source.remote.port());
-            *first = first.split(';').map(|part| if part.trim() == "rport" { with_port.clone() } else { format!(";{part}") }).collect();
+            *first = first
+                .split(';')
+                .map(|part| {
+                    if part.trim() == "rport" {
+                        with_port.clone()
+                    } else {
+                        format!(";{part}")
+                    }
+                })
+                .collect();
             *first = first.trim_start_matches(';').to_owned();
         }
         if wants_port || via.host != source.remote.ip().to_string() {
@@ -347,9 +451,17 @@ mod tests {
     #[test]
     fn answers_say_where_the_request_came_from() {
         let mut request = Message::request("OPTIONS", "sip:a");
-        request.push("Via", "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2");
+        request.push(
+            "Via",
+            "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2",
+        );
         let remote = "192.0.2.9:1024".parse().unwrap();
-        let source = Source { transport: Transport::Udp, remote, connection: 0, certificate: None };
+        let source = Source {
+            transport: Transport::Udp,
+            remote,
+            connection: 0,
+            certificate: None,
+        };
         assert_eq!(
             answer_vias(&request, &source),
             [
