@@ -1,5 +1,6 @@
 //! Connections that peers open.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ async fn accept(streams: Arc<Streams>, bound: BoundStream) {
     loop {
         match bound.listener.accept().await {
             Ok((socket, remote)) => admit(&streams, &bound, socket, remote),
+            // The peer has given up already.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 warn!(local = %bound.local, %error, "accepting a connection");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
