@@ -19,6 +19,7 @@ mod counters;
 mod datagram;
 mod dial;
 mod limits;
+mod outbox;
 mod read;
 mod scratch;
 mod socket;

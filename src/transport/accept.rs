@@ -12,9 +12,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::connection::{Connection, Session};
+use super::connection::Connection;
 use super::counters::DropReason;
 use super::limits::Permit;
+use super::outbox::Session;
 use super::read;
 use super::socket::{BoundStream, prepare_stream};
 use super::streams::Streams;
