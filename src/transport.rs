@@ -19,6 +19,7 @@ mod counters;
 mod datagram;
 mod dial;
 mod limits;
+mod outbox;
 mod read;
 mod scratch;
 mod socket;
@@ -218,7 +219,8 @@ impl Transports {
         })
     }
 
-    /// Starts to read and accept; a second call does nothing.
+    /// Starts to read and accept; a second call does nothing. The receiver is let go of in
+    /// [`Self::shutdown`].
     pub fn start(&self, receiver: Arc<dyn Receiver>) {
         if !self.streams.attach(receiver.clone()) {
             return;

@@ -1,5 +1,6 @@
 //! Connections that peers open.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::connection::{Connection, Session};
+use super::connection::Connection;
 use super::counters::DropReason;
 use super::limits::Permit;
+use super::outbox::Session;
 use super::read;
 use super::socket::{BoundStream, prepare_stream};
 use super::streams::Streams;
@@ -36,6 +38,8 @@ async fn accept(streams: Arc<Streams>, bound: BoundStream) {
     loop {
         match bound.listener.accept().await {
             Ok((socket, remote)) => admit(&streams, &bound, socket, remote),
+            // The peer has given up already.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 warn!(local = %bound.local, %error, "accepting a connection");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;

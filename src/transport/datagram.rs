@@ -32,7 +32,7 @@ use crate::trunk::{ConnectionId, Flow, ListenerId};
 const KEEPALIVE_BYTES: usize = 20;
 
 /// Full batches after which other tasks of the worker get their turn.
-const BATCHES_PER_TURN: usize = 8;
+const BATCHES_PER_TURN: usize = 4;
 
 /// The sockets of one UDP listener.
 pub(super) struct Datagrams {
@@ -375,6 +375,42 @@ mod tests {
         for datagram in [b"\r\n\r\nX".as_slice(), &[b' '; KEEPALIVE_BYTES]] {
             assert!(!is_keepalive(datagram));
         }
+    }
+
+    fn outgoing(remote: SocketAddr, bytes: &'static [u8]) -> Outgoing {
+        Outgoing {
+            remote,
+            local: None,
+            bytes: Bytes::from_static(bytes),
+            token: Token::NONE,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_waits_within_bounds_and_leaves_in_order() {
+        let counters = Arc::new(Counters::register());
+        let streams = Streams::new(Vec::new(), Limits::default(), counters.clone());
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        let io = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let socket = Arc::new(Socket::new(io, false).unwrap());
+
+        // The first that waits asks for the task that empties the queue, later ones do not.
+        let queue = |bytes| socket.enqueue(outgoing(remote, bytes), 8, &counters);
+        assert_eq!(queue(b"one"), Ok(true));
+        assert_eq!(queue(b"two"), Ok(false));
+        assert_eq!(queue(b"three"), Err(SendFault::QueueFull));
+        assert_eq!(counters.counts().queued_bytes, 6);
+        assert!(socket.blocked.load(Ordering::Acquire));
+
+        flush(socket.clone(), counters.clone(), streams).await;
+        let mut buffer = [0; 10];
+        for expected in [b"one", b"two"] {
+            let length = peer.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], expected);
+        }
+        assert_eq!(counters.counts().queued_bytes, 0);
+        assert!(!socket.blocked.load(Ordering::Acquire));
     }
 
     #[test]

@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::connection::{Connection, Session};
+use super::connection::Connection;
+use super::outbox::Session;
 use super::settings::Limits;
 use super::socket::{dialling_socket, prepare_stream};
 use super::streams::Streams;

@@ -92,7 +92,8 @@ impl Reader {
             match outcome {
                 Outcome::Ended => return None,
                 Outcome::Unframed(unframed) => return Some(unframed),
-                Outcome::More => tokio::task::coop::consume_budget().await,
+                // A peer that sends much does not keep the worker from others.
+                Outcome::More => tokio::task::yield_now().await,
                 Outcome::Empty => {
                     self.receiver.idle();
                     socket.readable().await.ok()?;

@@ -21,7 +21,9 @@ pub struct Settings {
 pub struct ListenerSettings {
     pub id: ListenerId,
     pub transport: Transport,
-    /// Address and port; port 0 lets the system choose. An IPv6 address takes IPv6 only.
+    /// Address and port; port 0 lets the system choose. An IPv6 address takes IPv6 only. Over UDP, a
+    /// wildcard costs a little more per message than an address, and `[::]` sends nothing larger than
+    /// the path takes in one packet.
     pub bind: SocketAddr,
     /// How many sockets share a UDP port (at least one); streams have one.
     pub sockets: usize,
@@ -52,7 +54,7 @@ pub struct Limits {
     pub max_header_bytes: usize,
     /// Bytes of a whole stream message.
     pub max_message_bytes: usize,
-    /// Connections open or being opened, in both directions together.
+    /// Connections open or being opened, in both directions together; each takes a file descriptor.
     pub max_connections: usize,
     /// Accepted connections from one IPv4 address or one IPv6 /64 network.
     pub max_connections_per_address: usize,

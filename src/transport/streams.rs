@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::connection::{Connection, Refused, Room, Watch, Written};
+use super::connection::{Connection, Room, Watch, Written};
 use super::counters::{Counters, DropReason};
 use super::limits::Doors;
+use super::outbox::Refused;
 use super::settings::Limits;
 use super::tls::{ClientTls, ServerTls};
 use super::{Receiver, SendFault, Token, dial};
