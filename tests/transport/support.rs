@@ -106,6 +106,7 @@ impl Edge {
         let settings = Settings {
             listeners: vec![listener],
             limits,
+            ..Settings::default()
         };
         let transports = Transports::bind(settings).expect("bound");
         let echo = Arc::new(echo);

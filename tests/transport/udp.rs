@@ -189,7 +189,7 @@ async fn a_second_daemon_on_a_shared_port_is_an_error() {
     again.sockets = 2;
     let settings = trunkway::transport::Settings {
         listeners: vec![again],
-        limits: Limits::default(),
+        ..trunkway::transport::Settings::default()
     };
     match Transports::bind(settings) {
         Err(BindError::Socket { addr, error, .. }) => {
