@@ -169,7 +169,8 @@ impl Face {
         let port = listener.port;
         let params = match transport {
             Transport::Udp => ";rport",
-            Transport::Tcp | Transport::Tls if trunk.connection_reuse => ";alias",
+            // RFC 5923 section 5: only where both sides have proved who they are.
+            Transport::Tls if trunk.connection_reuse => ";alias",
             Transport::Tcp | Transport::Tls => "",
         };
         let uri_params = match transport {
