@@ -189,9 +189,12 @@ impl Context {
             return self.answer_late(env, out, 408, "Request Timeout");
         };
         let (status, invite) = (best.status, work.invite);
+        // Not even one that a branch gave: it comes too late for the caller (RFC 4320 section 4.2).
+        if status == 408 && !invite {
+            return self.end_unanswered(env);
+        }
         match best.into_bytes(tools) {
             Some(bytes) => self.answer(env, out, status, bytes),
-            None if status == 408 && !invite => self.end_unanswered(env),
             None => {
                 let reason = match status {
                     408 => "Request Timeout",

@@ -211,3 +211,16 @@ fn an_answer_with_both_vias_in_one_line_is_passed() {
     assert_eq!(passed.headers("Via"), [invite("1").via.as_str()]);
     world.finish();
 }
+
+#[test]
+fn a_408_to_another_request_than_invite_is_not_passed() {
+    let mut world = World::new();
+    world.request(ALICE, &Request::new("OPTIONS", "sip:200@192.0.2.1", "1"));
+    let sent = world.expect_one("OPTIONS 192.0.2.20:5060");
+    world.answers(&sent, &sent.answer(408, "b"));
+    world.expect(&[]);
+    // A copy of the request is absorbed: it does not go out once more.
+    world.request(ALICE, &Request::new("OPTIONS", "sip:200@192.0.2.1", "1"));
+    world.expect(&[]);
+    world.finish();
+}
