@@ -129,6 +129,7 @@ impl Context {
         index: u16,
         response: &Message,
     ) {
+        let invite = self.work.as_ref().is_some_and(|work| work.invite);
         let Some(branch) = self.branch(index) else {
             out.counts.dropped += 1;
             return;
@@ -142,6 +143,11 @@ impl Context {
             {
                 cancel.machine = None;
             }
+            return;
+        }
+        // The method is a part of what an answer is matched by (RFC 3261 section 17.1.3).
+        if (cseq.method == b"INVITE") != invite {
+            out.counts.dropped += 1;
             return;
         }
         let actions = branch.client(|client| match client {

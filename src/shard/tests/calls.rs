@@ -224,3 +224,28 @@ fn a_408_to_another_request_than_invite_is_not_passed() {
     world.expect(&[]);
     world.finish();
 }
+
+#[test]
+fn answers_of_nobody_are_dropped() {
+    let mut world = World::new();
+    let sent = world.call(&invite("1")).remove(0);
+    let good = sent.answer(200, "b").text();
+    let branch = sent.via_branch();
+    let other_generation = format!("{}00000000{}", &branch[..19], &branch[27..]);
+    let other_branch = format!("{}0009{}", &branch[..27], &branch[31..]);
+    for bad in [
+        good.replace(&branch, "z9hG4bKsomebody"),
+        good.replace(&branch, &other_generation),
+        good.replace(&branch, &other_branch),
+        good.replace("CSeq: 1 INVITE", "CSeq: 1 BYE"),
+        good.replace("CSeq: 1 INVITE", "CSeq: x"),
+        good.replace("SIP/2.0 200", "SIP/2.0 2000"),
+    ] {
+        assert_ne!(bad, good);
+        world.udp(BOB, &bad);
+        world.expect(&[]);
+    }
+    world.udp(BOB, &good);
+    world.expect(&["200 192.0.2.10:5060"]);
+    world.finish();
+}
