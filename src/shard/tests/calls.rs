@@ -249,3 +249,20 @@ fn answers_of_nobody_are_dropped() {
     world.expect(&["200 192.0.2.10:5060"]);
     world.finish();
 }
+
+#[test]
+fn an_answer_without_the_callers_via_is_dropped_and_leaves_nothing_behind() {
+    for status in [180, 200, 486] {
+        for method in ["INVITE", "OPTIONS"] {
+            let mut world = World::new();
+            world.request(ALICE, &Request::new(method, "sip:200@192.0.2.1", "1"));
+            let sent = world.take().pop().expect("a request");
+            let via = format!("Via: {}\r\n", Request::new(method, "", "1").via);
+            let short = sent.answer(status, "b").text().replace(&via, "");
+            assert_eq!(super::wire::headers(&short, "Via").len(), 1);
+            world.udp(BOB, &short);
+            assert!(world.take().iter().all(|sent| sent.to != ALICE.parse().unwrap()), "{status} {method}");
+            world.finish();
+        }
+    }
+}
