@@ -12,7 +12,7 @@ use super::Context;
 use crate::sip::build::{Answer, answer};
 use crate::sip::uri::ip_literal;
 use crate::sip::{Message, Transport, Via};
-use crate::transaction::{InviteServer, Moment, NonInviteServer, ServerActions, ServerSend};
+use crate::transaction::{InviteServer, InviteServerState, Moment, NonInviteServer, ServerActions, ServerSend};
 use crate::trunk::{Flow, Hop, TrunkId};
 
 /// The server transaction of a context.
@@ -35,6 +35,10 @@ impl Server {
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Done)
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self, Self::Invite(machine) if machine.state() == InviteServerState::Accepted)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Moment> {

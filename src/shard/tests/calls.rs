@@ -266,3 +266,18 @@ fn an_answer_without_the_callers_via_is_dropped_and_leaves_nothing_behind() {
         }
     }
 }
+
+#[test]
+fn an_ack_of_a_2xx_with_the_branch_of_the_invite_is_passed() {
+    let mut world = World::new();
+    let invite = invite("1");
+    let sent = world.call(&invite).remove(0);
+    world.answers(&sent, &sent.answer(200, "b"));
+    world.take();
+    let route = sent.header("Record-Route").expect("a Record-Route");
+    let mut ack = invite.following("ACK").to_tag("b").extra(&format!("Route: {route}"));
+    ack.uri = "sip:b@192.0.2.20".to_owned();
+    world.request(ALICE, &ack);
+    world.expect(&["ACK 192.0.2.20:5060"]);
+    world.finish();
+}
