@@ -31,6 +31,8 @@ impl Shard {
         let key = Key::of_request(&env.secrets.hash, &parts);
         if let Some(&slot) = self.by_key.get(&key)
             && let Some((context, _)) = self.contexts.get(slot as usize)
+            // The ACK of a 2xx is not of the INVITE's transaction, though some give it the INVITE's branch: it goes on.
+            && !(parts.method == b"ACK" && context.is_accepted())
         {
             let id = context.id;
             let event = if parts.method == b"ACK" { Event::Ack } else { Event::Copy };
