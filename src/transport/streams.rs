@@ -41,12 +41,7 @@ pub(super) struct Key {
 
 impl Key {
     fn of(hop: &Hop) -> Self {
-        Self {
-            transport: hop.transport,
-            addr: hop.addr,
-            name: hop.name.clone(),
-            listener: hop.listener,
-        }
+        Self { transport: hop.transport, addr: hop.addr, name: hop.name.clone(), listener: hop.listener }
     }
 }
 
@@ -60,16 +55,8 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(
-        local: SocketAddr,
-        server: Option<Arc<ServerTls>>,
-        client: Option<Arc<ClientTls>>,
-    ) -> Self {
-        Self {
-            local: Some(local),
-            server_tls: ArcSwapOption::new(server),
-            client_tls: ArcSwapOption::new(client),
-        }
+    pub(super) fn new(local: SocketAddr, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) -> Self {
+        Self { local: Some(local), server_tls: ArcSwapOption::new(server), client_tls: ArcSwapOption::new(client) }
     }
 
     pub(super) fn local_ip(&self) -> Option<IpAddr> {
@@ -104,18 +91,10 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(
-        identities: Vec<Identity>,
-        limits: Limits,
-        counters: Arc<Counters>,
-    ) -> Arc<Self> {
+    pub(super) fn new(identities: Vec<Identity>, limits: Limits, counters: Arc<Counters>) -> Arc<Self> {
         Arc::new(Self {
             identities,
-            doors: Doors::new(
-                limits.max_connections,
-                limits.max_connections_per_address,
-                counters.clone(),
-            ),
+            doors: Doors::new(limits.max_connections, limits.max_connections_per_address, counters.clone()),
             limits,
             counters,
             tracker: TaskTracker::new(),
@@ -146,9 +125,7 @@ impl Streams {
     }
 
     pub(super) fn identity(&self, listener: ListenerId) -> Option<&Identity> {
-        self.identities
-            .get(usize::from(listener.0))
-            .filter(|identity| identity.local.is_some())
+        self.identities.get(usize::from(listener.0)).filter(|identity| identity.local.is_some())
     }
 
     pub(super) fn renew_tls(
@@ -200,11 +177,7 @@ impl Streams {
 
     /// All connections for which `condition` holds.
     pub(super) fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
-        self.by_id
-            .iter()
-            .filter(|entry| condition(entry.value()))
-            .map(|entry| entry.value().clone())
-            .collect()
+        self.by_id.iter().filter(|entry| condition(entry.value())).map(|entry| entry.value().clone()).collect()
     }
 
     /// Writes an answer to its connection; the bytes come back when it has gone.
@@ -222,12 +195,7 @@ impl Streams {
     }
 
     /// Writes a request to the connection that fits the hop, or to a new one.
-    pub(super) fn request(
-        self: &Arc<Self>,
-        hop: &Hop,
-        bytes: Bytes,
-        token: Token,
-    ) -> Result<(), SendFault> {
+    pub(super) fn request(self: &Arc<Self>, hop: &Hop, bytes: Bytes, token: Token) -> Result<(), SendFault> {
         let key = Key::of(hop);
         let found = self.by_key.get(&key).map(|entry| entry.value().clone());
         let mut bytes = bytes;
@@ -239,8 +207,7 @@ impl Streams {
             }
         }
         let connection = self.dial(key, hop)?;
-        self.send(&connection, bytes, token)
-            .map_err(|(fault, _)| fault)
+        self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
     }
 
     /// The connection for a key: a new one, unless another worker was faster.
@@ -259,8 +226,7 @@ impl Streams {
                     SendFault::TooManyConnections
                 })?;
                 let key = entry.key().clone();
-                let connection =
-                    Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
+                let connection = Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection
@@ -286,11 +252,7 @@ impl Streams {
                 self.follow(connection, written);
                 Ok(())
             }
-            Err(Refused {
-                fault,
-                bytes,
-                error,
-            }) => {
+            Err(Refused { fault, bytes, error }) => {
                 if let Some(error) = error {
                     debug!(remote = %connection.remote, %error, "writing");
                     self.close(connection, SendFault::Closed, false);
@@ -328,12 +290,7 @@ impl Streams {
         let Some(connection) = self.by_id.get(&id).map(|entry| entry.value().clone()) else {
             return;
         };
-        let key = Key {
-            transport: connection.transport,
-            addr,
-            name,
-            listener: connection.listener,
-        };
+        let key = Key { transport: connection.transport, addr, name, listener: connection.listener };
         let mut state = connection.lock();
         let full = state.keys.len() >= self.limits.aliases_per_connection;
         if full || !Connection::is_usable(&state) || state.keys.contains(&key) {
@@ -345,8 +302,7 @@ impl Streams {
         self.by_key.insert(key.clone(), connection.clone());
         if !Connection::is_usable(&connection.lock()) {
             // Closed between the two steps, and so not taken out by the closing.
-            self.by_key
-                .remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
+            self.by_key.remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
         }
     }
 
@@ -357,8 +313,7 @@ impl Streams {
         };
         self.by_id.remove(&connection.id);
         for key in &remains.keys {
-            self.by_key
-                .remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
+            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
         }
         for token in remains.tokens {
             self.fail(token, fault);
@@ -375,8 +330,7 @@ impl Streams {
             return;
         }
         if let Some(receiver) = self.receiver() {
-            self.runtime
-                .spawn(async move { receiver.send_failed(token, fault) });
+            self.runtime.spawn(async move { receiver.send_failed(token, fault) });
         }
     }
 
@@ -392,10 +346,7 @@ impl Streams {
         }
         self.tracker.close();
         self.tracker.wait().await;
-        self.receiver
-            .write()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
+        self.receiver.write().unwrap_or_else(|e| e.into_inner()).take();
     }
 }
 
@@ -407,10 +358,7 @@ async fn flush_when_writable(streams: Arc<Streams>, connection: Arc<Connection>)
     while socket.writable().await.is_ok() {
         match connection.flush() {
             Ok(Written::Blocked { progress, .. }) => {
-                let again = Written::Blocked {
-                    progress,
-                    flush: false,
-                };
+                let again = Written::Blocked { progress, flush: false };
                 streams.follow(&connection, again);
             }
             Ok(written) => return streams.follow(&connection, written),
