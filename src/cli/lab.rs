@@ -11,8 +11,8 @@ use crate::lab::agent::AgentError;
 use crate::lab::pbx::{self, PbxSettings};
 use crate::lab::teams::{self, TeamsSettings};
 use crate::lab::{
-    Agent, CallPlan, CallRecord, Destination, Drawing, Ending, Endpoint, Ladder, Names, Script,
-    Scripts, TlsSettings, Transport, ladder,
+    Agent, CallPlan, CallRecord, Destination, Drawing, Ending, Endpoint, Ladder, Names, Script, Scripts, TlsSettings,
+    Transport, ladder,
 };
 
 /// Messages that the ladder keeps.
@@ -117,10 +117,7 @@ pub enum LabError {
     #[error("a stand-in did not start: {0}")]
     Agent(#[from] AgentError),
     #[error("cannot read {path}: {source}")]
-    File {
-        path: String,
-        source: std::io::Error,
-    },
+    File { path: String, source: std::io::Error },
     #[error("nothing to do: give --pbx or --teams")]
     Nobody,
     #[error("--call needs {0}")]
@@ -178,11 +175,7 @@ async fn start_pbx(arguments: &LabArguments, ladder: &Ladder) -> Result<Agent, L
     Ok(pbx::start(settings, ladder).await?)
 }
 
-async fn start_teams(
-    arguments: &LabArguments,
-    listen: Endpoint,
-    ladder: &Ladder,
-) -> Result<Agent, LabError> {
+async fn start_teams(arguments: &LabArguments, listen: Endpoint, ladder: &Ladder) -> Result<Agent, LabError> {
     let mut settings = TeamsSettings::new(listen, tls(arguments)?, names(arguments));
     settings.scripts = scripts(arguments);
     settings.options_every = Some(Duration::from_millis(arguments.options_ms.max(100)));
@@ -193,37 +186,22 @@ async fn start_teams(
 /// The edge as Teams dials it, with the host of Request-URIs.
 fn edge_of_teams(arguments: &LabArguments) -> Option<(Destination, String)> {
     let (endpoint, site) = (arguments.edge_teams?, arguments.fqdn.first()?);
-    Some((
-        Destination {
-            endpoint,
-            name: Some(site.clone()),
-        },
-        format!("{site}:{}", endpoint.addr.port()),
-    ))
+    Some((Destination { endpoint, name: Some(site.clone()) }, format!("{site}:{}", endpoint.addr.port())))
 }
 
 /// All names of the edge lead to its listener for Teams.
 fn names(arguments: &LabArguments) -> Names {
-    let addr: Option<IpAddr> = arguments
-        .edge_teams
-        .or(arguments.edge)
-        .map(|endpoint| endpoint.addr.ip());
+    let addr: Option<IpAddr> = arguments.edge_teams.or(arguments.edge).map(|endpoint| endpoint.addr.ip());
     let Some(addr) = addr else {
         return Names::default();
     };
-    arguments
-        .fqdn
-        .iter()
-        .fold(Names::default(), |names, name| names.with(name, addr))
+    arguments.fqdn.iter().fold(Names::default(), |names, name| names.with(name, addr))
 }
 
 fn tls(arguments: &LabArguments) -> Result<TlsSettings, LabError> {
     let read = |path: &Option<PathBuf>, option: &'static str| {
         let path = path.as_ref().ok_or(LabError::Needs(option))?;
-        std::fs::read_to_string(path).map_err(|source| LabError::File {
-            path: path.display().to_string(),
-            source,
-        })
+        std::fs::read_to_string(path).map_err(|source| LabError::File { path: path.display().to_string(), source })
     };
     Ok(TlsSettings {
         ca: read(&arguments.ca, "--ca")?,
@@ -239,30 +217,17 @@ fn scripts(arguments: &LabArguments) -> Scripts {
         other = other.hang_up_after(Duration::from_millis(arguments.talk_ms));
     }
     let scripts = Scripts::default().with_other(other);
-    let scripts = arguments
-        .reject
-        .iter()
-        .fold(scripts, |scripts, (number, code)| {
-            scripts.with(number, Script::reject(*code))
-        });
-    arguments
-        .unanswered
-        .iter()
-        .fold(scripts, |scripts, number| {
-            scripts.with(number, Script::ring())
-        })
+    let scripts =
+        arguments.reject.iter().fold(scripts, |scripts, (number, code)| scripts.with(number, Script::reject(*code)));
+    arguments.unanswered.iter().fold(scripts, |scripts, number| scripts.with(number, Script::ring()))
 }
 
 fn number_and_code(text: &str) -> Result<(String, u16), String> {
     let read = || {
         let (number, code) = text.rsplit_once('=')?;
-        Some((
-            number.to_owned(),
-            code.parse().ok().filter(|code| (300..700).contains(code))?,
-        ))
+        Some((number.to_owned(), code.parse().ok().filter(|code| (300..700).contains(code))?))
     };
-    read()
-        .ok_or_else(|| format!("{text:?} is not of the form NUMBER=CODE with a code of 300 to 699"))
+    read().ok_or_else(|| format!("{text:?} is not of the form NUMBER=CODE with a code of 300 to 699"))
 }
 
 /// The calls in the order in which they are placed.
@@ -273,17 +238,9 @@ fn plans(arguments: &LabArguments) -> Result<Vec<CallPlan>, LabError> {
     let (to, host) = match arguments.call_from {
         Side::Pbx => {
             let endpoint = arguments.edge.ok_or(LabError::Needs("--edge"))?;
-            (
-                Destination {
-                    endpoint,
-                    name: arguments.fqdn.first().cloned(),
-                },
-                endpoint.addr.to_string(),
-            )
+            (Destination { endpoint, name: arguments.fqdn.first().cloned() }, endpoint.addr.to_string())
         }
-        Side::Teams => {
-            edge_of_teams(arguments).ok_or(LabError::Needs("--edge-teams and --fqdn"))?
-        }
+        Side::Teams => edge_of_teams(arguments).ok_or(LabError::Needs("--edge-teams and --fqdn"))?,
     };
     let to = match to.endpoint.transport {
         Transport::Tls => to,
@@ -291,9 +248,7 @@ fn plans(arguments: &LabArguments) -> Result<Vec<CallPlan>, LabError> {
     };
     let count = arguments.calls.map_or(arguments.call.len(), usize::from);
     let numbers = arguments.call.iter().cycle().take(count);
-    Ok(numbers
-        .map(|number| plan(arguments, number, &host, to.clone()))
-        .collect())
+    Ok(numbers.map(|number| plan(arguments, number, &host, to.clone())).collect())
 }
 
 fn plan(arguments: &LabArguments, number: &str, host: &str, to: Destination) -> CallPlan {
@@ -307,19 +262,12 @@ fn plan(arguments: &LabArguments, number: &str, host: &str, to: Destination) -> 
 }
 
 /// Places the calls one pause after the other; they may overlap.
-async fn place(
-    arguments: &LabArguments,
-    caller: &Agent,
-    plans: Vec<CallPlan>,
-) -> Result<Vec<CallRecord>, LabError> {
+async fn place(arguments: &LabArguments, caller: &Agent, plans: Vec<CallPlan>) -> Result<Vec<CallRecord>, LabError> {
     let pause = Duration::from_millis(arguments.every_ms);
-    let calls = plans
-        .into_iter()
-        .zip(0_u32..)
-        .map(|(plan, index)| async move {
-            tokio::time::sleep(pause * index).await;
-            caller.call(plan).await
-        });
+    let calls = plans.into_iter().zip(0_u32..).map(|(plan, index)| async move {
+        tokio::time::sleep(pause * index).await;
+        caller.call(plan).await
+    });
     let mut records = Vec::new();
     let mut running: Vec<_> = calls.map(Box::pin).collect();
     // Polled together without a task each: the caller is only borrowed.
@@ -331,11 +279,7 @@ async fn place(
             }
             std::task::Poll::Pending => true,
         });
-        if running.is_empty() {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
-        }
+        if running.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
     })
     .await;
     tokio::time::sleep(MARGIN).await;
@@ -366,39 +310,19 @@ async fn narrate(arguments: &LabArguments, ladder: &Ladder) {
 }
 
 /// Prints what came of it and finds the exit code.
-fn conclude(
-    arguments: &LabArguments,
-    placed: &[CallRecord],
-    agents: &[Agent],
-    ladder: &Ladder,
-) -> u8 {
-    let records: Vec<CallRecord> = agents
-        .iter()
-        .flat_map(|agent| agent.journal().calls())
-        .collect();
-    let complaints: Vec<_> = agents
-        .iter()
-        .flat_map(|agent| agent.journal().complaints())
-        .collect();
-    let failed = records
-        .iter()
-        .filter(|record| record.error.is_some())
-        .count()
+fn conclude(arguments: &LabArguments, placed: &[CallRecord], agents: &[Agent], ladder: &Ladder) -> u8 {
+    let records: Vec<CallRecord> = agents.iter().flat_map(|agent| agent.journal().calls()).collect();
+    let complaints: Vec<_> = agents.iter().flat_map(|agent| agent.journal().complaints()).collect();
+    let failed = records.iter().filter(|record| record.error.is_some()).count()
         + placed.iter().filter(|record| refused(record)).count();
     if arguments.json {
-        for line in records
-            .iter()
-            .map(serde_json::to_string)
-            .chain(complaints.iter().map(serde_json::to_string))
-        {
+        for line in records.iter().map(serde_json::to_string).chain(complaints.iter().map(serde_json::to_string)) {
             println!("{}", line.unwrap_or_default());
         }
     } else {
         draw_last(arguments, placed, ladder);
         for record in &records {
-            let code = record
-                .code
-                .map_or_else(|| "no answer".into(), |code| code.to_string());
+            let code = record.code.map_or_else(|| "no answer".into(), |code| code.to_string());
             let error = record.error.as_deref().unwrap_or("");
             println!(
                 "{:?} {}: {:?} {code} {:?} {error}",
@@ -406,10 +330,7 @@ fn conclude(
             );
         }
         for complaint in &complaints {
-            println!(
-                "complaint of {}: {}: {} ({})",
-                complaint.by, complaint.about, complaint.text, complaint.call_id
-            );
+            println!("complaint of {}: {}: {} ({})", complaint.by, complaint.about, complaint.text, complaint.call_id);
         }
         println!(
             "{} calls on both sides, {failed} failed, {} complaints, {} messages",
@@ -418,17 +339,12 @@ fn conclude(
             ladder.total()
         );
     }
-    if failed > 0 || !complaints.is_empty() {
-        FAILED
-    } else {
-        0
-    }
+    if failed > 0 || !complaints.is_empty() { FAILED } else { 0 }
 }
 
 /// Whether a call that was placed got no answer that its caller wanted.
 fn refused(record: &CallRecord) -> bool {
-    let wanted =
-        record.ending == Some(Ending::Cancelled) || record.code.is_some_and(|code| code < 300);
+    let wanted = record.ending == Some(Ending::Cancelled) || record.code.is_some_and(|code| code < 300);
     record.error.is_none() && !wanted
 }
 
@@ -437,16 +353,9 @@ fn draw_last(arguments: &LabArguments, placed: &[CallRecord], ladder: &Ladder) {
     let Some(last) = placed.last().filter(|record| !record.call_id.is_empty()) else {
         return;
     };
-    let drawing = if arguments.ascii {
-        Drawing::Ascii
-    } else {
-        Drawing::Utf8
-    };
+    let drawing = if arguments.ascii { Drawing::Ascii } else { Drawing::Utf8 };
     let rungs = ladder.rungs(std::slice::from_ref(&last.call_id));
-    println!(
-        "\n{}",
-        ladder::draw(&rungs, &["PBX", "edge", "Teams"], drawing)
-    );
+    println!("\n{}", ladder::draw(&rungs, &["PBX", "edge", "Teams"], drawing));
 }
 
 #[cfg(test)]
@@ -497,18 +406,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_missing_is_said() {
-        assert!(matches!(
-            run(&arguments("lab")).await,
-            Err(LabError::Nobody)
-        ));
+        assert!(matches!(run(&arguments("lab")).await, Err(LabError::Nobody)));
         let alone = run(&arguments("lab --pbx udp:127.0.0.1:0 --call 1")).await;
         assert!(matches!(alone, Err(LabError::Needs("--edge"))), "{alone:?}");
         assert!(Line::try_parse_from(["lab", "--teams", "tls:127.0.0.1:0"]).is_err());
         assert!(Line::try_parse_from(["lab", "--reject", "1=200"]).is_err());
-        assert_eq!(
-            arguments("lab --reject 1=486").reject,
-            [("1".to_owned(), 486)]
-        );
+        assert_eq!(arguments("lab --reject 1=486").reject, [("1".to_owned(), 486)]);
     }
 }
 /// Runs the stand-ins until Ctrl-C or until the calls asked for are over.
@@ -520,4 +423,3 @@ pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
         Err(error) => super::Output::fault(format!("error: {error}\n")).print(),
     }
 }
-

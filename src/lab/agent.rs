@@ -95,21 +95,12 @@ impl Agent {
         let bound = wire.bound().to_vec();
         let core = Core::new(settings, wire, journal.clone(), ladder);
         let task = tokio::spawn(core.run(incoming, orders, stop.clone()));
-        Ok(Self {
-            bound,
-            commands,
-            journal,
-            stop,
-            task,
-        })
+        Ok(Self { bound, commands, journal, stop, task })
     }
 
     /// The address bound for a transport.
     pub fn endpoint(&self, transport: Transport) -> Option<Endpoint> {
-        self.bound
-            .iter()
-            .copied()
-            .find(|endpoint| endpoint.transport == transport)
+        self.bound.iter().copied().find(|endpoint| endpoint.transport == transport)
     }
 
     /// What it went through so far.
@@ -124,10 +115,7 @@ impl Agent {
         let limit = plan.limit + Duration::from_secs(2);
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.commands
-                .send(Command::Call(Box::new(plan), reply))
-                .await
-                .ok()?;
+            self.commands.send(Command::Call(Box::new(plan), reply)).await.ok()?;
             answer.await.ok()
         };
         match tokio::time::timeout(limit, ask).await {
@@ -140,18 +128,10 @@ impl Agent {
     }
 
     /// Sends one OPTIONS and waits for its status.
-    pub async fn options(
-        &self,
-        to: Destination,
-        host: &str,
-        limit: Duration,
-    ) -> Result<u16, String> {
+    pub async fn options(&self, to: Destination, host: &str, limit: Duration) -> Result<u16, String> {
         let (reply, answer) = oneshot::channel();
         let ask = async {
-            self.commands
-                .send(Command::Options(to, host.to_owned(), reply))
-                .await
-                .ok()?;
+            self.commands.send(Command::Options(to, host.to_owned(), reply)).await.ok()?;
             answer.await.ok()
         };
         match tokio::time::timeout(limit, ask).await {

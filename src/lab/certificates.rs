@@ -1,8 +1,8 @@
 //! Short-lived certificates for rehearsals: one root, an edge identity and one like Microsoft's. Never for production.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use thiserror::Error;
 
@@ -30,15 +30,10 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "trunkway lab root");
+        params.distinguished_name.push(DnType::CommonName, "trunkway lab root");
         let key = KeyPair::generate()?;
         let pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), pem })
     }
 
     /// The root certificate, PEM.
@@ -57,12 +52,7 @@ impl Authority {
     }
 
     fn sign(&self, names: &[&str], purposes: &[Purpose]) -> Result<Identity, CertificateError> {
-        let mut params = CertificateParams::new(
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>(),
-        )?;
+        let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
         params.extended_key_usages = purposes.to_vec();
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         if let Some(name) = names.first() {
@@ -70,9 +60,6 @@ impl Authority {
         }
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Identity {
-            certificate,
-            key: key.serialize_pem(),
-        })
+        Ok(Identity { certificate, key: key.serialize_pem() })
     }
 }

@@ -13,25 +13,17 @@ pub fn request_faults(request: &Message, transport: Transport) -> Vec<String> {
     let method = request.method().unwrap_or_default();
     match request.cseq() {
         Some((_, of)) if of != method => {
-            faults.push(format!(
-                "CSeq says {of} in a {method} (RFC 3261 section 8.1.1.5)"
-            ));
+            faults.push(format!("CSeq says {of} in a {method} (RFC 3261 section 8.1.1.5)"));
         }
         _ => {}
     }
     match request.value("Max-Forwards").map(str::parse::<u8>) {
-        None => faults.push(format!(
-            "{method} without Max-Forwards (RFC 3261 section 8.1.1.6)"
-        )),
-        Some(Err(_)) => {
-            faults.push("Max-Forwards is no number of 0 to 255 (RFC 3261 section 20.22)".into())
-        }
+        None => faults.push(format!("{method} without Max-Forwards (RFC 3261 section 8.1.1.6)")),
+        Some(Err(_)) => faults.push("Max-Forwards is no number of 0 to 255 (RFC 3261 section 20.22)".into()),
         Some(Ok(_)) => {}
     }
     if request.tag("From").is_none_or(|tag| tag.is_empty()) {
-        faults.push(format!(
-            "{method} without From tag (RFC 3261 section 8.1.1.3)"
-        ));
+        faults.push(format!("{method} without From tag (RFC 3261 section 8.1.1.3)"));
     }
     via_faults(request, transport, &mut faults);
     if method == "INVITE" && request.list("Contact").len() != 1 {
@@ -43,9 +35,7 @@ pub fn request_faults(request: &Message, transport: Transport) -> Vec<String> {
     for name in ["Route", "Record-Route"] {
         for value in request.list(name) {
             if !value.contains('<') || Address::parse(&value).is_none() {
-                faults.push(format!(
-                    "{name} {value:?} is no name-addr (RFC 3261 section 20.30)"
-                ));
+                faults.push(format!("{name} {value:?} is no name-addr (RFC 3261 section 20.30)"));
             }
         }
     }
@@ -70,39 +60,27 @@ pub fn response_faults(response: &Message, request: &Message) -> Vec<String> {
     if let (Some(got), Some(sent)) = (response.top_via(), request.top_via())
         && (got.host != sent.host || got.port != sent.port)
     {
-        faults.push(format!(
-            "the sent-by of our Via came back changed in a {code} (RFC 3261 section 8.2.6.2)"
-        ));
+        faults.push(format!("the sent-by of our Via came back changed in a {code} (RFC 3261 section 8.2.6.2)"));
     }
     if response.call_id() != request.call_id() {
-        faults.push(format!(
-            "Call-ID of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"
-        ));
+        faults.push(format!("Call-ID of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"));
     }
     if response.value("CSeq") != request.value("CSeq") {
-        faults.push(format!(
-            "CSeq of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"
-        ));
+        faults.push(format!("CSeq of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"));
     }
     if !same_party(response.value("From"), request.value("From"), true) {
-        faults.push(format!(
-            "From of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"
-        ));
+        faults.push(format!("From of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"));
     }
     let had_tag = request.tag("To").is_some();
     if !same_party(response.value("To"), request.value("To"), had_tag) {
-        faults.push(format!(
-            "To of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"
-        ));
+        faults.push(format!("To of a {code} is not that of the request (RFC 3261 section 8.2.6.2)"));
     }
     if code > 100 && response.tag("To").is_none() {
         faults.push(format!("{code} without To tag (RFC 3261 section 8.2.6.2)"));
     }
     let invite = request.method() == Some("INVITE");
     if invite && (200..300).contains(&code) && response.list("Contact").len() != 1 {
-        faults.push(format!(
-            "{code} to INVITE without exactly one Contact (RFC 3261 section 12.1.1)"
-        ));
+        faults.push(format!("{code} to INVITE without exactly one Contact (RFC 3261 section 12.1.1)"));
     }
     faults
 }
@@ -112,19 +90,14 @@ fn common_faults(message: &Message, faults: &mut Vec<String>) {
     for name in ["From", "To", "Call-ID", "CSeq"] {
         let count = message.lines(name).count();
         if count != 1 {
-            faults.push(format!(
-                "{count} lines of {name} instead of one (RFC 3261 section 8.1.1)"
-            ));
+            faults.push(format!("{count} lines of {name} instead of one (RFC 3261 section 8.1.1)"));
         }
     }
     if message.lines("Max-Forwards").count() > 1 {
         faults.push("more than one Max-Forwards (RFC 3261 section 7.3.1)".into());
     }
     for name in ["From", "To"] {
-        if message
-            .value(name)
-            .is_some_and(|value| Address::parse(value).is_none())
-        {
+        if message.value(name).is_some_and(|value| Address::parse(value).is_none()) {
             faults.push(format!("{name} cannot be read (RFC 3261 section 20)"));
         }
     }
@@ -137,9 +110,7 @@ fn common_faults(message: &Message, faults: &mut Vec<String>) {
     }
     for via in &vias {
         if Via::parse(via).is_none() {
-            faults.push(format!(
-                "Via {via:?} cannot be read (RFC 3261 section 20.42)"
-            ));
+            faults.push(format!("Via {via:?} cannot be read (RFC 3261 section 20.42)"));
         }
     }
 }
@@ -150,19 +121,11 @@ fn via_faults(request: &Message, transport: Transport, faults: &mut Vec<String>)
         Some(branch) if branch.len() > MAGIC.len() && branch.starts_with(MAGIC) => {
             let below = request.list("Via");
             let again = below.iter().skip(1).filter_map(|via| Via::parse(via));
-            if again
-                .into_iter()
-                .any(|older| older.parameter("branch") == Some(branch))
-            {
-                faults.push(
-                    "the top branch stands in a lower Via too (RFC 3261 section 16.6 item 8)"
-                        .into(),
-                );
+            if again.into_iter().any(|older| older.parameter("branch") == Some(branch)) {
+                faults.push("the top branch stands in a lower Via too (RFC 3261 section 16.6 item 8)".into());
             }
         }
-        _ => faults.push(format!(
-            "top Via without a branch that starts with {MAGIC} (RFC 3261 section 8.1.1.7)"
-        )),
+        _ => faults.push(format!("top Via without a branch that starts with {MAGIC} (RFC 3261 section 8.1.1.7)")),
     }
     if !via.transport.eq_ignore_ascii_case(transport.token()) {
         faults.push(format!(
@@ -177,9 +140,7 @@ fn via_faults(request: &Message, transport: Transport, faults: &mut Vec<String>)
 fn same_party(a: Option<&str>, b: Option<&str>, with_tag: bool) -> bool {
     let read = |value: Option<&str>| value.and_then(Address::parse);
     match (read(a), read(b)) {
-        (Some(a), Some(b)) => {
-            a.uri == b.uri && (!with_tag || a.parameter("tag") == b.parameter("tag"))
-        }
+        (Some(a), Some(b)) => a.uri == b.uri && (!with_tag || a.parameter("tag") == b.parameter("tag")),
         _ => false,
     }
 }
@@ -202,10 +163,7 @@ mod tests {
 
     fn response() -> Message {
         let mut response = Message::response(200, "OK");
-        response.push(
-            "Via",
-            "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;received=192.0.2.1",
-        );
+        response.push("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa;received=192.0.2.1");
         response.push("From", "A<sip:a@example.net>;tag=1");
         response.push("To", "<sip:b@example.net>;tag=2");
         response.push("Call-ID", "c");
@@ -221,14 +179,8 @@ mod tests {
 
     #[test]
     fn a_good_request_and_its_answer_have_no_faults() {
-        assert_eq!(
-            request_faults(&request(), Transport::Udp),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            response_faults(&response(), &request()),
-            Vec::<String>::new()
-        );
+        assert_eq!(request_faults(&request(), Transport::Udp), Vec::<String>::new());
+        assert_eq!(response_faults(&response(), &request()), Vec::<String>::new());
     }
 
     #[test]
@@ -236,10 +188,7 @@ mod tests {
         for (name, value) in [
             ("Via", "SIP/2.0/UDP 192.0.2.1:5060;branch=1"),
             ("Via", "SIP/2.0/TCP 192.0.2.1:5060;branch=z9hG4bKa"),
-            (
-                "Via",
-                "SIP/2.0/UDP b;branch=z9hG4bKa, SIP/2.0/UDP a;branch=z9hG4bKa",
-            ),
+            ("Via", "SIP/2.0/UDP b;branch=z9hG4bKa, SIP/2.0/UDP a;branch=z9hG4bKa"),
             ("From", "<sip:a@example.net>"),
             ("CSeq", "1 BYE"),
             ("CSeq", "INVITE"),
@@ -253,19 +202,14 @@ mod tests {
             assert_eq!(faults.len(), 1, "{name}: {value}: {faults:?}");
         }
         let mut request = request();
-        request
-            .headers
-            .retain(|header| header.name != "Max-Forwards");
+        request.headers.retain(|header| header.name != "Max-Forwards");
         assert_eq!(request_faults(&request, Transport::Udp).len(), 1);
     }
 
     #[test]
     fn each_broken_response_has_one_fault() {
         for (name, value) in [
-            (
-                "Via",
-                "SIP/2.0/UDP e;branch=z9hG4bKe, SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa",
-            ),
+            ("Via", "SIP/2.0/UDP e;branch=z9hG4bKe, SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKa"),
             ("Via", "SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bKa"),
             ("From", "<sip:a@example.net>;tag=9"),
             ("To", "<sip:c@example.net>;tag=2"),

@@ -124,37 +124,27 @@ struct Inner {
 
 impl Default for Journal {
     fn default() -> Self {
-        Self {
-            inner: Arc::default(),
-            changed: Arc::new(watch::Sender::new(0)),
-        }
+        Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
     }
 }
 
 impl Journal {
     /// Writes the present state of a call under its key.
     pub fn set_call(&self, key: u64, record: &CallRecord) {
-        self.edit(
-            |inner| match inner.calls.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, old)) => *old = record.clone(),
-                None => {
-                    if inner.calls.len() >= CALL_LIMIT {
-                        inner.calls.remove(0);
-                    }
-                    inner.calls.push((key, record.clone()));
+        self.edit(|inner| match inner.calls.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = record.clone(),
+            None => {
+                if inner.calls.len() >= CALL_LIMIT {
+                    inner.calls.remove(0);
                 }
-            },
-        );
+                inner.calls.push((key, record.clone()));
+            }
+        });
     }
 
     /// Notes a complaint.
     pub fn complain(&self, complaint: Complaint) {
-        tracing::debug!(
-            by = complaint.by,
-            about = complaint.about,
-            text = complaint.text,
-            "complaint"
-        );
+        tracing::debug!(by = complaint.by, about = complaint.about, text = complaint.text, "complaint");
         self.edit(|inner| {
             if inner.complaints.len() < COMPLAINT_LIMIT {
                 inner.complaints.push(complaint);
@@ -171,13 +161,7 @@ impl Journal {
 
     /// All calls, oldest first.
     pub fn calls(&self) -> Vec<CallRecord> {
-        self.read(|inner| {
-            inner
-                .calls
-                .iter()
-                .map(|(_, record)| record.clone())
-                .collect()
-        })
+        self.read(|inner| inner.calls.iter().map(|(_, record)| record.clone()).collect())
     }
 
     /// All complaints that were kept.
@@ -214,16 +198,9 @@ impl Journal {
 
     /// Waits for the call of one role to one number to be over; the record as it is when time is up.
     pub async fn wait_call(&self, role: Role, number: &str, limit: Duration) -> Option<CallRecord> {
-        let find = |journal: &Self| {
-            journal
-                .calls()
-                .into_iter()
-                .rev()
-                .find(|call| call.role == role && call.number == number)
-        };
-        let over = self
-            .wait(limit, |journal| find(journal).filter(CallRecord::is_over))
-            .await;
+        let find =
+            |journal: &Self| journal.calls().into_iter().rev().find(|call| call.role == role && call.number == number);
+        let over = self.wait(limit, |journal| find(journal).filter(CallRecord::is_over)).await;
         over.or_else(|| find(self))
     }
 
@@ -247,13 +224,7 @@ mod tests {
         let mut record = CallRecord::new(Role::Callee, "1", "c");
         journal.set_call(7, &record);
         let limit = Duration::from_millis(50);
-        assert!(
-            !journal
-                .wait_call(Role::Callee, "1", limit)
-                .await
-                .unwrap()
-                .is_over()
-        );
+        assert!(!journal.wait_call(Role::Callee, "1", limit).await.unwrap().is_over());
         assert_eq!(journal.wait_call(Role::Caller, "1", limit).await, None);
         record.finished = true;
         let writer = journal.clone();
@@ -266,18 +237,10 @@ mod tests {
     #[test]
     fn complaints_are_bounded_and_counted() {
         let journal = Journal::default();
-        let complaint = Complaint {
-            by: "a".into(),
-            call_id: String::new(),
-            about: String::new(),
-            text: "t".into(),
-        };
+        let complaint = Complaint { by: "a".into(), call_id: String::new(), about: String::new(), text: "t".into() };
         for _ in 0..COMPLAINT_LIMIT + 2 {
             journal.complain(complaint.clone());
         }
-        assert_eq!(
-            (journal.complaints().len(), journal.complaints_dropped()),
-            (COMPLAINT_LIMIT, 2)
-        );
+        assert_eq!((journal.complaints().len(), journal.complaints_dropped()), (COMPLAINT_LIMIT, 2));
     }
 }

@@ -50,22 +50,12 @@ struct Ring {
 impl Ladder {
     /// A recorder that keeps the last `limit` messages.
     pub fn new(limit: usize) -> Self {
-        Self {
-            start: Instant::now(),
-            limit: limit.max(1),
-            ring: Arc::default(),
-        }
+        Self { start: Instant::now(), limit: limit.max(1), ring: Arc::default() }
     }
 
     /// Notes one message.
     pub fn record(&self, from: &str, to: &str, call_id: &str, label: String) {
-        let rung = Rung {
-            at: self.start.elapsed(),
-            from: from.into(),
-            to: to.into(),
-            call_id: call_id.into(),
-            label,
-        };
+        let rung = Rung { at: self.start.elapsed(), from: from.into(), to: to.into(), call_id: call_id.into(), label };
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.rungs.len() >= self.limit {
             ring.rungs.pop_front();
@@ -81,10 +71,7 @@ impl Ladder {
 
     /// How many messages were noted, those that the ring has dropped included.
     pub fn total(&self) -> u64 {
-        self.ring
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .total
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 
     /// The messages after the first `seen`, as far as they are still there, and how many there are now.
@@ -98,25 +85,16 @@ impl Ladder {
     /// The messages of some calls, oldest first; all when `call_ids` is empty.
     pub fn rungs(&self, call_ids: &[String]) -> Vec<Rung> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.rungs
-            .iter()
-            .filter(|rung| call_ids.is_empty() || call_ids.contains(&rung.call_id))
-            .cloned()
-            .collect()
+        ring.rungs.iter().filter(|rung| call_ids.is_empty() || call_ids.contains(&rung.call_id)).cloned().collect()
     }
 }
 
 /// Draws rungs between columns in the given order; columns that no rung touches are left out.
 pub fn draw(rungs: &[Rung], order: &[&str], drawing: Drawing) -> String {
     let mut columns: Vec<&str> = Vec::new();
-    let touched = rungs
-        .iter()
-        .flat_map(|rung| [rung.from.as_str(), rung.to.as_str()]);
-    for name in order
-        .iter()
-        .copied()
-        .filter(|name| rungs.iter().any(|r| r.from == *name || r.to == *name))
-        .chain(touched)
+    let touched = rungs.iter().flat_map(|rung| [rung.from.as_str(), rung.to.as_str()]);
+    for name in
+        order.iter().copied().filter(|name| rungs.iter().any(|r| r.from == *name || r.to == *name)).chain(touched)
     {
         if !columns.contains(&name) {
             columns.push(name);
@@ -126,11 +104,7 @@ pub fn draw(rungs: &[Rung], order: &[&str], drawing: Drawing) -> String {
         return String::new();
     }
     let gap = ((WIDTH - TIME_WIDTH - 1) / columns.len()).clamp(8, 36);
-    let sheet = Sheet {
-        columns,
-        gap,
-        drawing,
-    };
+    let sheet = Sheet { columns, gap, drawing };
     let mut out = sheet.title();
     let start = rungs.first().map(|rung| rung.at).unwrap_or_default();
     for rung in rungs {
@@ -166,26 +140,13 @@ impl Sheet<'_> {
     fn lifelines(&self) -> Vec<char> {
         let mut line = vec![' '; TIME_WIDTH + self.gap * self.columns.len()];
         for index in 0..self.columns.len() {
-            write_at(
-                &mut line,
-                self.place(index),
-                if self.drawing == Drawing::Utf8 {
-                    "│"
-                } else {
-                    "|"
-                },
-            );
+            write_at(&mut line, self.place(index), if self.drawing == Drawing::Utf8 { "│" } else { "|" });
         }
         line
     }
 
     fn rung(&self, rung: &Rung, offset: Duration) -> String {
-        let column = |name: &str| {
-            self.columns
-                .iter()
-                .position(|known| *known == name)
-                .unwrap_or_default()
-        };
+        let column = |name: &str| self.columns.iter().position(|known| *known == name).unwrap_or_default();
         let (from, to) = (column(&rung.from), column(&rung.to));
         let mut line = self.lifelines();
         let mut time = String::new();
@@ -199,21 +160,13 @@ impl Sheet<'_> {
         };
         let room = (right - left).saturating_sub(1);
         let mut arrow = vec![dash; room];
-        let head = if from <= to {
-            room.checked_sub(1)
-        } else {
-            Some(0)
-        };
+        let head = if from <= to { room.checked_sub(1) } else { Some(0) };
         if let Some(cell) = head.and_then(|at| arrow.get_mut(at)) {
             *cell = if from <= to { head_right } else { head_left };
         }
         let label = shorten(&rung.label, room.saturating_sub(4));
         let label = format!(" {label} ");
-        write_at(
-            &mut arrow,
-            (room.saturating_sub(label.chars().count())) / 2,
-            &label,
-        );
+        write_at(&mut arrow, (room.saturating_sub(label.chars().count())) / 2, &label);
         write_at(&mut line, left + 1, &arrow.into_iter().collect::<String>());
         finish(line)
     }
@@ -267,20 +220,14 @@ mod tests {
         assert!(lines[2].starts_with("   0.000"));
         assert!(lines[2].contains("- INVITE (1) +SDP -"), "{text}");
         assert!(lines[2].trim_end().contains(">|"), "{text}");
-        assert!(
-            lines[4].starts_with("   1.205") && lines[4].contains("|<-"),
-            "{text}"
-        );
+        assert!(lines[4].starts_with("   1.205") && lines[4].contains("|<-"), "{text}");
     }
 
     #[test]
     fn no_line_is_wider_than_a_hundred_columns() {
         let long = "x".repeat(200);
         for columns in [vec!["a", "b"], vec!["a", "b", "c", "d", "e"]] {
-            let rungs: Vec<Rung> = columns
-                .windows(2)
-                .map(|pair| rung(pair[0], pair[1], &long, 0))
-                .collect();
+            let rungs: Vec<Rung> = columns.windows(2).map(|pair| rung(pair[0], pair[1], &long, 0)).collect();
             for drawing in [Drawing::Ascii, Drawing::Utf8] {
                 for line in draw(&rungs, &columns, drawing).lines() {
                     assert!(line.chars().count() <= WIDTH, "{line}");
@@ -296,14 +243,7 @@ mod tests {
             ladder.record("a", "b", label, label.into());
         }
         assert_eq!(ladder.total(), 3);
-        assert_eq!(
-            ladder
-                .rungs(&[])
-                .iter()
-                .map(|rung| rung.label.as_str())
-                .collect::<Vec<_>>(),
-            ["2", "3"]
-        );
+        assert_eq!(ladder.rungs(&[]).iter().map(|rung| rung.label.as_str()).collect::<Vec<_>>(), ["2", "3"]);
         assert_eq!(ladder.rungs(&["3".into()]).len(), 1);
         assert_eq!(ladder.since(2).0.len(), 1);
         assert_eq!((ladder.since(0).0.len(), ladder.since(9).0.len()), (2, 0));

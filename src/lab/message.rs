@@ -66,26 +66,16 @@ pub enum MessageError {
 impl Message {
     /// A request without headers.
     pub fn request(method: &str, uri: &str) -> Self {
-        Self::with_start(StartLine::Request {
-            method: method.into(),
-            uri: uri.into(),
-        })
+        Self::with_start(StartLine::Request { method: method.into(), uri: uri.into() })
     }
 
     /// A response without headers.
     pub fn response(code: u16, reason: &str) -> Self {
-        Self::with_start(StartLine::Response {
-            code,
-            reason: reason.into(),
-        })
+        Self::with_start(StartLine::Response { code, reason: reason.into() })
     }
 
     fn with_start(start: StartLine) -> Self {
-        Self {
-            start,
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { start, headers: Vec::new(), body: Vec::new() }
     }
 
     /// Reads a datagram or one framed message.
@@ -96,16 +86,10 @@ impl Message {
             faults.push("the headers are not UTF-8 (RFC 3261 section 7.3.1)".into());
         }
         let text = String::from_utf8_lossy(head);
-        let mut lines = text
-            .split('\n')
-            .map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         let start = parse_start(lines.next().unwrap_or_default(), &mut faults)?;
         let headers = parse_headers(lines, &mut faults);
-        let mut message = Self {
-            start,
-            headers,
-            body: body.to_vec(),
-        };
+        let mut message = Self { start, headers, body: body.to_vec() };
         message.settle_body(&mut faults);
         Ok(Parsed { message, faults })
     }
@@ -123,9 +107,7 @@ impl Message {
             return;
         };
         match line.parse::<usize>() {
-            Err(_) => faults.push(format!(
-                "Content-Length {line:?} is no number (RFC 3261 section 20.14)"
-            )),
+            Err(_) => faults.push(format!("Content-Length {line:?} is no number (RFC 3261 section 20.14)")),
             Ok(length) if length > self.body.len() => faults.push(format!(
                 "Content-Length says {length} but {} bytes of body came (RFC 3261 section 18.3)",
                 self.body.len()
@@ -168,10 +150,7 @@ impl Message {
 
     /// The values of all lines of one header, compact forms included, as they were written.
     pub fn lines<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
-            .iter()
-            .filter(move |header| same_name(&header.name, name))
-            .map(|header| header.value.as_str())
+        self.headers.iter().filter(move |header| same_name(&header.name, name)).map(|header| header.value.as_str())
     }
 
     /// The first line of a header.
@@ -186,10 +165,7 @@ impl Message {
 
     /// Adds a header line at the end.
     pub fn push(&mut self, name: &str, value: impl Into<String>) {
-        self.headers.push(Header {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.headers.push(Header { name: name.into(), value: value.into() });
     }
 
     /// The Call-ID, empty when there is none.
@@ -210,17 +186,13 @@ impl Message {
 
     /// The `tag` of From or To.
     pub fn tag(&self, name: &str) -> Option<String> {
-        Address::parse(self.value(name)?)?
-            .parameter("tag")
-            .map(str::to_owned)
+        Address::parse(self.value(name)?)?.parameter("tag").map(str::to_owned)
     }
 
     /// Kind and CSeq in a few characters, for ladders.
     pub fn summary(&self) -> String {
         let cseq = self.cseq();
-        let number = cseq
-            .map(|(number, _)| number.to_string())
-            .unwrap_or_else(|| "?".into());
+        let number = cseq.map(|(number, _)| number.to_string()).unwrap_or_else(|| "?".into());
         let sdp = if self.body.is_empty() { "" } else { " +SDP" };
         match &self.start {
             StartLine::Request { method, .. } => format!("{method} ({number}){sdp}"),
@@ -233,11 +205,8 @@ impl Message {
 
     /// The bytes of the message; Content-Length is counted here, never taken from the headers.
     pub fn to_bytes(&self, style: Style) -> Vec<u8> {
-        let mut headers: Vec<&Header> = self
-            .headers
-            .iter()
-            .filter(|header| !same_name(&header.name, "Content-Length"))
-            .collect();
+        let mut headers: Vec<&Header> =
+            self.headers.iter().filter(|header| !same_name(&header.name, "Content-Length")).collect();
         if style == Style::Teams {
             headers.sort_by_key(|header| teams_rank(&header.name));
         }
@@ -245,10 +214,7 @@ impl Message {
             StartLine::Request { method, uri } => format!("{method} {uri} SIP/2.0\r\n"),
             StartLine::Response { code, reason } => format!("SIP/2.0 {code} {reason}\r\n"),
         };
-        let length = Header {
-            name: "Content-Length".into(),
-            value: self.body.len().to_string(),
-        };
+        let length = Header { name: "Content-Length".into(), value: self.body.len().to_string() };
         for header in headers.into_iter().chain([&length]) {
             match style {
                 Style::Plain => out.push_str(&header.name),
@@ -267,20 +233,8 @@ impl Message {
 
 /// The place of a header in the traces of Microsoft's proxy.
 fn teams_rank(name: &str) -> usize {
-    const ORDER: [&str; 8] = [
-        "From",
-        "To",
-        "CSeq",
-        "Call-ID",
-        "Max-Forwards",
-        "Via",
-        "Record-Route",
-        "Contact",
-    ];
-    ORDER
-        .iter()
-        .position(|known| same_name(name, known))
-        .unwrap_or(ORDER.len())
+    const ORDER: [&str; 8] = ["From", "To", "CSeq", "Call-ID", "Max-Forwards", "Via", "Record-Route", "Contact"];
+    ORDER.iter().position(|known| same_name(name, known)).unwrap_or(ORDER.len())
 }
 
 /// Whether two header names mean the same header, compact forms included (RFC 3261 section 7.3.3).
@@ -308,10 +262,7 @@ fn long_name(name: &str) -> &str {
 }
 
 /// Head and body; a bare LF is read and noted.
-fn split_head<'a>(
-    bytes: &'a [u8],
-    faults: &mut Vec<String>,
-) -> Result<(&'a [u8], &'a [u8]), MessageError> {
+fn split_head<'a>(bytes: &'a [u8], faults: &mut Vec<String>) -> Result<(&'a [u8], &'a [u8]), MessageError> {
     if let Some(at) = find(bytes, b"\r\n\r\n") {
         let (head, rest) = bytes.split_at(at);
         let ends = head.iter().filter(|byte| **byte == b'\n').count();
@@ -333,20 +284,12 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 
 fn parse_start(line: &str, faults: &mut Vec<String>) -> Result<StartLine, MessageError> {
     let mut words = line.splitn(3, ' ');
-    let (Some(first), Some(second), Some(third)) = (words.next(), words.next(), words.next())
-    else {
+    let (Some(first), Some(second), Some(third)) = (words.next(), words.next(), words.next()) else {
         return Err(MessageError::StartLine);
     };
     if first == "SIP/2.0" {
-        let code = second
-            .parse()
-            .ok()
-            .filter(|code| (100..700).contains(code))
-            .ok_or(MessageError::StartLine)?;
-        return Ok(StartLine::Response {
-            code,
-            reason: third.into(),
-        });
+        let code = second.parse().ok().filter(|code| (100..700).contains(code)).ok_or(MessageError::StartLine)?;
+        return Ok(StartLine::Response { code, reason: third.into() });
     }
     if third != "SIP/2.0" {
         if !third.eq_ignore_ascii_case("SIP/2.0") {
@@ -354,16 +297,10 @@ fn parse_start(line: &str, faults: &mut Vec<String>) -> Result<StartLine, Messag
         }
         faults.push("the version is not written SIP/2.0 (RFC 3261 section 7.1)".into());
     }
-    Ok(StartLine::Request {
-        method: first.into(),
-        uri: second.into(),
-    })
+    Ok(StartLine::Request { method: first.into(), uri: second.into() })
 }
 
-fn parse_headers<'a>(
-    lines: impl Iterator<Item = &'a str>,
-    faults: &mut Vec<String>,
-) -> Vec<Header> {
+fn parse_headers<'a>(lines: impl Iterator<Item = &'a str>, faults: &mut Vec<String>) -> Vec<Header> {
     let mut headers: Vec<Header> = Vec::new();
     for line in lines {
         if line.starts_with([' ', '\t'])
@@ -375,10 +312,7 @@ fn parse_headers<'a>(
         }
         match line.split_once(':') {
             Some((name, value)) if is_token(name.trim_end()) => {
-                headers.push(Header {
-                    name: name.trim_end().into(),
-                    value: value.trim().into(),
-                });
+                headers.push(Header { name: name.trim_end().into(), value: value.trim().into() });
             }
             _ => faults.push(format!("{line:?} is no header line (RFC 3261 section 7.3)")),
         }
@@ -387,10 +321,7 @@ fn parse_headers<'a>(
 }
 
 fn is_token(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte))
 }
 
 /// Splits at commas outside of quotes and angle brackets.
@@ -414,12 +345,7 @@ fn split_list(value: &str) -> Vec<String> {
         }
     }
     items.push(item);
-    items
-        .iter()
-        .map(|item| item.trim())
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
+    items.iter().map(|item| item.trim()).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -439,10 +365,7 @@ mod tests {
         assert!(parsed.faults.is_empty(), "{:?}", parsed.faults);
         let message = parsed.message;
         assert_eq!(message.list("Via").len(), 2);
-        assert_eq!(
-            message.top_via().unwrap().parameter("branch"),
-            Some("z9hG4bK1")
-        );
+        assert_eq!(message.top_via().unwrap().parameter("branch"), Some("z9hG4bK1"));
         assert_eq!(message.list("From").len(), 1);
         assert_eq!(message.tag("From").as_deref(), Some("1"));
         assert_eq!(message.tag("To"), None);
@@ -454,10 +377,7 @@ mod tests {
     fn content_length_that_does_not_fit_is_a_fault() {
         assert_eq!(with("Content-Length: 3\r\n\r\nab").faults.len(), 1);
         let long = with("Content-Length: 1\r\n\r\nab");
-        assert_eq!(
-            (long.faults.len(), long.message.body.as_slice()),
-            (1, b"a".as_slice())
-        );
+        assert_eq!((long.faults.len(), long.message.body.as_slice()), (1, b"a".as_slice()));
         assert_eq!(with("Content-Length: x\r\n\r\n").faults.len(), 1);
         assert_eq!(with("Content-Length: 0\r\nl: 0\r\n\r\n").faults.len(), 1);
         assert_eq!(with("\r\nab").faults.len(), 1);
@@ -465,29 +385,11 @@ mod tests {
 
     #[test]
     fn bare_line_feeds_and_broken_lines_are_faults() {
-        assert_eq!(
-            Message::parse(b"OPTIONS sip:a SIP/2.0\nCall-ID: x\n\n")
-                .unwrap()
-                .faults
-                .len(),
-            1
-        );
-        assert_eq!(
-            Message::parse(b"OPTIONS sip:a SIP/2.0\nCall-ID: x\r\n\r\n")
-                .unwrap()
-                .faults
-                .len(),
-            1
-        );
+        assert_eq!(Message::parse(b"OPTIONS sip:a SIP/2.0\nCall-ID: x\n\n").unwrap().faults.len(), 1);
+        assert_eq!(Message::parse(b"OPTIONS sip:a SIP/2.0\nCall-ID: x\r\n\r\n").unwrap().faults.len(), 1);
         assert_eq!(with("no colon here\r\n\r\n").faults.len(), 1);
-        assert_eq!(
-            Message::parse(b"hello\r\n\r\n").unwrap_err(),
-            MessageError::StartLine
-        );
-        assert_eq!(
-            Message::parse(b"OPTIONS sip:a SIP/2.0\r\n").unwrap_err(),
-            MessageError::NoEndOfHeaders
-        );
+        assert_eq!(Message::parse(b"hello\r\n\r\n").unwrap_err(), MessageError::StartLine);
+        assert_eq!(Message::parse(b"OPTIONS sip:a SIP/2.0\r\n").unwrap_err(), MessageError::NoEndOfHeaders);
     }
 
     #[test]
@@ -508,9 +410,7 @@ mod tests {
     fn what_is_printed_is_read_back_without_faults() {
         let mut message = with("Content-Length: 0\r\n\r\n").message;
         message.body = b"v=0\r\n".to_vec();
-        message
-            .headers
-            .retain(|header| header.name != "Content-Length");
+        message.headers.retain(|header| header.name != "Content-Length");
         let parsed = Message::parse(&message.to_bytes(Style::Plain)).unwrap();
         assert!(parsed.faults.is_empty());
         assert_eq!(parsed.message.body, message.body);
@@ -519,8 +419,7 @@ mod tests {
 
     #[test]
     fn published_teams_traces_are_read() {
-        let folder =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/teams-vectors");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/teams-vectors");
         let Ok(entries) = std::fs::read_dir(folder) else {
             return;
         };
@@ -528,12 +427,7 @@ mod tests {
         for entry in entries {
             let path = entry.unwrap().path();
             let parsed = Message::parse(&std::fs::read(&path).unwrap()).unwrap();
-            assert!(
-                parsed.faults.is_empty(),
-                "{}: {:?}",
-                path.display(),
-                parsed.faults
-            );
+            assert!(parsed.faults.is_empty(), "{}: {:?}", path.display(), parsed.faults);
             assert!(parsed.message.tag("From").is_some(), "{}", path.display());
             count += 1;
         }

@@ -54,10 +54,7 @@ impl TeamsSettings {
 
 /// Starts the stand-in.
 pub async fn start(settings: TeamsSettings, ladder: &Ladder) -> Result<Agent, AgentError> {
-    let options = settings.options_every.map(|every| OptionsPlan {
-        to: settings.options_to,
-        every,
-    });
+    let options = settings.options_every.map(|every| OptionsPlan { to: settings.options_to, every });
     let settings = AgentSettings {
         name: settings.name,
         far: settings.far,

@@ -46,9 +46,7 @@ impl Transport {
 
     /// Reads a token in any case.
     pub fn from_token(token: &str) -> Option<Self> {
-        [Self::Tcp, Self::Tls, Self::Udp]
-            .into_iter()
-            .find(|known| known.token().eq_ignore_ascii_case(token))
+        [Self::Tcp, Self::Tls, Self::Udp].into_iter().find(|known| known.token().eq_ignore_ascii_case(token))
     }
 
     /// The port that is meant when none is written.
@@ -78,10 +76,7 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let read = || {
             let (transport, addr) = text.split_once(':')?;
-            Some(Self {
-                transport: Transport::from_token(transport)?,
-                addr: addr.parse().ok()?,
-            })
+            Some(Self { transport: Transport::from_token(transport)?, addr: addr.parse().ok()? })
         };
         read().ok_or_else(|| EndpointError(text.into()))
     }
@@ -89,12 +84,7 @@ impl FromStr for Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}",
-            self.transport.token().to_ascii_lowercase(),
-            self.addr
-        )
+        write!(f, "{}:{}", self.transport.token().to_ascii_lowercase(), self.addr)
     }
 }
 
@@ -150,10 +140,7 @@ pub enum WireEvent {
 #[non_exhaustive]
 pub enum WireError {
     #[error("cannot bind {endpoint}: {source}")]
-    Bind {
-        endpoint: Endpoint,
-        source: std::io::Error,
-    },
+    Bind { endpoint: Endpoint, source: std::io::Error },
     #[error("the connection to {0} is gone")]
     Gone(SocketAddr),
     #[error("there is no {0} socket to send from")]
@@ -207,26 +194,15 @@ impl Wire {
             stop,
             tasks: TaskTracker::new(),
         };
-        let mut wire = Self {
-            bound: Vec::new(),
-            udp: None,
-            connections: HashMap::new(),
-            dialled: HashMap::new(),
-            shared,
-        };
+        let mut wire =
+            Self { bound: Vec::new(), udp: None, connections: HashMap::new(), dialled: HashMap::new(), shared };
         for endpoint in endpoints {
             let addr = match endpoint.transport {
                 Transport::Udp => wire.bind_udp(endpoint.addr).await,
                 Transport::Tcp | Transport::Tls => wire.bind_stream(endpoint).await,
             };
-            let addr = addr.map_err(|source| WireError::Bind {
-                endpoint: *endpoint,
-                source,
-            })?;
-            wire.bound.push(Endpoint {
-                transport: endpoint.transport,
-                addr,
-            });
+            let addr = addr.map_err(|source| WireError::Bind { endpoint: *endpoint, source })?;
+            wire.bound.push(Endpoint { transport: endpoint.transport, addr });
         }
         Ok(wire)
     }
@@ -236,9 +212,7 @@ impl Wire {
         let addr = socket.local_addr()?;
         let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
         self.udp = Some(sender);
-        self.shared
-            .tasks
-            .spawn(run_udp(socket, receiver, self.shared.clone()));
+        self.shared.tasks.spawn(run_udp(socket, receiver, self.shared.clone()));
         Ok(addr)
     }
 
@@ -248,11 +222,7 @@ impl Wire {
         }
         let listener = TcpListener::bind(endpoint.addr).await?;
         let addr = listener.local_addr()?;
-        self.shared.tasks.spawn(stream::accept(
-            listener,
-            endpoint.transport,
-            self.shared.clone(),
-        ));
+        self.shared.tasks.spawn(stream::accept(listener, endpoint.transport, self.shared.clone()));
         Ok(addr)
     }
 
@@ -263,10 +233,7 @@ impl Wire {
 
     /// The local address that stands in Via and Contact for a transport.
     pub fn local(&self, transport: Transport) -> Option<SocketAddr> {
-        let fitting = self
-            .bound
-            .iter()
-            .find(|endpoint| endpoint.transport == transport);
+        let fitting = self.bound.iter().find(|endpoint| endpoint.transport == transport);
         fitting.or(self.bound.first()).map(|endpoint| endpoint.addr)
     }
 
@@ -291,13 +258,10 @@ impl Wire {
             return Ok(0);
         }
         let known = self.dialled.get(to).copied();
-        if let Some((connection, sender)) =
-            known.and_then(|id| Some((id, self.connections.get(&id)?)))
+        if let Some((connection, sender)) = known.and_then(|id| Some((id, self.connections.get(&id)?)))
             && !sender.is_closed()
         {
-            sender
-                .try_send(bytes)
-                .map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
+            sender.try_send(bytes).map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
             return Ok(connection);
         }
         self.dial(to, bytes)
@@ -309,47 +273,27 @@ impl Wire {
             return Err(WireError::NoTls);
         }
         let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
-        sender
-            .try_send(bytes)
-            .map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
+        sender.try_send(bytes).map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
         let connection = self.shared.number();
         self.connections.insert(connection, sender);
         self.dialled.insert(to.clone(), connection);
         let from = self.local(to.endpoint.transport).map(|addr| addr.ip());
-        self.shared.tasks.spawn(stream::dial(
-            to.clone(),
-            from,
-            connection,
-            receiver,
-            self.shared.clone(),
-        ));
+        self.shared.tasks.spawn(stream::dial(to.clone(), from, connection, receiver, self.shared.clone()));
         Ok(connection)
     }
 
     /// Sends an answer back the way its request came; `datagram_to` is where a datagram goes.
-    pub fn answer(
-        &mut self,
-        source: &Source,
-        datagram_to: SocketAddr,
-        bytes: Vec<u8>,
-    ) -> Result<(), WireError> {
+    pub fn answer(&mut self, source: &Source, datagram_to: SocketAddr, bytes: Vec<u8>) -> Result<(), WireError> {
         if source.connection == 0 {
             return self.send_datagram(datagram_to, bytes);
         }
-        let sender = self
-            .connections
-            .get(&source.connection)
-            .ok_or(WireError::Gone(source.remote))?;
-        sender
-            .try_send(bytes)
-            .map_err(|_| WireError::Gone(source.remote))
+        let sender = self.connections.get(&source.connection).ok_or(WireError::Gone(source.remote))?;
+        sender.try_send(bytes).map_err(|_| WireError::Gone(source.remote))
     }
 
     fn send_datagram(&self, to: SocketAddr, bytes: Vec<u8>) -> Result<(), WireError> {
         let sender = self.udp.as_ref().ok_or(WireError::NoSocket("UDP"))?;
-        sender
-            .try_send((to, bytes))
-            .map_err(|_| WireError::QueueFull(to))
+        sender.try_send((to, bytes)).map_err(|_| WireError::QueueFull(to))
     }
 
     /// Closes everything and waits for the socket tasks to end.
@@ -362,11 +306,7 @@ impl Wire {
     }
 }
 
-async fn run_udp(
-    socket: Arc<UdpSocket>,
-    mut outgoing: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
-    shared: Shared,
-) {
+async fn run_udp(socket: Arc<UdpSocket>, mut outgoing: mpsc::Receiver<(SocketAddr, Vec<u8>)>, shared: Shared) {
     let mut buffer = vec![0; DATAGRAM_LIMIT];
     loop {
         tokio::select! {

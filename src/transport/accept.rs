@@ -28,10 +28,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Starts to accept.
 pub(super) fn start(streams: &Arc<Streams>, bound: BoundStream) -> AbortHandle {
-    streams
-        .runtime
-        .spawn(accept(streams.clone(), bound))
-        .abort_handle()
+    streams.runtime.spawn(accept(streams.clone(), bound)).abort_handle()
 }
 
 async fn accept(streams: Arc<Streams>, bound: BoundStream) {
@@ -60,13 +57,7 @@ fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote:
     if let Err(error) = prepare_stream(&socket, &streams.limits) {
         return debug!(%remote, %error, "setting up a connection");
     }
-    let newcomer = Newcomer {
-        listener: bound.id,
-        transport: bound.transport,
-        socket,
-        remote,
-        permit,
-    };
+    let newcomer = Newcomer { listener: bound.id, transport: bound.transport, socket, remote, permit };
     streams.tracker.spawn(serve(streams.clone(), newcomer));
 }
 
@@ -117,11 +108,7 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
 
 type Opened = (TcpStream, Option<Session>, SmallVec<[TrunkId; 2]>);
 
-async fn handshake(
-    streams: &Streams,
-    listener: ListenerId,
-    socket: TcpStream,
-) -> Result<Opened, String> {
+async fn handshake(streams: &Streams, listener: ListenerId, socket: TcpStream) -> Result<Opened, String> {
     let tls = streams
         .identity(listener)
         .and_then(|identity| identity.server_tls())
@@ -132,10 +119,7 @@ async fn handshake(
         .map_err(|_| "took too long".to_owned())?
         .map_err(|error| explain(&error))?;
     let (socket, mut session) = stream.into_inner();
-    let authenticated = session
-        .peer_certificates()
-        .map(|chain| tls.trunks_of(chain))
-        .unwrap_or_default();
+    let authenticated = session.peer_certificates().map(|chain| tls.trunks_of(chain)).unwrap_or_default();
     session.set_buffer_limit(Some(streams.limits.session_buffer_bytes()));
     Ok((socket, Some(Box::new(session.into())), authenticated))
 }

@@ -100,13 +100,7 @@ pub(super) struct Remains {
 
 impl Connection {
     /// A connection that is still to be opened, found under `key`.
-    pub(super) fn dialling(
-        id: ConnectionId,
-        key: Key,
-        trunk: TrunkId,
-        room: Room,
-        permit: Permit,
-    ) -> Self {
+    pub(super) fn dialling(id: ConnectionId, key: Key, trunk: TrunkId, room: Room, permit: Permit) -> Self {
         let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
         state.outbox.unheard_room = room.pending;
         Self {
@@ -179,11 +173,7 @@ impl Connection {
 
     /// Takes over the socket of a dialled connection and sends what waited for it; `None` when the
     /// connection was closed meanwhile.
-    pub(super) fn opened(
-        &self,
-        socket: TcpStream,
-        session: Option<Session>,
-    ) -> Option<io::Result<Written>> {
+    pub(super) fn opened(&self, socket: TcpStream, session: Option<Session>) -> Option<io::Result<Written>> {
         let mut state = self.lock();
         if !matches!(state.phase, Phase::Connecting) {
             return None;
@@ -224,13 +214,7 @@ impl Connection {
     }
 
     /// Writes a message before which nothing waits.
-    fn send_now(
-        &self,
-        state: &mut State,
-        socket: &TcpStream,
-        bytes: Bytes,
-        token: Token,
-    ) -> Result<Written, Refused> {
+    fn send_now(&self, state: &mut State, socket: &TcpStream, bytes: Bytes, token: Token) -> Result<Written, Refused> {
         let State { phase, outbox, .. } = &mut *state;
         let Phase::Open(session) = phase else {
             return Err(Refused::new(SendFault::Closed, bytes));
@@ -241,11 +225,7 @@ impl Connection {
             Err(refused) => return Err(refused),
         }
         self.count_queued(outbox.bytes);
-        self.pump(state, socket).map_err(|error| Refused {
-            fault: SendFault::Closed,
-            bytes: None,
-            error: Some(error),
-        })
+        self.pump(state, socket).map_err(|error| Refused { fault: SendFault::Closed, bytes: None, error: Some(error) })
     }
 
     /// Sends more of what waits; the task that was asked for is the only caller.
@@ -263,32 +243,21 @@ impl Connection {
         let before = state.outbox.bytes;
         let done = match &mut state.phase {
             Phase::Open(None) | Phase::Finishing(None) => state.outbox.write_plain(socket),
-            Phase::Open(Some(session)) | Phase::Finishing(Some(session)) => {
-                state.outbox.write_sealed(socket, session)
-            }
+            Phase::Open(Some(session)) | Phase::Finishing(Some(session)) => state.outbox.write_sealed(socket, session),
             Phase::Connecting | Phase::Closed => Ok(true),
         };
         let written = before - state.outbox.bytes;
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_sub(written, Ordering::Relaxed);
+        self.permit.counters().queued_bytes.fetch_sub(written, Ordering::Relaxed);
         if done? {
             return Ok(Written::All);
         }
         let flush = !state.flushing;
         state.flushing = true;
-        Ok(Written::Blocked {
-            progress: written > 0,
-            flush,
-        })
+        Ok(Written::Blocked { progress: written > 0, flush })
     }
 
     fn count_queued(&self, bytes: usize) {
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_add(bytes, Ordering::Relaxed);
+        self.permit.counters().queued_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Sends what the TLS session itself has to say, such as an alert.
@@ -302,11 +271,7 @@ impl Connection {
     /// Takes in bytes as they came from the socket; `plain` is given what they mean.
     ///
     /// Returns how writing went that this made necessary, and whether the peer has ended the session.
-    pub(super) fn decrypt(
-        &self,
-        mut wire: &[u8],
-        mut plain: impl FnMut(&[u8]),
-    ) -> io::Result<(Written, bool)> {
+    pub(super) fn decrypt(&self, mut wire: &[u8], mut plain: impl FnMut(&[u8])) -> io::Result<(Written, bool)> {
         let mut state = self.lock();
         let mut ended = false;
         loop {
@@ -331,11 +296,7 @@ impl Connection {
             }
         }
         let wants_write = state.session().is_some_and(|session| session.wants_write());
-        let written = if wants_write {
-            self.flush_session(&mut state)?
-        } else {
-            Written::All
-        };
+        let written = if wants_write { self.flush_session(&mut state)? } else { Written::All };
         Ok((written, ended))
     }
 
@@ -391,14 +352,8 @@ impl Connection {
         }
         state.phase = Phase::Closed;
         let outbox = std::mem::take(&mut state.outbox);
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_sub(outbox.bytes, Ordering::Relaxed);
-        Some(Remains {
-            keys: std::mem::take(&mut state.keys),
-            tokens: outbox.tokens().collect(),
-        })
+        self.permit.counters().queued_bytes.fetch_sub(outbox.bytes, Ordering::Relaxed);
+        Some(Remains { keys: std::mem::take(&mut state.keys), tokens: outbox.tokens().collect() })
     }
 
     /// Whether the connection can still take messages.
@@ -409,12 +364,7 @@ impl Connection {
 
 impl State {
     fn new(phase: Phase, keys: SmallVec<[Key; 1]>) -> Self {
-        Self {
-            phase,
-            outbox: Outbox::default(),
-            flushing: false,
-            keys,
-        }
+        Self { phase, outbox: Outbox::default(), flushing: false, keys }
     }
 
     fn session(&mut self) -> Option<&mut Session> {

@@ -67,28 +67,13 @@ struct Outgoing {
 }
 
 impl Datagrams {
-    pub(super) fn bind(
-        settings: &ListenerSettings,
-        limits: &Limits,
-        counters: Arc<Counters>,
-    ) -> io::Result<Arc<Self>> {
+    pub(super) fn bind(settings: &ListenerSettings, limits: &Limits, counters: Arc<Counters>) -> io::Result<Arc<Self>> {
         let wildcard = settings.bind.ip().is_unspecified();
         let ios = bind_udp(settings.bind, settings.sockets, limits)?;
-        let local = ios
-            .first()
-            .ok_or_else(|| io::Error::other("no socket"))?
-            .local_addr()?;
-        let sockets = ios
-            .into_iter()
-            .map(|io| Socket::new(io, wildcard).map(Arc::new))
-            .collect::<io::Result<Vec<_>>>()?;
-        Ok(Arc::new(Self {
-            listener: settings.id,
-            local,
-            sockets,
-            counters,
-            queue_bytes: limits.datagram_queue_bytes,
-        }))
+        let local = ios.first().ok_or_else(|| io::Error::other("no socket"))?.local_addr()?;
+        let sockets =
+            ios.into_iter().map(|io| Socket::new(io, wildcard).map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+        Ok(Arc::new(Self { listener: settings.id, local, sockets, counters, queue_bytes: limits.datagram_queue_bytes }))
     }
 
     pub(super) const fn local(&self) -> SocketAddr {
@@ -96,11 +81,7 @@ impl Datagrams {
     }
 
     /// Starts one reading task for each socket.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        receiver: &Arc<dyn Receiver>,
-        runtime: &Handle,
-    ) -> Vec<AbortHandle> {
+    pub(super) fn start(self: &Arc<Self>, receiver: &Arc<dyn Receiver>, runtime: &Handle) -> Vec<AbortHandle> {
         (0..self.sockets.len())
             .map(|index| {
                 let read = read(self.clone(), index, receiver.clone());
@@ -120,18 +101,11 @@ impl Datagrams {
     ) -> Result<(), SendFault> {
         let index = scratch::socket() % self.sockets.len().max(1);
         let socket = self.sockets.get(index).ok_or(SendFault::NoSocket)?;
-        let outgoing = Outgoing {
-            remote,
-            local,
-            bytes,
-            token,
-        };
+        let outgoing = Outgoing { remote, local, bytes, token };
         if !socket.blocked.load(Ordering::Acquire) {
             match socket.try_send(&outgoing) {
                 Ok(()) => {
-                    self.counters
-                        .traffic(Transport::Udp)
-                        .sent(outgoing.bytes.len());
+                    self.counters.traffic(Transport::Udp).sent(outgoing.bytes.len());
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -177,9 +151,7 @@ impl Datagrams {
             let mut slots = slots(buffer);
             let mut taken = 0;
             let result = socket.io.try_io(Interest::READABLE, || {
-                taken = socket
-                    .state
-                    .recv((&socket.io).into(), &mut slots, &mut metas)?;
+                taken = socket.state.recv((&socket.io).into(), &mut slots, &mut metas)?;
                 if taken < SLOTS {
                     // Empty now. A datagram that comes from here on wakes the task again.
                     return Err(ErrorKind::WouldBlock.into());
@@ -263,21 +235,12 @@ impl Socket {
             let other = std::net::UdpSocket::bind(SocketAddr::new(io.local_addr()?.ip(), 0))?;
             UdpSocketState::new((&other).into())?
         };
-        Ok(Self {
-            io,
-            state,
-            wildcard,
-            blocked: AtomicBool::new(false),
-            queue: Mutex::default(),
-        })
+        Ok(Self { io, state, wildcard, blocked: AtomicBool::new(false), queue: Mutex::default() })
     }
 
     fn try_send(&self, outgoing: &Outgoing) -> io::Result<()> {
         let once = || match outgoing.local.filter(|_| self.wildcard) {
-            None => self
-                .io
-                .try_send_to(&outgoing.bytes, outgoing.remote)
-                .map(drop),
+            None => self.io.try_send_to(&outgoing.bytes, outgoing.remote).map(drop),
             local => self.io.try_io(Interest::WRITABLE, || {
                 let transmit = Transmit {
                     destination: outgoing.remote,
@@ -297,12 +260,7 @@ impl Socket {
     }
 
     /// Queues; whether a task has to be started that empties the queue.
-    fn enqueue(
-        &self,
-        outgoing: Outgoing,
-        limit: usize,
-        counters: &Counters,
-    ) -> Result<bool, SendFault> {
+    fn enqueue(&self, outgoing: Outgoing, limit: usize, counters: &Counters) -> Result<bool, SendFault> {
         let mut queue = self.lock();
         let length = outgoing.bytes.len();
         if queue.bytes.saturating_add(length) > limit {
@@ -349,18 +307,11 @@ fn datagrams(received: &[u8], stride: usize) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_keepalive(datagram: &[u8]) -> bool {
-    datagram.len() < KEEPALIVE_BYTES
-        && datagram
-            .iter()
-            .all(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0))
+    datagram.len() < KEEPALIVE_BYTES && datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0))
 }
 
 fn fault_of(error: &io::Error) -> SendFault {
-    if quinn_udp::is_msg_size_err(error) {
-        SendFault::TooLarge
-    } else {
-        SendFault::Unreachable
-    }
+    if quinn_udp::is_msg_size_err(error) { SendFault::TooLarge } else { SendFault::Unreachable }
 }
 
 #[cfg(test)]
@@ -380,12 +331,7 @@ mod tests {
     }
 
     fn outgoing(remote: SocketAddr, bytes: &'static [u8]) -> Outgoing {
-        Outgoing {
-            remote,
-            local: None,
-            bytes: Bytes::from_static(bytes),
-            token: Token::NONE,
-        }
+        Outgoing { remote, local: None, bytes: Bytes::from_static(bytes), token: Token::NONE }
     }
 
     #[tokio::test]

@@ -40,11 +40,7 @@ pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
     } else {
         None
     };
-    Ok(Plan {
-        local: identity.local_ip().ok_or(SendFault::NoSocket)?,
-        remote: hop.addr,
-        tls,
-    })
+    Ok(Plan { local: identity.local_ip().ok_or(SendFault::NoSocket)?, remote: hop.addr, tls })
 }
 
 /// Opens the connection, sends what has been waiting for it, and reads it to its end.
@@ -79,13 +75,10 @@ async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Sessi
         return Ok((tcp, None));
     };
     let handshake = timeout(limits.tls_handshake_timeout, connector.connect(name, tcp));
-    let stream = handshake
-        .await
-        .map_err(|_| SendFault::ConnectTimeout)?
-        .map_err(|error| {
-            debug!(%remote, error = explain(&error), "TLS handshake with a peer");
-            SendFault::Tls
-        })?;
+    let stream = handshake.await.map_err(|_| SendFault::ConnectTimeout)?.map_err(|error| {
+        debug!(%remote, error = explain(&error), "TLS handshake with a peer");
+        SendFault::Tls
+    })?;
     let (tcp, mut session) = stream.into_inner();
     session.set_buffer_limit(Some(limits.session_buffer_bytes()));
     Ok((tcp, Some(Box::new(session.into()))))

@@ -42,11 +42,7 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) const fn new(fault: SendFault, bytes: Bytes) -> Self {
-        Self {
-            fault,
-            bytes: Some(bytes),
-            error: None,
-        }
+        Self { fault, bytes: Some(bytes), error: None }
     }
 }
 
@@ -102,11 +98,7 @@ impl Outbox {
         mut bytes: Bytes,
         token: Token,
     ) -> Result<bool, Refused> {
-        let failed = |error, bytes| Refused {
-            fault: SendFault::Closed,
-            bytes: Some(bytes),
-            error: Some(error),
-        };
+        let failed = |error, bytes| Refused { fault: SendFault::Closed, bytes: Some(bytes), error: Some(error) };
         if let Some(session) = session {
             // An alert or a key update may still be on its way.
             let written = write_session(socket, session).and_then(|clear| {
@@ -160,11 +152,7 @@ impl Outbox {
         Ok(true)
     }
 
-    pub(super) fn write_sealed(
-        &mut self,
-        socket: &TcpStream,
-        session: &mut Session,
-    ) -> io::Result<bool> {
+    pub(super) fn write_sealed(&mut self, socket: &TcpStream, session: &mut Session) -> io::Result<bool> {
         loop {
             if !write_session(socket, session)? {
                 return Ok(false);

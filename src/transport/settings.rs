@@ -39,14 +39,7 @@ pub struct ListenerSettings {
 impl ListenerSettings {
     /// A listener with one socket and no TLS.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
-        Self {
-            id,
-            transport,
-            bind,
-            sockets: 1,
-            server_tls: None,
-            client_tls: None,
-        }
+        Self { id, transport, bind, sockets: 1, server_tls: None, client_tls: None }
     }
 }
 
@@ -123,9 +116,6 @@ impl Limits {
     }
 
     pub(super) const fn frame(&self) -> FrameLimits {
-        FrameLimits {
-            max_header_bytes: self.max_header_bytes,
-            max_message_bytes: self.max_message_bytes,
-        }
+        FrameLimits { max_header_bytes: self.max_header_bytes, max_message_bytes: self.max_message_bytes }
     }
 }

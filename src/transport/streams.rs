@@ -52,16 +52,8 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(
-        local: SocketAddr,
-        server: Option<Arc<ServerTls>>,
-        client: Option<Arc<ClientTls>>,
-    ) -> Self {
-        Self {
-            local: Some(local),
-            server_tls: ArcSwapOption::new(server),
-            client_tls: ArcSwapOption::new(client),
-        }
+    pub(super) fn new(local: SocketAddr, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) -> Self {
+        Self { local: Some(local), server_tls: ArcSwapOption::new(server), client_tls: ArcSwapOption::new(client) }
     }
 
     pub(super) fn local_ip(&self) -> Option<IpAddr> {
@@ -106,11 +98,7 @@ impl Streams {
         Arc::new(Self {
             identities,
             trunk_tls: ArcSwap::from_pointee(trunk_tls),
-            doors: Doors::new(
-                limits.max_connections,
-                limits.max_connections_per_address,
-                counters.clone(),
-            ),
+            doors: Doors::new(limits.max_connections, limits.max_connections_per_address, counters.clone()),
             limits,
             counters,
             tracker: TaskTracker::new(),
@@ -141,9 +129,7 @@ impl Streams {
     }
 
     pub(super) fn identity(&self, listener: ListenerId) -> Option<&Identity> {
-        self.identities
-            .get(usize::from(listener.0))
-            .filter(|identity| identity.local.is_some())
+        self.identities.get(usize::from(listener.0)).filter(|identity| identity.local.is_some())
     }
 
     pub(super) fn renew_tls(
@@ -195,11 +181,7 @@ impl Streams {
 
     /// All connections for which `condition` holds.
     pub(super) fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
-        self.by_id
-            .iter()
-            .filter(|entry| condition(entry.value()))
-            .map(|entry| entry.value().clone())
-            .collect()
+        self.by_id.iter().filter(|entry| condition(entry.value())).map(|entry| entry.value().clone()).collect()
     }
 
     /// Writes an answer to its connection; the bytes come back when it has gone.
@@ -217,12 +199,7 @@ impl Streams {
     }
 
     /// Writes a request to the connection that fits the hop, or to a new one.
-    pub(super) fn request(
-        self: &Arc<Self>,
-        hop: &Hop,
-        bytes: Bytes,
-        token: Token,
-    ) -> Result<(), SendFault> {
+    pub(super) fn request(self: &Arc<Self>, hop: &Hop, bytes: Bytes, token: Token) -> Result<(), SendFault> {
         let key = self.key_of(hop);
         let found = self.by_key.get(&key).map(|entry| entry.value().clone());
         let mut bytes = bytes;
@@ -234,8 +211,7 @@ impl Streams {
             }
         }
         let connection = self.dial(key, hop)?;
-        self.send(&connection, bytes, token)
-            .map_err(|(fault, _)| fault)
+        self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
     }
 
     fn key_of(&self, hop: &Hop) -> Key {
@@ -270,8 +246,7 @@ impl Streams {
                     SendFault::TooManyConnections
                 })?;
                 let key = entry.key().clone();
-                let connection =
-                    Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
+                let connection = Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection
@@ -297,11 +272,7 @@ impl Streams {
                 self.follow(connection, written);
                 Ok(())
             }
-            Err(Refused {
-                fault,
-                bytes,
-                error,
-            }) => {
+            Err(Refused { fault, bytes, error }) => {
                 if let Some(error) = error {
                     debug!(remote = %connection.remote, %error, "writing");
                     self.close(connection, SendFault::Closed, false);
@@ -357,8 +328,7 @@ impl Streams {
         self.by_key.insert(key.clone(), connection.clone());
         if !Connection::is_usable(&connection.lock()) {
             // Closed between the two steps, and so not taken out by the closing.
-            self.by_key
-                .remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
+            self.by_key.remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
         }
     }
 
@@ -369,8 +339,7 @@ impl Streams {
         };
         self.by_id.remove(&connection.id);
         for key in &remains.keys {
-            self.by_key
-                .remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
+            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
         }
         for token in remains.tokens {
             self.fail(token, fault);
@@ -387,8 +356,7 @@ impl Streams {
             return;
         }
         if let Some(receiver) = self.receiver() {
-            self.runtime
-                .spawn(async move { receiver.send_failed(token, fault) });
+            self.runtime.spawn(async move { receiver.send_failed(token, fault) });
         }
     }
 
@@ -404,10 +372,7 @@ impl Streams {
         }
         self.tracker.close();
         self.tracker.wait().await;
-        self.receiver
-            .write()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
+        self.receiver.write().unwrap_or_else(|e| e.into_inner()).take();
     }
 }
 
@@ -419,10 +384,7 @@ async fn flush_when_writable(streams: Arc<Streams>, connection: Arc<Connection>)
     while socket.writable().await.is_ok() {
         match connection.flush() {
             Ok(Written::Blocked { progress, .. }) => {
-                let again = Written::Blocked {
-                    progress,
-                    flush: false,
-                };
+                let again = Written::Blocked { progress, flush: false };
                 streams.follow(&connection, again);
             }
             Ok(written) => return streams.follow(&connection, written),

@@ -7,11 +7,7 @@ use trunkway::cli::demo::{self, DemoOptions, DemoReport, EdgeUnderTest, RunningE
 use super::toy_edge::{Fault, ToyEdge};
 
 async fn demo_with(fault: Fault) -> DemoReport {
-    let options = DemoOptions {
-        ladder: 3,
-        ascii: true,
-        ..DemoOptions::default()
-    };
+    let options = DemoOptions { ladder: 3, ascii: true, ..DemoOptions::default() };
     demo::run(&options, ToyEdge(fault)).await.unwrap()
 }
 
@@ -21,19 +17,9 @@ async fn the_demo_passes_with_a_proxy_that_does_nothing_wrong() {
     let text = report.to_text();
     println!("{text}");
     assert!(report.passed(), "{text}");
-    assert!(
-        report.ladder.contains("INVITE (1) +SDP") && report.ladder.contains("BYE (2)"),
-        "{text}"
-    );
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 120),
-        "{text}"
-    );
-    assert!(
-        report.cost.messages > 150 && report.cost.peak_kib > 0,
-        "{:?}",
-        report.cost
-    );
+    assert!(report.ladder.contains("INVITE (1) +SDP") && report.ladder.contains("BYE (2)"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");
+    assert!(report.cost.messages > 150 && report.cost.peak_kib > 0, "{:?}", report.cost);
     assert!(report.cost.elapsed_ms < 30_000, "{:?}", report.cost);
 }
 
@@ -41,11 +27,7 @@ async fn the_demo_passes_with_a_proxy_that_does_nothing_wrong() {
 async fn legs_with_call_ids_of_their_own_are_found_by_number() {
     // The toy gives the callee's leg another Call-ID but does not map later requests: those calls break, refused ones do not.
     let report = demo_with(Fault::RewritesCallId).await;
-    let busy = report
-        .rows
-        .iter()
-        .find(|row| row.name.contains("busy"))
-        .unwrap();
+    let busy = report.rows.iter().find(|row| row.name.contains("busy")).unwrap();
     assert!(busy.passed, "{}", report.to_text());
     assert!(!report.passed());
 }
@@ -61,29 +43,17 @@ async fn is_found(fault: Fault, words: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_in_record_route_is_found() {
-    is_found(
-        Fault::AddressInRecordRoute,
-        "is an IP address where an FQDN is wanted",
-    )
-    .await;
+    is_found(Fault::AddressInRecordRoute, "is an IP address where an FQDN is wanted").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_sent_twice_are_found() {
-    is_found(
-        Fault::AnswersTwice,
-        "after a final answer, over a reliable transport",
-    )
-    .await;
+    is_found(Fault::AnswersTwice, "after a final answer, over a reliable transport").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_routes_lost_in_answers_are_found() {
-    is_found(
-        Fault::DropsRecordRouteInAnswers,
-        "is not at the end of those in the 2xx",
-    )
-    .await;
+    is_found(Fault::DropsRecordRouteInAnswers, "is not at the end of those in the 2xx").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,30 +104,15 @@ impl RunningEdge for Deaf {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edge_that_does_nothing_fails_every_call_in_time() {
-    let report = demo::run(&DemoOptions::default(), DeafEdge(Ok(())))
-        .await
-        .unwrap();
+    let report = demo::run(&DemoOptions::default(), DeafEdge(Ok(()))).await.unwrap();
     let text = report.to_text();
     let last = report.rows.len() - 1;
-    assert!(
-        report.rows[..last]
-            .iter()
-            .all(|row| !row.passed && row.reason.is_some()),
-        "{text}"
-    );
+    assert!(report.rows[..last].iter().all(|row| !row.passed && row.reason.is_some()), "{text}");
     assert!(report.cost.elapsed_ms < 30_000, "{:?}", report.cost);
 }
 
 #[tokio::test]
 async fn an_edge_that_does_not_start_is_an_error_with_its_reason() {
-    let error = demo::run(
-        &DemoOptions::default(),
-        DeafEdge(Err("line 3: no such trunk".into())),
-    )
-    .await
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the edge did not start: line 3: no such trunk"
-    );
+    let error = demo::run(&DemoOptions::default(), DeafEdge(Err("line 3: no such trunk".into()))).await.unwrap_err();
+    assert_eq!(error.to_string(), "the edge did not start: line 3: no such trunk");
 }

@@ -12,9 +12,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme,
-};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig, SignatureScheme};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -58,32 +56,15 @@ impl EdgeUnderTest for ToyEdge {
     type Running = Running;
 
     async fn start(&self, config_toml: String, base_dir: &Path) -> Result<Running, String> {
-        let config: toml::Table = config_toml
-            .parse()
-            .map_err(|error: toml::de::Error| error.to_string())?;
+        let config: toml::Table = config_toml.parse().map_err(|error: toml::de::Error| error.to_string())?;
         let tls = tls(&config, base_dir);
-        let listen: Vec<Endpoint> = config["listen"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|l| text(&l["bind"]).parse().unwrap())
-            .collect();
+        let listen: Vec<Endpoint> =
+            config["listen"].as_array().unwrap().iter().map(|l| text(&l["bind"]).parse().unwrap()).collect();
         let (events, incoming) = mpsc::channel(1000);
         let stop = CancellationToken::new();
-        let wire = Wire::bind(&listen, Some(tls), events, stop.clone())
-            .await
-            .map_err(|error| error.to_string())?;
-        let proxy = Proxy {
-            fault: self.0,
-            config,
-            wire,
-            pending: HashMap::new(),
-            count: 0,
-        };
-        Ok(Running {
-            task: tokio::spawn(proxy.run(incoming, stop.clone())),
-            stop,
-        })
+        let wire = Wire::bind(&listen, Some(tls), events, stop.clone()).await.map_err(|error| error.to_string())?;
+        let proxy = Proxy { fault: self.0, config, wire, pending: HashMap::new(), count: 0 };
+        Ok(Running { task: tokio::spawn(proxy.run(incoming, stop.clone())), stop })
     }
 }
 
@@ -135,15 +116,10 @@ impl Proxy {
     fn request(&mut self, source: Source, request: Message) {
         let method = request.method().unwrap().to_owned();
         let same = |pending: &Pending| {
-            pending.request.top_via().unwrap().parameter("branch")
-                == request.top_via().unwrap().parameter("branch")
+            pending.request.top_via().unwrap().parameter("branch") == request.top_via().unwrap().parameter("branch")
                 && pending.request.method() == Some("INVITE")
         };
-        let known = self
-            .pending
-            .values()
-            .find(|pending| same(pending))
-            .map(|p| (p.sent.clone(), p.targets[0].clone()));
+        let known = self.pending.values().find(|pending| same(pending)).map(|p| (p.sent.clone(), p.targets[0].clone()));
         match (method.as_str(), known) {
             // Its own ACK has gone out already; a repeated INVITE is on its way.
             ("ACK" | "INVITE", Some(_)) => {}
@@ -151,9 +127,7 @@ impl Proxy {
                 self.answer(&source, &request, 200, "OK");
                 self.hop_by_hop("CANCEL", &sent, &sent, &to);
             }
-            ("OPTIONS", _) if request.tag("To").is_none() => {
-                self.answer(&source, &request, 200, "OK")
-            }
+            ("OPTIONS", _) if request.tag("To").is_none() => self.answer(&source, &request, 200, "OK"),
             ("BYE", _) if self.fault == Fault::LosesBye => {}
             _ => self.forward(source, request),
         }
@@ -163,31 +137,16 @@ impl Proxy {
         let mut answer = Message::response(code, reason);
         for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
             for value in request.list(name) {
-                answer.push(
-                    name,
-                    if name == "To" {
-                        format!("{value};tag=toy")
-                    } else {
-                        value
-                    },
-                );
+                answer.push(name, if name == "To" { format!("{value};tag=toy") } else { value });
             }
         }
-        self.wire
-            .answer(source, source.remote, answer.to_bytes(Style::Plain))
-            .unwrap();
+        self.wire.answer(source, source.remote, answer.to_bytes(Style::Plain)).unwrap();
     }
 
     fn forward(&mut self, source: Source, request: Message) {
         let mut sent = request.clone();
-        let routes: Vec<String> = request
-            .list("Route")
-            .into_iter()
-            .filter(|route| !self.is_own(route))
-            .collect();
-        let first = routes
-            .first()
-            .map(|route| Address::parse(route).unwrap().uri);
+        let routes: Vec<String> = request.list("Route").into_iter().filter(|route| !self.is_own(route)).collect();
+        let first = routes.first().map(|route| Address::parse(route).unwrap().uri);
         set(&mut sent, "Route", &routes);
         if self.fault == Fault::DropsTeamsRoute {
             set(&mut sent, "Route", &[]);
@@ -197,18 +156,14 @@ impl Proxy {
             set(&mut sent, "Max-Forwards", &[(hops - 1).to_string()]);
         }
         let targets = if request.tag("To").is_some() {
-            vec![destination(
-                &first.unwrap_or_else(|| request.uri().unwrap().to_owned()),
-            )]
+            vec![destination(&first.unwrap_or_else(|| request.uri().unwrap().to_owned()))]
         } else {
             self.targets(source.transport, &request)
         };
         let method = request.method().unwrap().to_owned();
         if method == "INVITE" {
-            let mut record = vec![
-                self.record_route(targets[0].endpoint.transport),
-                self.record_route(source.transport),
-            ];
+            let mut record =
+                vec![self.record_route(targets[0].endpoint.transport), self.record_route(source.transport)];
             record.extend(request.list("Record-Route"));
             set(&mut sent, "Record-Route", &record);
         }
@@ -216,14 +171,7 @@ impl Proxy {
             set(&mut sent, "Call-ID", &[format!("{}-x", request.call_id())]);
         }
         let failover = (targets.len() > 1).then(|| Instant::now() + Duration::from_millis(400));
-        self.launch(Pending {
-            source,
-            request,
-            targets,
-            sent,
-            next_at: failover,
-            answered: false,
-        });
+        self.launch(Pending { source, request, targets, sent, next_at: failover, answered: false });
     }
 
     /// Gives the request a branch and sends it to the first target.
@@ -232,11 +180,7 @@ impl Proxy {
         self.count += 1;
         let branch = format!("z9hG4bKtoy{}", self.count);
         let transport = to.endpoint.transport;
-        let via = format!(
-            "SIP/2.0/{} {};branch={branch}",
-            transport.token(),
-            self.wire.local(transport).unwrap()
-        );
+        let via = format!("SIP/2.0/{} {};branch={branch}", transport.token(), self.wire.local(transport).unwrap());
         let below = pending.request.list("Via");
         set(&mut pending.sent, "Via", &[vec![via], below].concat());
         let mut bytes = pending.sent.to_bytes(Style::Plain);
@@ -249,14 +193,8 @@ impl Proxy {
 
     fn fail_over(&mut self) {
         let now = Instant::now();
-        let late =
-            |pending: &Pending| pending.next_at.is_some_and(|at| at <= now) && !pending.answered;
-        let Some(branch) = self
-            .pending
-            .iter()
-            .find(|(_, p)| late(p))
-            .map(|(branch, _)| branch.clone())
-        else {
+        let late = |pending: &Pending| pending.next_at.is_some_and(|at| at <= now) && !pending.answered;
+        let Some(branch) = self.pending.iter().find(|(_, p)| late(p)).map(|(branch, _)| branch.clone()) else {
             return;
         };
         let mut pending = self.pending.remove(&branch).unwrap();
@@ -268,22 +206,13 @@ impl Proxy {
     }
 
     fn response(&mut self, code: u16, response: Message) {
-        let branch = response
-            .top_via()
-            .unwrap()
-            .parameter("branch")
-            .unwrap()
-            .to_owned();
+        let branch = response.top_via().unwrap().parameter("branch").unwrap().to_owned();
         let Some(pending) = self.pending.get_mut(&branch) else {
             return;
         };
         pending.answered = true;
         let is_cancel = response.cseq().unwrap().1 == "CANCEL";
-        let (source, sent, to) = (
-            pending.source.clone(),
-            pending.sent.clone(),
-            pending.targets[0].clone(),
-        );
+        let (source, sent, to) = (pending.source.clone(), pending.sent.clone(), pending.targets[0].clone());
         let call_id = pending.request.call_id().to_owned();
         if is_cancel {
             return;
@@ -300,15 +229,9 @@ impl Proxy {
         }
         set(&mut back, "Call-ID", &[call_id]);
         let bytes = back.to_bytes(Style::Plain);
-        let times = if self.fault == Fault::AnswersTwice && code >= 200 {
-            2
-        } else {
-            1
-        };
+        let times = if self.fault == Fault::AnswersTwice && code >= 200 { 2 } else { 1 };
         for _ in 0..times {
-            self.wire
-                .answer(&source, source.remote, bytes.clone())
-                .unwrap();
+            self.wire.answer(&source, source.remote, bytes.clone()).unwrap();
         }
     }
 
@@ -339,118 +262,70 @@ impl Proxy {
     fn is_own(&self, route: &str) -> bool {
         let uri = Uri::parse(&Address::parse(route).unwrap().uri).unwrap();
         uri.host == "sbc.example.net"
-            || self
-                .wire
-                .bound()
-                .iter()
-                .any(|own| own.addr.to_string() == format!("{}:{}", uri.host, uri.port.unwrap()))
+            || self.wire.bound().iter().any(|own| own.addr.to_string() == format!("{}:{}", uri.host, uri.port.unwrap()))
     }
 
     /// Where a new request goes: by site from Teams, by number from a PBX.
     fn targets(&self, from: Transport, request: &Message) -> Vec<Destination> {
         let uri = Uri::parse(request.uri().unwrap()).unwrap();
         let trunk = if from == Transport::Tls {
-            let sites = self.config["tenant"]
-                .as_table()
-                .unwrap()
-                .values()
-                .map(|tenant| &tenant["site"][0]);
-            sites
-                .into_iter()
-                .find(|site| text(&site["fqdn"]) == uri.host)
-                .map(|site| text(&site["trunk"]))
-                .unwrap()
+            let sites = self.config["tenant"].as_table().unwrap().values().map(|tenant| &tenant["site"][0]);
+            sites.into_iter().find(|site| text(&site["fqdn"]) == uri.host).map(|site| text(&site["trunk"])).unwrap()
         } else {
-            let rules = self.config["dialplan"]["CustDialPlan"]["rules"]
-                .as_array()
-                .unwrap();
-            assert!(
-                rules
-                    .iter()
-                    .any(|rule| uri.number().starts_with(text(&rule["prefix"])))
-            );
+            let rules = self.config["dialplan"]["CustDialPlan"]["rules"].as_array().unwrap();
+            assert!(rules.iter().any(|rule| uri.number().starts_with(text(&rule["prefix"]))));
             "teams"
         };
         let targets = self.config["trunk"][trunk]["targets"].as_array().unwrap();
         let name = (trunk == "teams").then(|| "sip.pstnhub.microsoft.com".to_owned());
         targets
             .iter()
-            .map(|target| Destination {
-                endpoint: text(target).parse().unwrap(),
-                name: name.clone(),
-            })
+            .map(|target| Destination { endpoint: text(target).parse().unwrap(), name: name.clone() })
             .collect()
     }
 }
 
 fn destination(uri: &str) -> Destination {
     let uri = Uri::parse(uri).unwrap();
-    let transport = uri.parameter("transport").map_or(Transport::Udp, |token| {
-        Transport::from_token(token).unwrap()
-    });
+    let transport = uri.parameter("transport").map_or(Transport::Udp, |token| Transport::from_token(token).unwrap());
     let addr: SocketAddr = match uri.host.parse() {
         Ok(ip) => SocketAddr::new(ip, uri.port.unwrap()),
         // What a proxy does that dials a Contact which it must not: nothing is there.
         Err(_) => SocketAddr::from(([127, 0, 0, 1], 9)),
     };
-    Destination {
-        endpoint: Endpoint { transport, addr },
-        name: None,
-    }
+    Destination { endpoint: Endpoint { transport, addr }, name: None }
 }
 
 /// Replaces all lines of a header, at the place of the first.
 fn set(message: &mut Message, name: &str, values: &[String]) {
     let is = |header: &Header| header.name.eq_ignore_ascii_case(name);
-    let at = message
-        .headers
-        .iter()
-        .position(is)
-        .unwrap_or(message.headers.len());
+    let at = message.headers.iter().position(is).unwrap_or(message.headers.len());
     message.headers.retain(|header| !is(header));
     let at = at.min(message.headers.len());
-    let fresh = values.iter().map(|value| Header {
-        name: name.into(),
-        value: value.clone(),
-    });
+    let fresh = values.iter().map(|value| Header { name: name.into(), value: value.clone() });
     message.headers.splice(at..at, fresh);
-    assert!(matches!(
-        message.start,
-        StartLine::Request { .. } | StartLine::Response { .. }
-    ));
+    assert!(matches!(message.start, StartLine::Request { .. } | StartLine::Response { .. }));
 }
 
 fn tls(config: &toml::Table, folder: &Path) -> Tls {
     let read = |value: &toml::Value| std::fs::read_to_string(folder.join(text(value))).unwrap();
-    let listen = config["listen"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|l| text(&l["bind"]).starts_with("tls"))
-        .unwrap();
+    let listen = config["listen"].as_array().unwrap().iter().find(|l| text(&l["bind"]).starts_with("tls")).unwrap();
     let client = &config["tls_client"];
-    let settings = TlsSettings {
-        ca: read(&client["ca"]),
-        certificate: read(&client["certificate"]),
-        key: read(&client["key"]),
-    };
+    let settings =
+        TlsSettings { ca: read(&client["ca"]), certificate: read(&client["certificate"]), key: read(&client["key"]) };
     let plain = Tls::new(&settings).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_slice_iter(read(&listen["client_ca"]).as_bytes()) {
         roots.add(root.unwrap()).unwrap();
     }
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .unwrap();
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
     let server = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_client_cert_verifier(Arc::new(ServerAsClient(inner)))
         .with_single_cert(
-            CertificateDer::pem_slice_iter(settings.certificate.as_bytes())
-                .collect::<Result<_, _>>()
-                .unwrap(),
+            CertificateDer::pem_slice_iter(settings.certificate.as_bytes()).collect::<Result<_, _>>().unwrap(),
             PrivateKeyDer::from_pem_slice(settings.key.as_bytes()).unwrap(),
         )
         .unwrap();
@@ -473,9 +348,7 @@ impl ClientCertVerifier for ServerAsClient {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let name = ServerName::try_from("sip.pstnhub.microsoft.com").unwrap();
-        self.0
-            .verify_server_cert(end_entity, intermediates, &name, &[], now)
-            .map(|_| ClientCertVerified::assertion())
+        self.0.verify_server_cert(end_entity, intermediates, &name, &[], now).map(|_| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -484,8 +357,7 @@ impl ClientCertVerifier for ServerAsClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
+        self.0.verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -494,8 +366,7 @@ impl ClientCertVerifier for ServerAsClient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
+        self.0.verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -40,9 +40,7 @@ async fn a_burst_of_ten_thousand_is_echoed_by_several_sockets_without_loss() {
     const CHARGE: usize = 2_400;
     let edge = edge(4);
     // Several peers, since the system spreads peers and not datagrams over the sockets.
-    let peers: Vec<_> = (0..8)
-        .map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap())
-        .collect();
+    let peers: Vec<_> = (0..8).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let mut at_once = 500;
     for peer in &peers {
         peer.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -83,9 +81,7 @@ async fn keepalives_never_reach_the_receiver() {
     for blank in [b"\r\n\r\n".as_slice(), b"\0\0\0\0", b"  "] {
         peer.send_to(blank, edge.addr).await.unwrap();
     }
-    peer.send_to(&request("OPTIONS", 0), edge.addr)
-        .await
-        .unwrap();
+    peer.send_to(&request("OPTIONS", 0), edge.addr).await.unwrap();
     eventually("the message comes", || edge.echo.count() == 1).await;
     let counts = edge.transports.counts();
     assert_eq!(counts.dropped(DropReason::Keepalive), 3);
@@ -135,9 +131,7 @@ async fn a_closed_port_does_not_stop_the_reading() {
         edge.transports.request(&hop, bytes, Token::NONE);
     }
     let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    peer.send_to(&request("OPTIONS", 0), edge.addr)
-        .await
-        .unwrap();
+    peer.send_to(&request("OPTIONS", 0), edge.addr).await.unwrap();
     eventually("the message comes", || edge.echo.count() == 1).await;
 }
 
@@ -158,8 +152,7 @@ async fn what_is_too_large_for_a_datagram_is_told() {
     let edge = edge(1);
     let hop = edge.hop(Transport::Udp, "127.0.0.1:9".parse().unwrap());
     let token = Token(1, 2);
-    edge.transports
-        .request(&hop, Bytes::from(vec![b'x'; 70_000]), token);
+    edge.transports.request(&hop, Bytes::from(vec![b'x'; 70_000]), token);
     eventually("it fails", || !edge.echo.failures().is_empty()).await;
     assert_eq!(edge.echo.failures(), [(token, SendFault::TooLarge)]);
 }
@@ -187,10 +180,7 @@ async fn a_second_daemon_on_a_shared_port_is_an_error() {
     let mut again = listener(Transport::Udp);
     again.bind = edge.addr;
     again.sockets = 2;
-    let settings = trunkway::transport::Settings {
-        listeners: vec![again],
-        ..trunkway::transport::Settings::default()
-    };
+    let settings = trunkway::transport::Settings { listeners: vec![again], ..trunkway::transport::Settings::default() };
     match Transports::bind(settings) {
         Err(BindError::Socket { addr, error, .. }) => {
             assert_eq!(addr, edge.addr);

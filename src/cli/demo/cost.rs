@@ -49,13 +49,7 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
 }
 
 fn peak_kib(status: &str) -> Option<u64> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -64,10 +58,7 @@ mod tests {
 
     #[test]
     fn proc_files_are_read() {
-        assert_eq!(
-            cpu_ticks("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20"),
-            Some(42)
-        );
+        assert_eq!(cpu_ticks("7 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20"), Some(42));
         assert_eq!(peak_kib("Name: x\nVmHWM:\t  2048 kB\n"), Some(2048));
         assert_eq!((cpu_ticks(""), peak_kib("")), (None, None));
         assert!(Cost::now().peak_kib > 0);

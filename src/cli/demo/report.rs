@@ -50,11 +50,7 @@ impl DemoReport {
             report: &'a DemoReport,
         }
         // Strings and numbers only: this cannot fail, and an empty object says so if it ever does.
-        serde_json::to_string_pretty(&Whole {
-            passed: self.passed(),
-            report: self,
-        })
-        .unwrap_or_else(|_| "{}".into())
+        serde_json::to_string_pretty(&Whole { passed: self.passed(), report: self }).unwrap_or_else(|_| "{}".into())
     }
 
     /// For a terminal of 100 columns.
@@ -71,11 +67,7 @@ impl DemoReport {
         self.table(&mut out);
         for complaint in self.complaints.iter().take(SHOWN) {
             // Writing into a String cannot fail; so too below.
-            let _ = writeln!(
-                out,
-                "complaint of {}: {}: {}",
-                complaint.by, complaint.about, complaint.text
-            );
+            let _ = writeln!(out, "complaint of {}: {}: {}", complaint.by, complaint.about, complaint.text);
         }
         if self.complaints.len() > SHOWN {
             let _ = writeln!(out, "and {} more", self.complaints.len() - SHOWN);
@@ -95,23 +87,11 @@ impl DemoReport {
     }
 
     fn table(&self, out: &mut String) {
-        let widest = |of: fn(&Row) -> &str| {
-            self.rows
-                .iter()
-                .map(|row| of(row).chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let widest = |of: fn(&Row) -> &str| self.rows.iter().map(|row| of(row).chars().count()).max().unwrap_or(0);
         let (name, caller) = (widest(|row| &row.name), widest(|row| &row.caller));
         for (index, row) in self.rows.iter().enumerate() {
             let mark = if row.passed { "ok    " } else { "FAILED" };
-            let line = format!(
-                "{:>2} {mark} {:name$}  {:caller$}  {}",
-                index + 1,
-                row.name,
-                row.caller,
-                row.callee
-            );
+            let line = format!("{:>2} {mark} {:name$}  {:caller$}  {}", index + 1, row.name, row.caller, row.callee);
             let _ = writeln!(out, "{}", line.trim_end());
             if let Some(reason) = &row.reason {
                 let _ = writeln!(out, "          {reason}");
@@ -137,10 +117,7 @@ mod tests {
             rows: vec![row(true, None)],
             complaints: Vec::new(),
             ladder: String::new(),
-            cost: Cost {
-                messages: 3,
-                ..Cost::default()
-            },
+            cost: Cost { messages: 3, ..Cost::default() },
             config: None,
         };
         assert!(report.passed());
@@ -148,15 +125,10 @@ mod tests {
         assert!(!report.passed());
         let text = report.to_text();
         assert!(
-            text.contains("FAILED a call")
-                && text.contains("no answer in time")
-                && text.contains("1 of 2 passed"),
+            text.contains("FAILED a call") && text.contains("no answer in time") && text.contains("1 of 2 passed"),
             "{text}"
         );
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
-        assert_eq!(
-            (json["passed"].as_bool(), json["cost"]["messages"].as_u64()),
-            (Some(false), Some(3))
-        );
+        assert_eq!((json["passed"].as_bool(), json["cost"]["messages"].as_u64()), (Some(false), Some(3)));
     }
 }

@@ -97,109 +97,42 @@ impl Finish {
 }
 
 const fn call(name: &'static str, way: Way, number: &'static str, finish: Finish) -> CallScene {
-    CallScene {
-        name,
-        way,
-        number,
-        finish,
-        hold: false,
-        early_media: false,
-    }
+    CallScene { name, way, number, finish, hold: false, early_media: false }
 }
 
 const CALLS: [CallScene; 11] = [
-    call(
-        "PBX calls Teams, PBX hangs up",
-        Way::Pbx1ToTeams,
-        "+441632760001",
-        Finish::CallerHangsUp,
-    ),
+    call("PBX calls Teams, PBX hangs up", Way::Pbx1ToTeams, "+441632760001", Finish::CallerHangsUp),
     CallScene {
         early_media: true,
-        ..call(
-            "PBX calls Teams, early media, Teams hangs up",
-            Way::Pbx1ToTeams,
-            "+441632760002",
-            Finish::CalleeHangsUp,
-        )
+        ..call("PBX calls Teams, early media, Teams hangs up", Way::Pbx1ToTeams, "+441632760002", Finish::CalleeHangsUp)
     },
-    call(
-        "Teams calls PBX, Teams hangs up",
-        Way::TeamsToPbx1,
-        "+441632960101",
-        Finish::CallerHangsUp,
-    ),
-    call(
-        "Teams calls PBX, PBX hangs up",
-        Way::TeamsToPbx1,
-        "+441632960102",
-        Finish::CalleeHangsUp,
-    ),
-    call(
-        "Teams calls PBX, which is busy",
-        Way::TeamsToPbx1,
-        "+441632960103",
-        Finish::Busy,
-    ),
-    call(
-        "PBX calls Teams and cancels",
-        Way::Pbx1ToTeams,
-        "+441632760003",
-        Finish::CallerCancels,
-    ),
-    call(
-        "Teams calls PBX and cancels",
-        Way::TeamsToPbx1,
-        "+441632960104",
-        Finish::CallerCancels,
-    ),
+    call("Teams calls PBX, Teams hangs up", Way::TeamsToPbx1, "+441632960101", Finish::CallerHangsUp),
+    call("Teams calls PBX, PBX hangs up", Way::TeamsToPbx1, "+441632960102", Finish::CalleeHangsUp),
+    call("Teams calls PBX, which is busy", Way::TeamsToPbx1, "+441632960103", Finish::Busy),
+    call("PBX calls Teams and cancels", Way::Pbx1ToTeams, "+441632760003", Finish::CallerCancels),
+    call("Teams calls PBX and cancels", Way::TeamsToPbx1, "+441632960104", Finish::CallerCancels),
     CallScene {
         hold: true,
-        ..call(
-            "PBX calls Teams, holds and resumes",
-            Way::Pbx1ToTeams,
-            "+441632760004",
-            Finish::CallerHangsUp,
-        )
+        ..call("PBX calls Teams, holds and resumes", Way::Pbx1ToTeams, "+441632760004", Finish::CallerHangsUp)
     },
-    call(
-        "first target is dead, the second answers",
-        Way::TeamsToPbx2,
-        "+442079460101",
-        Finish::CallerHangsUp,
-    ),
-    call(
-        "PBX on TCP calls Teams",
-        Way::Pbx3ToTeams,
-        "+441134960001",
-        Finish::CallerHangsUp,
-    ),
+    call("first target is dead, the second answers", Way::TeamsToPbx2, "+442079460101", Finish::CallerHangsUp),
+    call("PBX on TCP calls Teams", Way::Pbx3ToTeams, "+441134960001", Finish::CallerHangsUp),
     CallScene {
         hold: true,
-        ..call(
-            "Teams calls PBX on TCP, holds and resumes",
-            Way::TeamsToPbx3,
-            "+441134960101",
-            Finish::CallerHangsUp,
-        )
+        ..call("Teams calls PBX on TCP, holds and resumes", Way::TeamsToPbx3, "+441134960101", Finish::CallerHangsUp)
     },
 ];
 
 /// All scenes in the order of the table.
 pub fn all() -> Vec<Scene> {
-    [Scene::OptionsOfPbx, Scene::OptionsOfTeams]
-        .into_iter()
-        .chain(CALLS.map(Scene::Call))
-        .collect()
+    [Scene::OptionsOfPbx, Scene::OptionsOfTeams].into_iter().chain(CALLS.map(Scene::Call)).collect()
 }
 
 /// How the called sides answer.
 pub fn parts() -> Parts {
     let scripts = |ways: &[Way]| {
         let mine = CALLS.iter().filter(|scene| ways.contains(&scene.way));
-        mine.fold(Scripts::default(), |scripts, scene| {
-            scripts.with(scene.number, scene.script())
-        })
+        mine.fold(Scripts::default(), |scripts, scene| scripts.with(scene.number, scene.script()))
     };
     Parts {
         pbx1: scripts(&[Way::TeamsToPbx1]),
@@ -237,25 +170,15 @@ impl CallScene {
             Finish::CallerCancels => Script::ring(),
             Finish::CallerHangsUp => Script::answer(RINGING),
         };
-        if self.early_media {
-            script.with_early_media()
-        } else {
-            script
-        }
+        if self.early_media { script.with_early_media() } else { script }
     }
 
     async fn play(self, stage: &Stage) -> Outcome {
         let (caller, callee) = self.sides(stage);
         let made = caller.call(self.plan(stage)).await;
-        let seen = callee
-            .journal()
-            .wait_call(Role::Callee, self.number, MARGIN)
-            .await;
+        let seen = callee.journal().wait_call(Role::Callee, self.number, MARGIN).await;
         let failure = self.failure(&made, seen.as_ref(), stage);
-        let call_ids = [Some(&made), seen.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|record| record.call_id.clone());
+        let call_ids = [Some(&made), seen.as_ref()].into_iter().flatten().map(|record| record.call_id.clone());
         Outcome {
             name: self.name.into(),
             caller: describe(&made),
@@ -288,21 +211,14 @@ impl CallScene {
         plan.hold_after = self.hold.then_some(BEFORE_HOLD);
         match self.finish {
             Finish::CallerCancels => plan.cancel_after = Some(PATIENCE),
-            Finish::CallerHangsUp => {
-                plan.hang_up_after = Some(if self.hold { LONG_TALK } else { TALK })
-            }
+            Finish::CallerHangsUp => plan.hang_up_after = Some(if self.hold { LONG_TALK } else { TALK }),
             Finish::Busy | Finish::CalleeHangsUp => {}
         }
         plan
     }
 
     /// The first thing that is not as it should be.
-    fn failure(
-        &self,
-        made: &CallRecord,
-        seen: Option<&CallRecord>,
-        stage: &Stage,
-    ) -> Option<String> {
+    fn failure(&self, made: &CallRecord, seen: Option<&CallRecord>, stage: &Stage) -> Option<String> {
         if let Some(error) = &made.error {
             return Some(format!("caller: {error}"));
         }
@@ -314,10 +230,7 @@ impl CallScene {
         }
         let (caller_ending, callee_ending) = self.finish.endings();
         let code = self.finish.code();
-        for (side, record, ending) in [
-            ("caller", made, caller_ending),
-            ("callee", seen, callee_ending),
-        ] {
+        for (side, record, ending) in [("caller", made, caller_ending), ("callee", seen, callee_ending)] {
             if record.code != Some(code) {
                 return Some(format!("{side}: {} instead of {code}", status(record)));
             }
@@ -325,27 +238,16 @@ impl CallScene {
                 return Some(format!("{side}: no ACK"));
             }
             if !record.finished || record.ending != Some(ending) {
-                return Some(format!(
-                    "{side}: the call did not end as it should ({})",
-                    describe(record)
-                ));
+                return Some(format!("{side}: the call did not end as it should ({})", describe(record)));
             }
         }
         self.detail_failure(made, seen, stage)
     }
 
-    fn detail_failure(
-        &self,
-        made: &CallRecord,
-        seen: &CallRecord,
-        stage: &Stage,
-    ) -> Option<String> {
+    fn detail_failure(&self, made: &CallRecord, seen: &CallRecord, stage: &Stage) -> Option<String> {
         // A refused call may have rung, but early media must arrive as what it was.
         if self.early_media && !made.provisional.contains(&183) {
-            return Some(format!(
-                "the 183 did not reach the caller, who saw {:?}",
-                made.provisional
-            ));
+            return Some(format!("the 183 did not reach the caller, who saw {:?}", made.provisional));
         }
         if self.finish == Finish::CallerCancels && !made.provisional.contains(&180) {
             return Some("the 180 did not reach the caller".into());
@@ -358,10 +260,7 @@ impl CallScene {
             ));
         }
         // Where the Call-ID passes through, the edge is a proxy, and then the recorded routes come back as they were.
-        if self.finish.code() == 200
-            && made.call_id == seen.call_id
-            && made.record_routes != seen.record_routes
-        {
+        if self.finish.code() == 200 && made.call_id == seen.call_id && made.record_routes != seen.record_routes {
             return Some(format!(
                 "Record-Route was {:?} in the callee's answer and {:?} at the caller (RFC 3261 section 12.1.1)",
                 seen.record_routes, made.record_routes
@@ -386,18 +285,11 @@ fn options_outcome(name: &str, answer: Result<u16, String>) -> Outcome {
         Err(reason) => Some(reason.clone()),
     };
     let caller = answer.map_or_else(|_| "-".into(), |code| code.to_string());
-    Outcome {
-        name: name.into(),
-        caller,
-        failure,
-        ..Outcome::default()
-    }
+    Outcome { name: name.into(), caller, failure, ..Outcome::default() }
 }
 
 fn status(record: &CallRecord) -> String {
-    record
-        .code
-        .map_or_else(|| "no final answer".into(), |code| code.to_string())
+    record.code.map_or_else(|| "no final answer".into(), |code| code.to_string())
 }
 
 /// Provisional and final codes and the end, in a few words.

@@ -9,9 +9,7 @@ use super::DemoError;
 use crate::lab::certificates::{Authority, Identity};
 use crate::lab::pbx::{self, PbxSettings};
 use crate::lab::teams::{self, TeamsSettings};
-use crate::lab::{
-    Agent, Complaint, Destination, Endpoint, Ladder, Names, Scripts, TlsSettings, Transport,
-};
+use crate::lab::{Agent, Complaint, Destination, Endpoint, Ladder, Names, Scripts, TlsSettings, Transport};
 
 /// Columns of a ladder from left to right.
 pub const COLUMNS: [&str; 5] = ["PBX 1", "PBX 2", "PBX 3", "edge", "Teams"];
@@ -62,9 +60,7 @@ impl Stage {
         folder.write("edge.key", &edge.key)?;
         let parts = super::scenes::parts();
         let ladder = Ladder::new(RUNGS);
-        let names = Names::default()
-            .with(EDGE_NAME, EDGE.into())
-            .with("*.customers.example.net", EDGE.into());
+        let names = Names::default().with(EDGE_NAME, EDGE.into()).with("*.customers.example.net", EDGE.into());
         let dead = UdpSocket::bind((PBX2, 0))?;
         dead.set_nonblocking(true)?;
         Ok(Self {
@@ -88,39 +84,18 @@ impl Stage {
 
     /// Where a PBX sends its calls over UDP.
     pub fn edge_udp(&self) -> Destination {
-        Destination {
-            endpoint: Endpoint {
-                transport: Transport::Udp,
-                addr: self.inside_udp,
-            },
-            name: None,
-        }
+        Destination { endpoint: Endpoint { transport: Transport::Udp, addr: self.inside_udp }, name: None }
     }
 
     /// Where a PBX sends its calls over TCP.
     pub fn edge_tcp(&self) -> Destination {
-        Destination {
-            endpoint: Endpoint {
-                transport: Transport::Tcp,
-                addr: self.inside_tcp,
-            },
-            name: None,
-        }
+        Destination { endpoint: Endpoint { transport: Transport::Tcp, addr: self.inside_tcp }, name: None }
     }
 
     /// Where Teams sends the calls of a site, and the host that it writes into the Request-URI.
     pub fn edge_tls(&self, site: &str) -> (Destination, String) {
-        let endpoint = Endpoint {
-            transport: Transport::Tls,
-            addr: self.edge_tls,
-        };
-        (
-            Destination {
-                endpoint,
-                name: Some(site.into()),
-            },
-            format!("{site}:{}", self.edge_tls.port()),
-        )
+        let endpoint = Endpoint { transport: Transport::Tls, addr: self.edge_tls };
+        (Destination { endpoint, name: Some(site.into()) }, format!("{site}:{}", self.edge_tls.port()))
     }
 
     /// Whether anything was sent to the target that never answers.
@@ -147,18 +122,10 @@ impl Stage {
 
     /// The edge's configuration for this stage.
     pub fn config_toml(&self) -> String {
-        let address = |agent: &Agent, transport| {
-            agent
-                .endpoint(transport)
-                .map(|e| e.addr.to_string())
-                .unwrap_or_default()
-        };
+        let address =
+            |agent: &Agent, transport| agent.endpoint(transport).map(|e| e.addr.to_string()).unwrap_or_default();
         let (inside_udp, inside_tcp, edge_tls) = (self.inside_udp, self.inside_tcp, self.edge_tls);
-        let dead = self
-            .dead
-            .local_addr()
-            .map(|addr| addr.to_string())
-            .unwrap_or_default();
+        let dead = self.dead.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
         let teams = address(&self.teams, Transport::Tls);
         let pbx1 = address(&self.pbx1, Transport::Udp);
         let pbx2 = address(&self.pbx2, Transport::Udp);
@@ -251,18 +218,10 @@ async fn start_pbx(
     scripts: Scripts,
     ladder: &Ladder,
 ) -> Result<Agent, DemoError> {
-    let mut settings = PbxSettings::new(
-        name,
-        vec![Endpoint {
-            transport,
-            addr: SocketAddr::from((ip, 0)),
-        }],
-    );
+    let mut settings = PbxSettings::new(name, vec![Endpoint { transport, addr: SocketAddr::from((ip, 0)) }]);
     settings.scripts = scripts;
     let agent = pbx::start(settings, ladder).await?;
-    agent
-        .endpoint(transport)
-        .ok_or(DemoError::NoAddress(transport.token()))?;
+    agent.endpoint(transport).ok_or(DemoError::NoAddress(transport.token()))?;
     Ok(agent)
 }
 
@@ -273,23 +232,14 @@ async fn start_teams(
     scripts: Scripts,
     ladder: &Ladder,
 ) -> Result<Agent, DemoError> {
-    let listen = Endpoint {
-        transport: Transport::Tls,
-        addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
-    };
-    let tls = TlsSettings {
-        ca: authority.pem().to_owned(),
-        certificate: identity.certificate,
-        key: identity.key,
-    };
+    let listen = Endpoint { transport: Transport::Tls, addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0) };
+    let tls = TlsSettings { ca: authority.pem().to_owned(), certificate: identity.certificate, key: identity.key };
     let mut settings = TeamsSettings::new(listen, tls, names);
     settings.scripts = scripts;
     // Only when the edge has shown itself by OPTIONS of its own, as in reality.
     settings.options_every = Some(Duration::from_secs(60));
     let agent = teams::start(settings, ladder).await?;
-    agent
-        .endpoint(Transport::Tls)
-        .ok_or(DemoError::NoAddress("TLS"))?;
+    agent.endpoint(Transport::Tls).ok_or(DemoError::NoAddress("TLS"))?;
     Ok(agent)
 }
 
@@ -306,9 +256,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> std::io::Result<Self> {
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let name = format!("trunkway-demo-{}-{}", std::process::id(), now.as_nanos());
         let path = std::env::temp_dir().join(name);
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
@@ -318,12 +266,7 @@ impl Folder {
     fn write(&self, name: &str, text: &str) -> std::io::Result<()> {
         use std::io::Write as _;
         let mut options = std::fs::OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(self.0.join(name))?
-            .write_all(text.as_bytes())
+        options.write(true).create_new(true).mode(0o600).open(self.0.join(name))?.write_all(text.as_bytes())
     }
 }
 

@@ -18,11 +18,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(120);
 impl Core {
     /// An INVITE outside of a dialog.
     pub fn handle_new_invite(&mut self, key: &ServerKey) {
-        let Some((request, source)) = self
-            .servers
-            .get(key)
-            .map(|s| (s.request.clone(), s.source.clone()))
-        else {
+        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else {
             return;
         };
         if self.is_merged(key, &request) {
@@ -36,34 +32,21 @@ impl Core {
             return self.refuse_as_teams(key, &request, &reason);
         }
         if self.settings.persona == Persona::Teams && request.body.is_empty() {
-            self.complain_about(
-                &request,
-                vec!["Microsoft takes no INVITE without an offer".into()],
-            );
+            self.complain_about(&request, vec!["Microsoft takes no INVITE without an offer".into()]);
             return self.respond(key, 488, "Not Acceptable Here", None);
         }
-        let number = request
-            .uri()
-            .and_then(Uri::parse)
-            .map(|uri| uri.number().to_owned())
-            .unwrap_or_default();
+        let number = request.uri().and_then(Uri::parse).map(|uri| uri.number().to_owned()).unwrap_or_default();
         let script = self.settings.scripts.script(&number);
         let local_tag = self.ids.hex(16);
         let contact = self.contact(request.call_id(), source.transport);
         let dialog = Dialog::of_callee(&request, &local_tag);
-        let faults = dialog
-            .as_ref()
-            .map(Dialog::route_faults)
-            .unwrap_or_default();
+        let faults = dialog.as_ref().map(Dialog::route_faults).unwrap_or_default();
         self.complain_about(&request, faults);
         let mut record = CallRecord::new(Role::Callee, &number, request.call_id());
         record.record_routes = self.recorded_routes(&request);
         let call = self.add_call(Call {
             record,
-            part: Part::Callee {
-                script,
-                invite: key.clone(),
-            },
+            part: Part::Callee { script, invite: key.clone() },
             phase: CallPhase::Inviting,
             dialog,
             transport: source.transport,
@@ -111,12 +94,7 @@ impl Core {
         let Part::Callee { script, invite } = &call.part else {
             return None;
         };
-        Some((
-            *script,
-            invite.clone(),
-            call.local_tag.clone(),
-            call.contact.clone(),
-        ))
+        Some((*script, invite.clone(), call.local_tag.clone(), call.contact.clone()))
     }
 
     /// 180, or 183 with SDP.
@@ -125,11 +103,7 @@ impl Core {
             return;
         };
         let code = if script.early_media { 183 } else { 180 };
-        let reason = if script.early_media {
-            "Session Progress"
-        } else {
-            "Ringing"
-        };
+        let reason = if script.early_media { "Session Progress" } else { "Ringing" };
         let sdp = script.early_media.then(|| self.session(key, "sendrecv"));
         self.respond_with(&invite, code, reason, Some(&tag), |answer| {
             answer.push("Contact", format!("<{contact}>"));
@@ -159,9 +133,7 @@ impl Core {
                 }
                 self.publish(key);
             }
-            Outcome::Reject { code, .. } => {
-                self.refuse(key, &invite, code, reason_phrase(code), &tag)
-            }
+            Outcome::Reject { code, .. } => self.refuse(key, &invite, code, reason_phrase(code), &tag),
         }
     }
 
@@ -186,19 +158,11 @@ impl Core {
 
     /// 200 with SDP to an INVITE of the call, repeated until its ACK comes (RFC 3261 section 13.3.1.4).
     pub fn answer_invite(&mut self, key: u64, invite: &ServerKey) {
-        let Some((tag, contact)) = self
-            .calls
-            .get(&key)
-            .map(|c| (c.local_tag.clone(), c.contact.clone()))
-        else {
+        let Some((tag, contact)) = self.calls.get(&key).map(|c| (c.local_tag.clone(), c.contact.clone())) else {
             return;
         };
         let Some((offer, source, cseq)) = self.servers.get(invite).map(|server| {
-            (
-                server.request.body.clone(),
-                server.source.clone(),
-                server.request.cseq().map_or(0, |(number, _)| number),
-            )
+            (server.request.body.clone(), server.source.clone(), server.request.cseq().map_or(0, |(number, _)| number))
         }) else {
             return;
         };
@@ -213,17 +177,9 @@ impl Core {
         let Some(message) = sent else { return };
         let bytes = message.to_bytes(self.settings.persona.style());
         if let Some(call) = self.calls.get_mut(&key) {
-            call.answer = Some(Answer {
-                cseq,
-                source,
-                message,
-                bytes,
-                interval: T1,
-                total: Duration::ZERO,
-            });
+            call.answer = Some(Answer { cseq, source, message, bytes, interval: T1, total: Duration::ZERO });
         }
-        self.timers
-            .set(T1, Timer::Call(key, Step::RepeatAnswer(cseq)));
+        self.timers.set(T1, Timer::Call(key, Step::RepeatAnswer(cseq)));
     }
 
     /// No ACK yet.
@@ -246,8 +202,7 @@ impl Core {
             return self.fail_call(key, "the 2xx was never acknowledged");
         }
         self.send_answer_bytes(&answer.source, &answer.message, answer.bytes);
-        self.timers
-            .set(answer.interval, Timer::Call(key, Step::RepeatAnswer(cseq)));
+        self.timers.set(answer.interval, Timer::Call(key, Step::RepeatAnswer(cseq)));
     }
 
     /// The session description of this side, one version further.
@@ -258,9 +213,7 @@ impl Core {
         let version = call.sdp_version;
         call.sdp_version += 1;
         let transport = call.transport;
-        self.settings
-            .persona
-            .sdp(self.local(transport), version, direction)
+        self.settings.persona.sdp(self.local(transport), version, direction)
     }
 }
 

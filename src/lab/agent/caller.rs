@@ -28,10 +28,7 @@ impl Core {
             invite.push("Record-Route", own);
         }
         invite.push("From", persona.from(&plan.from, local, &tag));
-        invite.push(
-            "To",
-            format!("<sip:{}@{};user=phone>", plan.number, plan.host),
-        );
+        invite.push("To", format!("<sip:{}@{};user=phone>", plan.number, plan.host));
         invite.push("Call-ID", call_id.clone());
         invite.push("CSeq", "1 INVITE");
         invite.push("Max-Forwards", "70");
@@ -47,10 +44,7 @@ impl Core {
         let (to, limit, cancel_after) = (plan.to.clone(), plan.limit, plan.cancel_after);
         let key = self.add_call(Call {
             record: CallRecord::new(Role::Caller, &plan.number, &call_id),
-            part: Part::Caller {
-                plan,
-                branch: String::new(),
-            },
+            part: Part::Caller { plan, branch: String::new() },
             phase: CallPhase::Inviting,
             dialog: None,
             transport,
@@ -66,11 +60,7 @@ impl Core {
             reply: Some(reply),
         });
         let sent = self.start_client(invite, to, Purpose::Invite, Some(key));
-        if let Some(Call {
-            part: Part::Caller { branch, .. },
-            ..
-        }) = self.calls.get_mut(&key)
-        {
+        if let Some(Call { part: Part::Caller { branch, .. }, .. }) = self.calls.get_mut(&key) {
             *branch = sent;
         }
         self.timers.set(limit, Timer::Call(key, Step::Limit));
@@ -89,10 +79,7 @@ impl Core {
         };
         let branch = branch.clone();
         call.cancel_wanted = true;
-        let ready = self
-            .clients
-            .get(&branch)
-            .is_some_and(|client| client.phase == ClientPhase::Proceeding);
+        let ready = self.clients.get(&branch).is_some_and(|client| client.phase == ClientPhase::Proceeding);
         if ready && !call.cancel_sent {
             call.cancel_sent = true;
             self.start_cancel(&branch, key);
@@ -119,11 +106,7 @@ impl Core {
         } else {
             call.record.code = Some(code);
             call.record.acknowledged = true;
-            call.record.ending = Some(if call.cancel_sent {
-                Ending::Cancelled
-            } else {
-                Ending::Refused
-            });
+            call.record.ending = Some(if call.cancel_sent { Ending::Cancelled } else { Ending::Refused });
             call.phase = CallPhase::Refused;
             self.finish_caller_refusal(key);
         }
@@ -136,9 +119,7 @@ impl Core {
         };
         match (call.cancel_sent, call.cancel_code) {
             (true, None) => {}
-            (true, Some(code)) if code != 200 => {
-                call.record.error = Some(format!("CANCEL was answered {code}"))
-            }
+            (true, Some(code)) if code != 200 => call.record.error = Some(format!("CANCEL was answered {code}")),
             _ => call.record.finished = true,
         }
         self.publish(key);
@@ -178,11 +159,7 @@ impl Core {
         };
         let (hold, hang_up) = (plan.hold_after, plan.hang_up_after);
         // A call that was answered in spite of CANCEL has to be ended (RFC 3261 section 9.1).
-        let hang_up = if call.cancel_sent {
-            Some(Duration::ZERO)
-        } else {
-            hang_up
-        };
+        let hang_up = if call.cancel_sent { Some(Duration::ZERO) } else { hang_up };
         self.acknowledge(key, cseq);
         for (after, step) in [(hold, Step::Hold), (hang_up, Step::HangUp)] {
             if let Some(after) = after {
@@ -198,21 +175,20 @@ impl Core {
         if let Some(own) = own {
             let recorded = response.list("Record-Route");
             if recorded.last().map(String::as_str) != Some(own) {
-                faults.push(format!("Record-Route {own} of the INVITE is not at the end of those in the 2xx (RFC 3261 section 12.1.1)"));
+                faults.push(format!(
+                    "Record-Route {own} of the INVITE is not at the end of those in the 2xx (RFC 3261 section 12.1.1)"
+                ));
             }
         }
         if self.settings.persona == Persona::Teams {
             // What is next to Microsoft: the last route that was recorded, or Contact.
-            let shown = dialog
-                .routes
-                .first()
-                .cloned()
-                .unwrap_or_else(|| format!("<{}>", dialog.target));
-            let literal = Address::parse(&shown)
-                .and_then(|address| Uri::parse(&address.uri))
-                .is_none_or(|uri| uri.is_literal());
+            let shown = dialog.routes.first().cloned().unwrap_or_else(|| format!("<{}>", dialog.target));
+            let literal =
+                Address::parse(&shown).and_then(|address| Uri::parse(&address.uri)).is_none_or(|uri| uri.is_literal());
             if literal {
-                faults.push(format!("{shown} in an answer to Microsoft is no FQDN: later requests would not find the edge"));
+                faults.push(format!(
+                    "{shown} in an answer to Microsoft is no FQDN: later requests would not find the edge"
+                ));
             }
         }
         self.complain_about(response, faults);
@@ -243,12 +219,7 @@ impl Core {
         let Some((_, to, ack)) = self.calls.get(&key).and_then(|call| call.ack.clone()) else {
             return;
         };
-        self.ladder.record(
-            &self.settings.name,
-            &self.settings.far,
-            ack.call_id(),
-            ack.summary(),
-        );
+        self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
         let bytes = ack.to_bytes(self.settings.persona.style());
         if let Err(error) = self.wire.send(&to, bytes) {
             self.fail_call(key, &format!("ACK: {error}"));
@@ -262,7 +233,13 @@ impl Core {
         };
         let Some(dialog) = &call.dialog else { return };
         if response.tag("To").as_deref() != Some(&dialog.remote_tag) {
-            return self.complain_about(response, vec!["a second fork answered with 2xx after the first (RFC 3261 section 16.7 item 10 asks for CANCEL)".into()]);
+            return self.complain_about(
+                response,
+                vec![
+                    "a second fork answered with 2xx after the first (RFC 3261 section 16.7 item 10 asks for CANCEL)"
+                        .into(),
+                ],
+            );
         }
         let acked = call.ack.as_ref().map(|(cseq, _, _)| *cseq);
         if response.cseq().map(|(number, _)| number) == acked {

@@ -122,8 +122,7 @@ impl Core {
             Step::Hold if phase == CallPhase::Established => self.change(key, true),
             Step::Resume if phase == CallPhase::Established => self.change(key, false),
             Step::HangUp if phase == CallPhase::Established => self.hang_up(key),
-            Step::Cancel | Step::Ring | Step::Decide | Step::Hold | Step::Resume | Step::HangUp => {
-            }
+            Step::Cancel | Step::Ring | Step::Decide | Step::Hold | Step::Resume | Step::HangUp => {}
         }
     }
 

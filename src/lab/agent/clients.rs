@@ -73,38 +73,14 @@ impl Core {
                 cancel.push(name, value);
             }
         }
-        cancel.push(
-            "CSeq",
-            format!(
-                "{} CANCEL",
-                invite.request.cseq().map_or(1, |(number, _)| number)
-            ),
-        );
+        cancel.push("CSeq", format!("{} CANCEL", invite.request.cseq().map_or(1, |(number, _)| number)));
         cancel.push("Max-Forwards", "70");
-        self.launch(
-            cancel,
-            to,
-            Purpose::Cancel,
-            Some(call),
-            format!("{branch} CANCEL"),
-        );
+        self.launch(cancel, to, Purpose::Cancel, Some(call), format!("{branch} CANCEL"));
     }
 
-    fn launch(
-        &mut self,
-        request: Message,
-        to: Destination,
-        purpose: Purpose,
-        call: Option<u64>,
-        key: String,
-    ) {
+    fn launch(&mut self, request: Message, to: Destination, purpose: Purpose, call: Option<u64>, key: String) {
         let bytes = request.to_bytes(self.settings.persona.style());
-        self.ladder.record(
-            &self.settings.name,
-            &self.settings.far,
-            request.call_id(),
-            request.summary(),
-        );
+        self.ladder.record(&self.settings.name, &self.settings.far, request.call_id(), request.summary());
         let udp = to.endpoint.transport == Transport::Udp;
         let in_dialog = matches!(purpose, Purpose::Bye | Purpose::Change);
         let full = self.clients.len() >= self.settings.transaction_limit;
@@ -131,8 +107,7 @@ impl Core {
             Err(error) => self.fail_client(&key, &error.to_string()),
             Ok(_) => {
                 if udp {
-                    self.timers
-                        .set(T1, Timer::Client(key.clone(), Due::Retransmit));
+                    self.timers.set(T1, Timer::Client(key.clone(), Due::Retransmit));
                 }
                 self.timers.set(GIVE_UP, Timer::Client(key, Due::GiveUp));
             }
@@ -142,44 +117,24 @@ impl Core {
     /// Puts a new Via in front; its branch comes back.
     pub fn add_via(&mut self, request: &mut Message, transport: Transport) -> String {
         let branch = format!("{MAGIC}{}", self.ids.hex(16));
-        let rport = if transport == Transport::Udp {
-            ";rport"
-        } else {
-            ""
-        };
-        let value = format!(
-            "SIP/2.0/{} {};branch={branch}{rport}",
-            transport.token(),
-            self.local(transport)
-        );
-        request.headers.insert(
-            0,
-            crate::lab::message::Header {
-                name: "Via".into(),
-                value,
-            },
-        );
+        let rport = if transport == Transport::Udp { ";rport" } else { "" };
+        let value = format!("SIP/2.0/{} {};branch={branch}{rport}", transport.token(), self.local(transport));
+        request.headers.insert(0, crate::lab::message::Header { name: "Via".into(), value });
         branch
     }
 
     /// An answer came.
     pub fn handle_response(&mut self, source: &Source, response: Message) {
-        let branch = response
-            .top_via()
-            .and_then(|via| via.parameter("branch").map(str::to_owned))
-            .unwrap_or_default();
-        let is_cancel = response
-            .cseq()
-            .is_some_and(|(_, method)| method == "CANCEL");
-        let key = if is_cancel {
-            format!("{branch} CANCEL")
-        } else {
-            branch
-        };
+        let branch = response.top_via().and_then(|via| via.parameter("branch").map(str::to_owned)).unwrap_or_default();
+        let is_cancel = response.cseq().is_some_and(|(_, method)| method == "CANCEL");
+        let key = if is_cancel { format!("{branch} CANCEL") } else { branch };
         let Some(client) = self.clients.get_mut(&key) else {
             return self.complain_about(
                 &response,
-                vec!["an answer to no request of ours: its top Via has an unknown branch (RFC 3261 section 17.1.3)".into()],
+                vec![
+                    "an answer to no request of ours: its top Via has an unknown branch (RFC 3261 section 17.1.3)"
+                        .into(),
+                ],
             );
         };
         let code = response.code().unwrap_or_default();
@@ -189,9 +144,7 @@ impl Core {
         let reliable = source.transport != Transport::Udp;
         let success = method == "INVITE" && (200..300).contains(&code);
         if repeated && !success && reliable {
-            faults.push(format!(
-                "{code} after a final answer, over a reliable transport (RFC 3261 section 17.2)"
-            ));
+            faults.push(format!("{code} after a final answer, over a reliable transport (RFC 3261 section 17.2)"));
         }
         let call = client.call;
         if code < 200 {
@@ -213,8 +166,7 @@ impl Core {
             return;
         }
         if code >= 200 {
-            self.timers
-                .set(MEMORY, Timer::Client(key.clone(), Due::Forget));
+            self.timers.set(MEMORY, Timer::Client(key.clone(), Due::Forget));
         }
         match (method.as_str(), call) {
             ("INVITE", Some(call)) if change => self.handle_change_answer(call, &key, &response),
@@ -239,32 +191,14 @@ impl Core {
         for value in client.request.list("Route") {
             ack.push("Route", value);
         }
-        for (name, from) in [
-            ("From", &client.request),
-            ("To", response),
-            ("Call-ID", &client.request),
-        ] {
+        for (name, from) in [("From", &client.request), ("To", response), ("Call-ID", &client.request)] {
             ack.push(name, from.value(name).unwrap_or_default());
         }
-        ack.push(
-            "CSeq",
-            format!(
-                "{} ACK",
-                client.request.cseq().map_or(1, |(number, _)| number)
-            ),
-        );
+        ack.push("CSeq", format!("{} ACK", client.request.cseq().map_or(1, |(number, _)| number)));
         ack.push("Max-Forwards", "70");
-        let bytes = client
-            .ack
-            .get_or_insert_with(|| ack.to_bytes(style))
-            .clone();
+        let bytes = client.ack.get_or_insert_with(|| ack.to_bytes(style)).clone();
         let to = client.to.clone();
-        self.ladder.record(
-            &self.settings.name,
-            &self.settings.far,
-            ack.call_id(),
-            ack.summary(),
-        );
+        self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
         if let Err(error) = self.wire.send(&to, bytes) {
             tracing::debug!(%error, "ACK not sent");
         }
@@ -287,16 +221,8 @@ impl Core {
             Some(reply) => drop(reply.send(outcome)),
             None => match outcome {
                 Ok(code) if (200..300).contains(&code) => {}
-                Ok(code) => self.complain(
-                    &call_id,
-                    &about,
-                    vec![format!("our OPTIONS was answered {code}")],
-                ),
-                Err(reason) => self.complain(
-                    &call_id,
-                    &about,
-                    vec![format!("our OPTIONS failed: {reason}")],
-                ),
+                Ok(code) => self.complain(&call_id, &about, vec![format!("our OPTIONS was answered {code}")]),
+                Err(reason) => self.complain(&call_id, &about, vec![format!("our OPTIONS failed: {reason}")]),
             },
         }
     }
@@ -309,8 +235,7 @@ impl Core {
                 // An INVITE that was answered provisionally is the call's own business.
                 let waiting = self.clients.get(key).is_some_and(|client| {
                     client.phase == ClientPhase::Trying
-                        || (client.phase == ClientPhase::Proceeding
-                            && client.request.method() != Some("INVITE"))
+                        || (client.phase == ClientPhase::Proceeding && client.request.method() != Some("INVITE"))
                 });
                 if waiting {
                     self.fail_client(key, "no answer");
@@ -333,23 +258,13 @@ impl Core {
         if stop {
             return;
         }
-        client.interval = if invite {
-            client.interval * 2
-        } else {
-            (client.interval * 2).min(T2)
-        };
+        client.interval = if invite { client.interval * 2 } else { (client.interval * 2).min(T2) };
         let (interval, to, bytes) = (client.interval, client.to.clone(), client.bytes.clone());
-        self.ladder.record(
-            &self.settings.name,
-            &self.settings.far,
-            client.request.call_id(),
-            client.request.summary(),
-        );
+        self.ladder.record(&self.settings.name, &self.settings.far, client.request.call_id(), client.request.summary());
         if let Err(error) = self.wire.send(&to, bytes) {
             tracing::debug!(%error, "not repeated");
         }
-        self.timers
-            .set(interval, Timer::Client(key.to_owned(), Due::Retransmit));
+        self.timers.set(interval, Timer::Client(key.to_owned(), Due::Retransmit));
     }
 
     /// All requests without any answer on a connection that could not be made or that ended.
@@ -357,9 +272,10 @@ impl Core {
         if connection == 0 {
             return;
         }
-        let hit = self.clients.iter().filter(|(_, client)| {
-            client.connection == connection && client.phase == ClientPhase::Trying
-        });
+        let hit = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.connection == connection && client.phase == ClientPhase::Trying);
         for key in hit.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.fail_client(&key, reason);
         }
@@ -372,8 +288,7 @@ impl Core {
         client.phase = ClientPhase::Done;
         let method = client.request.method().unwrap_or_default().to_owned();
         let call = client.call;
-        self.timers
-            .set(MEMORY, Timer::Client(key.to_owned(), Due::Forget));
+        self.timers.set(MEMORY, Timer::Client(key.to_owned(), Due::Forget));
         match call {
             Some(call) => self.fail_call(call, &format!("{method}: {reason}")),
             None => self.handle_options_answer(key, Err(reason.to_owned())),

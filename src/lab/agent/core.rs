@@ -113,16 +113,9 @@ impl Core {
         match event {
             WireEvent::Accepted { .. } => {}
             WireEvent::Closed { connection, reason } => {
-                self.fail_connection(
-                    connection,
-                    &format!("the connection ended before any answer: {reason}"),
-                );
+                self.fail_connection(connection, &format!("the connection ended before any answer: {reason}"));
             }
-            WireEvent::Failed {
-                connection,
-                endpoint,
-                reason,
-            } => {
+            WireEvent::Failed { connection, endpoint, reason } => {
                 self.fail_connection(connection, &format!("connection to {endpoint}: {reason}"));
             }
             WireEvent::Fault { source, text } => {
@@ -143,12 +136,7 @@ impl Core {
         };
         let message = parsed.message;
         let call_id = message.call_id().to_owned();
-        self.ladder.record(
-            &self.settings.far,
-            &self.settings.name,
-            &call_id,
-            message.summary(),
-        );
+        self.ladder.record(&self.settings.far, &self.settings.name, &call_id, message.summary());
         self.complain_about(&message, parsed.faults);
         if message.code().is_some() {
             return self.handle_response(source, message);
@@ -163,8 +151,8 @@ impl Core {
     fn hop_fault(&self, request: &Message) -> Option<String> {
         let hops: u8 = request.value("Max-Forwards")?.parse().ok()?;
         // CANCEL and the ACK of a refusal are made by the proxy itself.
-        let hop_by_hop = request.method() == Some("CANCEL")
-            || (request.method() == Some("ACK") && self.is_refusal_ack(request));
+        let hop_by_hop =
+            request.method() == Some("CANCEL") || (request.method() == Some("ACK") && self.is_refusal_ack(request));
         let made_here = request.method() == Some("OPTIONS");
         (self.settings.behind_edge && hops >= 70 && !hop_by_hop && !made_here)
             .then(|| format!("Max-Forwards is {hops}: it was not lowered on the way (RFC 3261 section 16.6 item 3)"))
@@ -192,17 +180,10 @@ impl Core {
     /// The address of this side for a transport; loopback where it listens on all.
     pub fn local(&self, transport: Transport) -> SocketAddr {
         // An agent that listens nowhere has no address to name; the discard port says so.
-        let local = self
-            .wire
-            .local(transport)
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
+        let local = self.wire.local(transport).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
         match local {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-                SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port()))
-            }
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-                SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port()))
-            }
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port())),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port())),
             named => named,
         }
     }
@@ -219,41 +200,27 @@ impl Core {
     /// The Contact URI for a new call.
     pub fn contact(&mut self, call_id: &str, transport: Transport) -> String {
         let place = self.place(transport);
-        self.settings
-            .persona
-            .contact(call_id, &place, transport, &mut self.ids)
+        self.settings.persona.contact(call_id, &place, transport, &mut self.ids)
     }
 
     /// What this side puts into Record-Route, if anything.
     pub fn own_record_route(&self) -> Option<String> {
-        self.settings
-            .persona
-            .record_route(self.local(Transport::Tls))
+        self.settings.persona.record_route(self.local(Transport::Tls))
     }
 
     /// Where the URI of a route or a remote target leads (RFC 3263 section 4, without DNS).
     pub fn resolve(&self, uri: &str) -> Result<Destination, String> {
         let parsed = Uri::parse(uri).ok_or_else(|| format!("{uri} is no SIP URI"))?;
         let transport = match parsed.parameter("transport") {
-            Some(token) => Transport::from_token(token)
-                .ok_or_else(|| format!("transport of {uri} is not known"))?,
+            Some(token) => Transport::from_token(token).ok_or_else(|| format!("transport of {uri} is not known"))?,
             None if parsed.scheme == "sips" => Transport::Tls,
             None => Transport::Udp,
         };
-        let ip = self
-            .settings
-            .names
-            .address(&parsed.host)
-            .ok_or_else(|| format!("{} has no address here", parsed.host))?;
+        let ip =
+            self.settings.names.address(&parsed.host).ok_or_else(|| format!("{} has no address here", parsed.host))?;
         let port = parsed.port.unwrap_or(transport.default_port());
         let name = (transport == Transport::Tls && !parsed.is_literal()).then_some(parsed.host);
-        Ok(Destination {
-            endpoint: Endpoint {
-                transport,
-                addr: SocketAddr::new(ip, port),
-            },
-            name,
-        })
+        Ok(Destination { endpoint: Endpoint { transport, addr: SocketAddr::new(ip, port) }, name })
     }
 
     /// Writes and sends an answer.
@@ -265,12 +232,7 @@ impl Core {
 
     /// Sends an answer that is already written.
     pub fn send_answer_bytes(&mut self, source: &Source, answer: &Message, bytes: Vec<u8>) {
-        self.ladder.record(
-            &self.settings.name,
-            &self.settings.far,
-            answer.call_id(),
-            answer.summary(),
-        );
+        self.ladder.record(&self.settings.name, &self.settings.far, answer.call_id(), answer.summary());
         let to = answer_address(answer, source);
         if let Err(error) = self.wire.answer(source, to, bytes) {
             tracing::debug!(%error, "answer not sent");
@@ -278,24 +240,13 @@ impl Core {
     }
 
     /// OPTIONS to the peer; without `reply` it is one that this side sends by itself.
-    pub fn send_options(
-        &mut self,
-        to: Destination,
-        host: &str,
-        reply: Option<oneshot::Sender<Result<u16, String>>>,
-    ) {
+    pub fn send_options(&mut self, to: Destination, host: &str, reply: Option<oneshot::Sender<Result<u16, String>>>) {
         let transport = to.endpoint.transport;
-        let own = format!(
-            "<{}>",
-            self.settings.persona.own_uri(&self.place(transport))
-        );
+        let own = format!("<{}>", self.settings.persona.own_uri(&self.place(transport)));
         let tag = self.ids.hex(32);
         let uri = match transport {
             Transport::Udp => format!("sip:{host}"),
-            _ => format!(
-                "sip:{host};transport={}",
-                transport.token().to_ascii_lowercase()
-            ),
+            _ => format!("sip:{host};transport={}", transport.token().to_ascii_lowercase()),
         };
         let mut request = Message::request("OPTIONS", &uri);
         request.push("From", format!("{own};tag={tag}"));
@@ -310,11 +261,7 @@ impl Core {
     }
 
     fn send_own_options(&mut self) {
-        let Some(OptionsPlan {
-            to: Some((to, host)),
-            every,
-        }) = self.settings.options.clone()
-        else {
+        let Some(OptionsPlan { to: Some((to, host)), every }) = self.settings.options.clone() else {
             return;
         };
         self.send_options(to, &host, None);
@@ -326,24 +273,14 @@ impl Core {
         let Some(OptionsPlan { to: None, every }) = self.settings.options.clone() else {
             return;
         };
-        let contact = request
-            .list("Contact")
-            .first()
-            .and_then(|contact| Address::parse(contact));
+        let contact = request.list("Contact").first().and_then(|contact| Address::parse(contact));
         let Some(uri) = contact.and_then(|contact| Uri::parse(&contact.uri)) else {
             return;
         };
-        let text = format!(
-            "sip:{}:{};transport=tls",
-            uri.host,
-            uri.port.unwrap_or(5061)
-        );
+        let text = format!("sip:{}:{};transport=tls", uri.host, uri.port.unwrap_or(5061));
         if let Ok(to) = self.resolve(&text) {
             let host = format!("{}:{}", uri.host, to.endpoint.addr.port());
-            self.settings.options = Some(OptionsPlan {
-                to: Some((to, host)),
-                every,
-            });
+            self.settings.options = Some(OptionsPlan { to: Some((to, host)), every });
             self.send_own_options();
         }
     }
@@ -357,8 +294,5 @@ fn answer_address(answer: &Message, source: &Source) -> SocketAddr {
     if via.parameter("rport").is_some() {
         return source.remote;
     }
-    SocketAddr::new(
-        source.remote.ip(),
-        via.port.unwrap_or(source.transport.default_port()),
-    )
+    SocketAddr::new(source.remote.ip(), via.port.unwrap_or(source.transport.default_port()))
 }

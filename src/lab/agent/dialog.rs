@@ -80,21 +80,13 @@ impl Dialog {
         request.push("Call-ID", self.call_id.clone());
         request.push("CSeq", format!("{cseq} {method}"));
         request.push("Max-Forwards", "70");
-        let first = self
-            .routes
-            .first()
-            .and_then(|route| Address::parse(route))
-            .map(|route| route.uri);
+        let first = self.routes.first().and_then(|route| Address::parse(route)).map(|route| route.uri);
         (request, first.unwrap_or_else(|| self.target.clone()))
     }
 
     /// Takes the remote target of a target refresh (RFC 3261 section 12.2.1.2).
     pub fn refresh(&mut self, message: &Message) {
-        if let Some(contact) = message
-            .list("Contact")
-            .first()
-            .and_then(|contact| Address::parse(contact))
-        {
+        if let Some(contact) = message.list("Contact").first().and_then(|contact| Address::parse(contact)) {
             self.target = contact.uri;
         }
     }
@@ -105,18 +97,13 @@ impl Dialog {
             let uri = Address::parse(route).and_then(|route| Uri::parse(&route.uri));
             uri.is_none_or(|uri| uri.parameter("lr").is_none())
         });
-        strict
-            .map(|route| format!("Record-Route {route} without lr (RFC 3261 section 16.6 item 4)"))
-            .collect()
+        strict.map(|route| format!("Record-Route {route} without lr (RFC 3261 section 16.6 item 4)")).collect()
     }
 }
 
 /// Routes without those of this side: its own front has passed them already.
 fn without(routes: Vec<String>, own: Option<&str>) -> Vec<String> {
-    routes
-        .into_iter()
-        .filter(|route| Some(route.as_str()) != own)
-        .collect()
+    routes.into_iter().filter(|route| Some(route.as_str()) != own).collect()
 }
 
 #[cfg(test)]
@@ -153,23 +140,14 @@ mod tests {
         let (bye, hop) = caller.request("BYE");
         assert_eq!(
             (bye.list("Route"), hop.as_str()),
-            (
-                vec!["<sip:r1;lr>".to_owned(), "<sip:r2;lr>".into()],
-                "sip:r1;lr"
-            )
+            (vec!["<sip:r1;lr>".to_owned(), "<sip:r2;lr>".into()], "sip:r1;lr")
         );
-        assert_eq!(
-            (bye.uri(), bye.cseq()),
-            (Some("sip:b@192.0.2.2"), Some((10, "BYE")))
-        );
+        assert_eq!((bye.uri(), bye.cseq()), (Some("sip:b@192.0.2.2"), Some((10, "BYE"))));
 
         let mut callee = Dialog::of_callee(&invite(), "2").unwrap();
         assert!(callee.owns(&bye));
         let (bye, hop) = callee.request("BYE");
-        assert_eq!(
-            (bye.uri(), hop.as_str()),
-            (Some("sip:a@192.0.2.1"), "sip:r2;lr")
-        );
+        assert_eq!((bye.uri(), hop.as_str()), (Some("sip:a@192.0.2.1"), "sip:r2;lr"));
         assert!(caller.owns(&bye));
         let own = Dialog::of_caller(&invite(), &answer, Some("<sip:r1;lr>")).unwrap();
         assert_eq!(own.routes, ["<sip:r2;lr>"]);

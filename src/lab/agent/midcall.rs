@@ -25,10 +25,7 @@ impl Core {
         let Some(call) = self.find_call(&request) else {
             self.complain_about(
                 &request,
-                vec![
-                    "a request inside a dialog that we do not have (RFC 3261 section 12.2.2)"
-                        .into(),
-                ],
+                vec!["a request inside a dialog that we do not have (RFC 3261 section 12.2.2)".into()],
             );
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
@@ -38,41 +35,25 @@ impl Core {
             server.call = Some(call);
         }
         if !self.take_cseq(call, &request) {
-            self.complain_about(
-                &request,
-                vec!["CSeq did not grow inside the dialog (RFC 3261 section 12.2.2)".into()],
-            );
+            self.complain_about(&request, vec!["CSeq did not grow inside the dialog (RFC 3261 section 12.2.2)".into()]);
             return self.respond(key, 500, "Server Internal Error", None);
         }
         match method.as_str() {
             "BYE" => self.handle_bye(call, key, &request),
             "INVITE" => {
-                if let Some(dialog) = self
-                    .calls
-                    .get_mut(&call)
-                    .and_then(|call| call.dialog.as_mut())
-                {
+                if let Some(dialog) = self.calls.get_mut(&call).and_then(|call| call.dialog.as_mut()) {
                     dialog.refresh(&request);
                 }
                 self.answer_invite(call, key);
             }
-            "OPTIONS" | "INFO" | "NOTIFY" | "UPDATE" | "MESSAGE" => {
-                self.respond(key, 200, "OK", None)
-            }
+            "OPTIONS" | "INFO" | "NOTIFY" | "UPDATE" | "MESSAGE" => self.respond(key, 200, "OK", None),
             _ => self.respond(key, 405, "Method Not Allowed", None),
         }
     }
 
     fn find_call(&self, request: &Message) -> Option<u64> {
-        let owns = |call: &super::calls::Call| {
-            call.dialog
-                .as_ref()
-                .is_some_and(|dialog| dialog.owns(request))
-        };
-        self.calls
-            .iter()
-            .find(|(_, call)| owns(call))
-            .map(|(key, _)| *key)
+        let owns = |call: &super::calls::Call| call.dialog.as_ref().is_some_and(|dialog| dialog.owns(request));
+        self.calls.iter().find(|(_, call)| owns(call)).map(|(key, _)| *key)
     }
 
     /// What loose routing must have done by the time a request reaches us (RFC 3261 sections 16.4 and 16.6).
@@ -101,11 +82,7 @@ impl Core {
     }
 
     fn take_cseq(&mut self, key: u64, request: &Message) -> bool {
-        let Some(dialog) = self
-            .calls
-            .get_mut(&key)
-            .and_then(|call| call.dialog.as_mut())
-        else {
+        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
             return true;
         };
         let Some((number, _)) = request.cseq() else {
@@ -127,10 +104,7 @@ impl Core {
         let early = call.record.role == Role::Callee && !call.record.acknowledged;
         call.record.ending = Some(Ending::HungUpByPeer);
         if early {
-            self.complain_about(
-                bye,
-                vec!["BYE before the ACK of the 2xx (RFC 3261 section 15)".into()],
-            );
+            self.complain_about(bye, vec!["BYE before the ACK of the 2xx (RFC 3261 section 15)".into()]);
             return self.fail_call(key, "BYE came before ACK");
         }
         call.record.finished = true;
@@ -140,10 +114,7 @@ impl Core {
     /// An ACK that belongs to no refusal: it must be that of a 2xx.
     pub fn handle_success_ack(&mut self, ack: &Message) {
         let Some(key) = self.find_call(ack) else {
-            return self.complain_about(
-                ack,
-                vec!["ACK for no dialog of ours (RFC 3261 section 13.2.2.4)".into()],
-            );
+            return self.complain_about(ack, vec!["ACK for no dialog of ours (RFC 3261 section 13.2.2.4)".into()]);
         };
         let mut faults = self.delivery_faults(key, ack);
         let Some(call) = self.calls.get_mut(&key) else {
@@ -152,7 +123,8 @@ impl Core {
         let number = ack.cseq().map(|(number, _)| number);
         let waiting = call.answer.as_ref().map(|answer| answer.cseq);
         if waiting.is_some() && waiting != number {
-            faults.push(format!("CSeq of the ACK is {number:?}, the INVITE had {waiting:?} (RFC 3261 section 13.2.2.4)"));
+            faults
+                .push(format!("CSeq of the ACK is {number:?}, the INVITE had {waiting:?} (RFC 3261 section 13.2.2.4)"));
         }
         let fits = waiting.is_some() && waiting == number;
         if fits {
@@ -163,10 +135,7 @@ impl Core {
             call.record.acknowledged = true;
             call.phase = CallPhase::Established;
             if let Part::Callee { script, .. } = &call.part {
-                for (after, step) in [
-                    (script.hold_after, Step::Hold),
-                    (script.hang_up_after, Step::HangUp),
-                ] {
+                for (after, step) in [(script.hold_after, Step::Hold), (script.hang_up_after, Step::HangUp)] {
                     if let Some(after) = after {
                         self.timers.set(after, Timer::Call(key, step));
                     }
@@ -264,11 +233,7 @@ impl Core {
         if code < 200 {
             return;
         }
-        let cseq = self
-            .clients
-            .get(branch)
-            .and_then(|client| client.request.cseq())
-            .map_or(0, |(number, _)| number);
+        let cseq = self.clients.get(branch).and_then(|client| client.request.cseq()).map_or(0, |(number, _)| number);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };

@@ -59,27 +59,15 @@ impl Persona {
             (Self::Teams, _) => format!("sip:{number}@{host};user=phone;transport=tls"),
             (Self::Pbx, Transport::Udp) => format!("sip:{number}@{host};user=phone"),
             (Self::Pbx, _) => {
-                format!(
-                    "sip:{number}@{host};user=phone;transport={}",
-                    transport.token().to_ascii_lowercase()
-                )
+                format!("sip:{number}@{host};user=phone;transport={}", transport.token().to_ascii_lowercase())
             }
         }
     }
 
     /// The URI of Contact; that of Teams is of an inner host which nobody may dial.
-    pub fn contact(
-        self,
-        call_id: &str,
-        place: &str,
-        transport: Transport,
-        ids: &mut Ids,
-    ) -> String {
+    pub fn contact(self, call_id: &str, place: &str, transport: Transport, ids: &mut Ids) -> String {
         match self {
-            Self::Pbx => format!(
-                "sip:lab@{place};transport={}",
-                transport.token().to_ascii_lowercase()
-            ),
+            Self::Pbx => format!("sip:lab@{place};transport={}", transport.token().to_ascii_lowercase()),
             Self::Teams => format!(
                 "sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i={};x-c={call_id}/s/1/{}",
                 ids.guid(),
@@ -109,23 +97,14 @@ impl Persona {
     pub fn echo(self, value: &str) -> String {
         match self {
             Self::Pbx => value.to_owned(),
-            Self::Teams => {
-                Address::parse(value).map_or_else(|| value.to_owned(), |address| address.glued())
-            }
+            Self::Teams => Address::parse(value).map_or_else(|| value.to_owned(), |address| address.glued()),
         }
     }
 
     /// Adds what every message of this side carries.
     pub fn sign(self, message: &mut Message) {
         message.push("Allow", self.allow());
-        message.push(
-            if message.method().is_some() {
-                "User-Agent"
-            } else {
-                "Server"
-            },
-            self.product(),
-        );
+        message.push(if message.method().is_some() { "User-Agent" } else { "Server" }, self.product());
     }
 
     /// A session description; `direction` is `sendrecv`, `sendonly`, `inactive`, `recvonly`.
@@ -159,9 +138,8 @@ impl Persona {
 pub fn answer_direction(offer: &[u8]) -> &'static str {
     let offer = String::from_utf8_lossy(offer);
     match offer.lines().find_map(|line| {
-        line.strip_prefix("a=").filter(|word| {
-            word.starts_with("send") || word.starts_with("recv") || *word == "inactive"
-        })
+        line.strip_prefix("a=")
+            .filter(|word| word.starts_with("send") || word.starts_with("recv") || *word == "inactive")
     }) {
         Some("sendonly") => "recvonly",
         Some("recvonly") => "sendonly",
@@ -179,10 +157,7 @@ pub struct Ids {
 
 impl Default for Ids {
     fn default() -> Self {
-        Self {
-            state: RandomState::new(),
-            next: 0,
-        }
+        Self { state: RandomState::new(), next: 0 }
     }
 }
 
@@ -211,33 +186,18 @@ mod tests {
     #[test]
     fn offers_are_answered_by_their_opposite() {
         let local = "127.0.0.1:1".parse().unwrap();
-        assert_eq!(
-            answer_direction(&Persona::Pbx.sdp(local, 1, "sendonly")),
-            "recvonly"
-        );
-        assert_eq!(
-            answer_direction(&Persona::Teams.sdp(local, 1, Persona::Teams.hold())),
-            "inactive"
-        );
-        assert_eq!(
-            answer_direction(&Persona::Pbx.sdp(local, 1, "sendrecv")),
-            "sendrecv"
-        );
+        assert_eq!(answer_direction(&Persona::Pbx.sdp(local, 1, "sendonly")), "recvonly");
+        assert_eq!(answer_direction(&Persona::Teams.sdp(local, 1, Persona::Teams.hold())), "inactive");
+        assert_eq!(answer_direction(&Persona::Pbx.sdp(local, 1, "sendrecv")), "sendrecv");
     }
 
     #[test]
     fn teams_writes_itself_as_in_the_traces() {
         let mut ids = Ids::default();
         let contact = Persona::Teams.contact("abc", "127.0.0.1:5061", Transport::Tls, &mut ids);
-        assert!(
-            contact.starts_with("sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i="),
-            "{contact}"
-        );
+        assert!(contact.starts_with("sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i="), "{contact}");
         assert!(contact.contains(";x-c=abc/s/1/"), "{contact}");
-        assert_eq!(
-            Persona::Teams.echo("\"Bob\" <sip:b@c>;tag=1"),
-            "Bob<sip:b@c>;tag=1"
-        );
+        assert_eq!(Persona::Teams.echo("\"Bob\" <sip:b@c>;tag=1"), "Bob<sip:b@c>;tag=1");
         assert_ne!(ids.hex(32), ids.hex(32));
         assert_eq!(ids.guid().len(), 36);
     }

@@ -81,25 +81,13 @@ impl Script {
 
     /// Refuses at once.
     pub const fn reject(code: u16) -> Self {
-        let outcome = Outcome::Reject {
-            code,
-            after: Duration::ZERO,
-        };
-        Self {
-            ring_after: None,
-            early_media: false,
-            outcome,
-            hold_after: None,
-            hang_up_after: None,
-        }
+        let outcome = Outcome::Reject { code, after: Duration::ZERO };
+        Self { ring_after: None, early_media: false, outcome, hold_after: None, hang_up_after: None }
     }
 
     /// Rings until the caller gives up.
     pub const fn ring() -> Self {
-        Self {
-            outcome: Outcome::Ring,
-            ..Self::answer(Duration::ZERO)
-        }
+        Self { outcome: Outcome::Ring, ..Self::answer(Duration::ZERO) }
     }
 
     /// The same, but this side hangs up.
@@ -126,10 +114,7 @@ pub struct Scripts {
 
 impl Default for Scripts {
     fn default() -> Self {
-        Self {
-            by_number: Vec::new(),
-            other: Script::answer(Duration::from_millis(200)),
-        }
+        Self { by_number: Vec::new(), other: Script::answer(Duration::from_millis(200)) }
     }
 }
 
@@ -150,10 +135,7 @@ impl Scripts {
 
     /// The script for a called number.
     pub fn script(&self, number: &str) -> Script {
-        self.by_number
-            .iter()
-            .find(|(known, _)| known == number)
-            .map_or(self.other, |(_, script)| *script)
+        self.by_number.iter().find(|(known, _)| known == number).map_or(self.other, |(_, script)| *script)
     }
 }
 
@@ -178,9 +160,7 @@ impl Names {
         let above = host.split_once('.').map(|(_, above)| above);
         self.0
             .iter()
-            .find(|(name, _)| {
-                *name == host || (above.is_some() && name.strip_prefix("*.") == above)
-            })
+            .find(|(name, _)| *name == host || (above.is_some() && name.strip_prefix("*.") == above))
             .map(|(_, a)| *a)
     }
 }
@@ -192,9 +172,7 @@ mod tests {
     #[test]
     fn names_with_a_star_cover_one_label() {
         let addr: IpAddr = "127.0.0.1".parse().unwrap();
-        let names = Names::default()
-            .with("sbc.example.net", addr)
-            .with("*.customers.example.net", addr);
+        let names = Names::default().with("sbc.example.net", addr).with("*.customers.example.net", addr);
         assert_eq!(names.address("SBC.example.net"), Some(addr));
         assert_eq!(names.address("contoso.customers.example.net"), Some(addr));
         assert_eq!(names.address("a.contoso.customers.example.net"), None);
@@ -204,9 +182,7 @@ mod tests {
 
     #[test]
     fn numbers_have_scripts() {
-        let scripts = Scripts::default()
-            .with("1", Script::reject(486))
-            .with_other(Script::ring());
+        let scripts = Scripts::default().with("1", Script::reject(486)).with_other(Script::ring());
         assert_eq!(scripts.script("1"), Script::reject(486));
         assert_eq!(scripts.script("2"), Script::ring());
     }

@@ -52,19 +52,10 @@ impl Core {
             return self.handle_repeated_request(&key, source, &request);
         }
         if self.servers.len() >= self.settings.transaction_limit {
-            return self.complain_about(
-                &request,
-                vec!["not looked at: too many transactions at once".into()],
-            );
+            return self.complain_about(&request, vec!["not looked at: too many transactions at once".into()]);
         }
-        let server = Server {
-            request,
-            source: source.clone(),
-            phase: ServerPhase::Open,
-            call: None,
-            last: None,
-            interval: T1,
-        };
+        let server =
+            Server { request, source: source.clone(), phase: ServerPhase::Open, call: None, last: None, interval: T1 };
         self.servers.insert(key.clone(), server);
         match method.as_str() {
             "CANCEL" => self.handle_cancel(&key),
@@ -76,9 +67,7 @@ impl Core {
     }
 
     fn has_to_tag(&self, key: &ServerKey) -> bool {
-        self.servers
-            .get(key)
-            .is_some_and(|server| server.request.tag("To").is_some())
+        self.servers.get(key).is_some_and(|server| server.request.tag("To").is_some())
     }
 
     fn handle_repeated_request(&mut self, key: &ServerKey, source: &Source, request: &Message) {
@@ -123,15 +112,11 @@ impl Core {
                 answer.push("Record-Route", route);
             }
         }
-        answer.push(
-            "From",
-            persona.echo(request.value("From").unwrap_or_default()),
-        );
+        answer.push("From", persona.echo(request.value("From").unwrap_or_default()));
         let to = persona.echo(request.value("To").unwrap_or_default());
         let has_tag = request.tag("To").is_some();
         // Microsoft's proxy answers OPTIONS without a tag; the edge must live with that.
-        let untagged =
-            code == 100 || has_tag || (key.method == "OPTIONS" && persona == Persona::Teams);
+        let untagged = code == 100 || has_tag || (key.method == "OPTIONS" && persona == Persona::Teams);
         match tag {
             _ if untagged => answer.push("To", to),
             Some(tag) => answer.push("To", format!("{to};tag={tag}")),
@@ -164,30 +149,20 @@ impl Core {
             return;
         }
         let refused = key.method == "INVITE" && code >= 300;
-        server.phase = if refused {
-            ServerPhase::Refused
-        } else {
-            ServerPhase::Done
-        };
+        server.phase = if refused { ServerPhase::Refused } else { ServerPhase::Done };
         let udp = server.source.transport == Transport::Udp;
         if refused {
             if udp {
-                self.timers
-                    .set(T1, Timer::Server(key.clone(), Due::Retransmit));
+                self.timers.set(T1, Timer::Server(key.clone(), Due::Retransmit));
             }
-            self.timers
-                .set(GIVE_UP, Timer::Server(key.clone(), Due::GiveUp));
+            self.timers.set(GIVE_UP, Timer::Server(key.clone(), Due::GiveUp));
         }
-        self.timers
-            .set(MEMORY, Timer::Server(key.clone(), Due::Forget));
+        self.timers.set(MEMORY, Timer::Server(key.clone(), Due::Forget));
     }
 
     /// The Record-Route list of an answer: as it came, behind what this side's own front adds.
     pub fn recorded_routes(&self, request: &Message) -> Vec<String> {
-        self.own_record_route()
-            .into_iter()
-            .chain(request.list("Record-Route"))
-            .collect()
+        self.own_record_route().into_iter().chain(request.list("Record-Route")).collect()
     }
 
     /// A timer of a server transaction is due.
@@ -198,8 +173,7 @@ impl Core {
         match due {
             Due::Forget => {
                 if server.phase == ServerPhase::Refused {
-                    self.timers
-                        .set(MEMORY, Timer::Server(key.clone(), Due::Forget));
+                    self.timers.set(MEMORY, Timer::Server(key.clone(), Due::Forget));
                 } else {
                     self.servers.remove(key);
                 }
@@ -218,28 +192,20 @@ impl Core {
             }
             Due::Retransmit => {
                 server.interval = (server.interval * 2).min(T2);
-                let (interval, source, last) =
-                    (server.interval, server.source.clone(), server.last.clone());
+                let (interval, source, last) = (server.interval, server.source.clone(), server.last.clone());
                 if let Some((answer, bytes)) = last {
                     self.send_answer_bytes(&source, &answer, bytes);
                 }
-                self.timers
-                    .set(interval, Timer::Server(key.clone(), Due::Retransmit));
+                self.timers.set(interval, Timer::Server(key.clone(), Due::Retransmit));
             }
         }
     }
 
     /// Whether an ACK is that of a refusal, which each hop makes for itself.
     pub fn is_refusal_ack(&self, ack: &Message) -> bool {
-        server_key(ack)
-            .and_then(|key| self.servers.get(&key))
-            .is_some_and(|server| {
-                server
-                    .last
-                    .as_ref()
-                    .and_then(|(answer, _)| answer.code())
-                    .is_some_and(|code| code >= 300)
-            })
+        server_key(ack).and_then(|key| self.servers.get(&key)).is_some_and(|server| {
+            server.last.as_ref().and_then(|(answer, _)| answer.code()).is_some_and(|code| code >= 300)
+        })
     }
 
     fn handle_ack(&mut self, key: &ServerKey, ack: &Message) {
@@ -252,33 +218,21 @@ impl Core {
         if answer.code().is_some_and(|code| code < 300) {
             return self.complain_about(
                 ack,
-                vec![
-                    "the ACK of a 2xx has the branch of its INVITE (RFC 3261 section 13.2.2.4)"
-                        .into(),
-                ],
+                vec!["the ACK of a 2xx has the branch of its INVITE (RFC 3261 section 13.2.2.4)".into()],
             );
         }
         let mut faults = Vec::new();
         if ack.tag("To") != answer.tag("To") {
-            faults.push(
-                "To of the ACK is not that of the refusal (RFC 3261 section 17.1.1.3)".into(),
-            );
+            faults.push("To of the ACK is not that of the refusal (RFC 3261 section 17.1.1.3)".into());
         }
         if ack.list("Via").len() != 1 {
-            faults.push(
-                "the ACK of a refusal has more than one Via (RFC 3261 section 17.1.1.3)".into(),
-            );
+            faults.push("the ACK of a refusal has more than one Via (RFC 3261 section 17.1.1.3)".into());
         }
         if ack.uri() != server.request.uri() {
-            faults.push(
-                "Request-URI of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)"
-                    .into(),
-            );
+            faults.push("Request-URI of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into());
         }
         if ack.cseq().map(|(number, _)| number) != server.request.cseq().map(|(number, _)| number) {
-            faults.push(
-                "CSeq of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into(),
-            );
+            faults.push("CSeq of the ACK is not that of the INVITE (RFC 3261 section 17.1.1.3)".into());
         }
         let first = server.phase == ServerPhase::Refused;
         server.phase = ServerPhase::Done;
@@ -290,45 +244,33 @@ impl Core {
     }
 
     fn handle_cancel(&mut self, key: &ServerKey) {
-        let invite_key = ServerKey {
-            method: "INVITE".into(),
-            ..key.clone()
-        };
+        let invite_key = ServerKey { method: "INVITE".into(), ..key.clone() };
         let Some(cancel) = self.servers.get(key).map(|server| server.request.clone()) else {
             return;
         };
         let Some(invite) = self.servers.get(&invite_key) else {
-            self.complain_about(&cancel, vec!["CANCEL for no INVITE of which we know: branch or sent-by differ (RFC 3261 section 9.1)".into()]);
+            self.complain_about(
+                &cancel,
+                vec!["CANCEL for no INVITE of which we know: branch or sent-by differ (RFC 3261 section 9.1)".into()],
+            );
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
         let mut faults = Vec::new();
         if cancel.uri() != invite.request.uri() {
-            faults.push(
-                "Request-URI of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into(),
-            );
+            faults.push("Request-URI of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
         }
-        if cancel.cseq().map(|(number, _)| number)
-            != invite.request.cseq().map(|(number, _)| number)
-        {
+        if cancel.cseq().map(|(number, _)| number) != invite.request.cseq().map(|(number, _)| number) {
             faults.push("CSeq of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
         }
         if cancel.list("Via").len() != 1 {
             faults.push("CANCEL has more than one Via (RFC 3261 section 9.1)".into());
         }
-        if ["From", "To", "Call-ID"]
-            .iter()
-            .any(|name| cancel.value(name) != invite.request.value(name))
-        {
-            faults.push(
-                "From, To or Call-ID of CANCEL is not that of the INVITE (RFC 3261 section 9.1)"
-                    .into(),
-            );
+        if ["From", "To", "Call-ID"].iter().any(|name| cancel.value(name) != invite.request.value(name)) {
+            faults.push("From, To or Call-ID of CANCEL is not that of the INVITE (RFC 3261 section 9.1)".into());
         }
         let (open, call) = (invite.phase == ServerPhase::Open, invite.call);
         self.complain_about(&cancel, faults);
-        let tag = call
-            .and_then(|call| self.calls.get(&call))
-            .map(|call| call.local_tag.clone());
+        let tag = call.and_then(|call| self.calls.get(&call)).map(|call| call.local_tag.clone());
         self.respond(key, 200, "OK", tag.as_deref());
         if let Some(call) = call.filter(|_| open) {
             self.take_back(call, &invite_key);
@@ -336,11 +278,7 @@ impl Core {
     }
 
     fn handle_options(&mut self, key: &ServerKey) {
-        let Some((request, source)) = self
-            .servers
-            .get(key)
-            .map(|s| (s.request.clone(), s.source.clone()))
-        else {
+        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else {
             return;
         };
         self.journal.count_options(|count| count.received += 1);
@@ -379,10 +317,7 @@ impl Core {
             return Some(format!("{value} is no SIP URI."));
         };
         if uri.is_literal() {
-            return Some(format!(
-                "{} is an IP address where an FQDN is wanted.",
-                uri.host
-            ));
+            return Some(format!("{} is an IP address where an FQDN is wanted.", uri.host));
         }
         let certificate = source.certificate.as_deref();
         (!certificate.is_some_and(|certificate| certificate_names(certificate, &uri.host)))
@@ -391,14 +326,9 @@ impl Core {
 
     /// 403 with the Reason that Microsoft gives.
     pub fn refuse_as_teams(&mut self, key: &ServerKey, request: &Message, reason: &str) {
-        self.complain_about(
-            request,
-            vec![format!("Microsoft refuses this with 403: {reason}")],
-        );
+        self.complain_about(request, vec![format!("Microsoft refuses this with 403: {reason}")]);
         let text = format!("Q.850;cause=63;text=\"{};{reason}\"", self.ids.guid());
-        self.respond_with(key, 403, "Forbidden", None, |answer| {
-            answer.push("Reason", text)
-        });
+        self.respond_with(key, 403, "Forbidden", None, |answer| answer.push("Reason", text));
     }
 }
 
@@ -427,13 +357,7 @@ fn answer_vias(request: &Message, source: &Source) -> Vec<String> {
             let with_port = format!(";rport={}", source.remote.port());
             *first = first
                 .split(';')
-                .map(|part| {
-                    if part.trim() == "rport" {
-                        with_port.clone()
-                    } else {
-                        format!(";{part}")
-                    }
-                })
+                .map(|part| if part.trim() == "rport" { with_port.clone() } else { format!(";{part}") })
                 .collect();
             *first = first.trim_start_matches(';').to_owned();
         }
@@ -451,17 +375,9 @@ mod tests {
     #[test]
     fn answers_say_where_the_request_came_from() {
         let mut request = Message::request("OPTIONS", "sip:a");
-        request.push(
-            "Via",
-            "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2",
-        );
+        request.push("Via", "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2");
         let remote = "192.0.2.9:1024".parse().unwrap();
-        let source = Source {
-            transport: Transport::Udp,
-            remote,
-            connection: 0,
-            certificate: None,
-        };
+        let source = Source { transport: Transport::Udp, remote, connection: 0, certificate: None };
         assert_eq!(
             answer_vias(&request, &source),
             [

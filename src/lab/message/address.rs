@@ -28,13 +28,7 @@ impl Uri {
         };
         let (place, parameters) = rest.split_once(';').unwrap_or((rest, ""));
         let (host, port) = split_host(place)?;
-        Some(Self {
-            scheme: scheme.to_ascii_lowercase(),
-            user,
-            host,
-            port,
-            parameters: parse_parameters(parameters),
-        })
+        Some(Self { scheme: scheme.to_ascii_lowercase(), user, host, port, parameters: parse_parameters(parameters) })
     }
 
     /// The value of a parameter; empty for one without value.
@@ -68,9 +62,7 @@ impl Address {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let open = match text.strip_prefix('"') {
-            Some(inner) => {
-                2 + closing_quote(inner)? + text.get(2 + closing_quote(inner)?..)?.find('<')?
-            }
+            Some(inner) => 2 + closing_quote(inner)? + text.get(2 + closing_quote(inner)?..)?.find('<')?,
             None => match text.find('<') {
                 Some(open) => open,
                 None => return Some(Self::bare(text)),
@@ -88,11 +80,7 @@ impl Address {
     /// An addr-spec: its parameters belong to the header (RFC 3261 section 20.10).
     fn bare(text: &str) -> Self {
         let (uri, parameters) = text.split_once(';').unwrap_or((text, ""));
-        Self {
-            display: String::new(),
-            uri: uri.trim().to_owned(),
-            parameters: parse_parameters(parameters),
-        }
+        Self { display: String::new(), uri: uri.trim().to_owned(), parameters: parse_parameters(parameters) }
     }
 
     /// The value of a header parameter; empty for one without value.
@@ -131,18 +119,11 @@ impl Via {
         let (head, parameters) = text.split_once(';').unwrap_or((text, ""));
         let (protocol, place) = head.trim().split_once([' ', '\t'])?;
         let mut parts = protocol.split('/').map(str::trim);
-        let (Some("SIP"), Some("2.0"), Some(transport)) =
-            (parts.next(), parts.next(), parts.next())
-        else {
+        let (Some("SIP"), Some("2.0"), Some(transport)) = (parts.next(), parts.next(), parts.next()) else {
             return None;
         };
         let (host, port) = split_host(place.trim())?;
-        Some(Self {
-            transport: transport.to_owned(),
-            host,
-            port,
-            parameters: parse_parameters(parameters),
-        })
+        Some(Self { transport: transport.to_owned(), host, port, parameters: parse_parameters(parameters) })
     }
 
     /// The value of a parameter; empty for one without value.
@@ -152,9 +133,7 @@ impl Via {
 }
 
 fn parameter<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a str> {
-    let (_, value) = parameters
-        .iter()
-        .find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+    let (_, value) = parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
     Some(value.as_deref().unwrap_or_default())
 }
 
@@ -205,9 +184,7 @@ mod tests {
 
     #[test]
     fn uri_of_teams_contact_is_opaque_but_readable() {
-        let uri =
-            Uri::parse("sip:api-du-a-usea.pstnhub.microsoft.com:443;x-i=b712;x-c=a35a/s/1/4b30")
-                .unwrap();
+        let uri = Uri::parse("sip:api-du-a-usea.pstnhub.microsoft.com:443;x-i=b712;x-c=a35a/s/1/4b30").unwrap();
         assert_eq!((uri.user.as_deref(), uri.port), (None, Some(443)));
         assert_eq!(uri.parameter("x-c"), Some("a35a/s/1/4b30"));
         assert!(!uri.is_literal());
@@ -220,22 +197,13 @@ mod tests {
     #[test]
     fn addresses_glued_quoted_and_bare() {
         let glued = Address::parse("John Doe<sip:a@b;user=phone>;tag=1").unwrap();
-        assert_eq!(
-            (glued.display.as_str(), glued.uri.as_str()),
-            ("John Doe", "sip:a@b;user=phone")
-        );
+        assert_eq!((glued.display.as_str(), glued.uri.as_str()), ("John Doe", "sip:a@b;user=phone"));
         assert_eq!(glued.parameter("tag"), Some("1"));
         let quoted = Address::parse("\"A <x> \\\" B\" <sip:a@b>;tag=2").unwrap();
         assert_eq!(quoted.uri, "sip:a@b");
         let bare = Address::parse("sip:a@b;tag=3").unwrap();
-        assert_eq!(
-            (bare.uri.as_str(), bare.parameter("tag")),
-            ("sip:a@b", Some("3"))
-        );
-        assert_eq!(
-            Address::parse("\"Bob\" <sip:a@b>;tag=1").unwrap().glued(),
-            "Bob<sip:a@b>;tag=1"
-        );
+        assert_eq!((bare.uri.as_str(), bare.parameter("tag")), ("sip:a@b", Some("3")));
+        assert_eq!(Address::parse("\"Bob\" <sip:a@b>;tag=1").unwrap().glued(), "Bob<sip:a@b>;tag=1");
     }
 
     #[test]

@@ -52,19 +52,10 @@ impl Framer {
         if self.buffer == b"\r" || self.buffer == b"\r\n" || self.buffer == b"\r\n\r" {
             return Ok(None);
         }
-        let Some(head) = self
-            .buffer
-            .windows(4)
-            .position(|window| window == b"\r\n\r\n")
-        else {
-            return if self.buffer.len() > MESSAGE_LIMIT {
-                Err(FrameError::TooLong)
-            } else {
-                Ok(None)
-            };
+        let Some(head) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") else {
+            return if self.buffer.len() > MESSAGE_LIMIT { Err(FrameError::TooLong) } else { Ok(None) };
         };
-        let length = content_length(self.buffer.get(..head).unwrap_or_default())
-            .ok_or(FrameError::ContentLength)?;
+        let length = content_length(self.buffer.get(..head).unwrap_or_default()).ok_or(FrameError::ContentLength)?;
         let end = head + 4 + length;
         if end > MESSAGE_LIMIT {
             return Err(FrameError::TooLong);

@@ -41,35 +41,28 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, shared: 
 
 async fn welcome(stream: TcpStream, remote: SocketAddr, transport: Transport, shared: Shared) {
     let connection = shared.number();
-    let mut source = Source {
-        transport,
-        remote,
-        connection,
-        certificate: None,
-    };
+    let mut source = Source { transport, remote, connection, certificate: None };
     // Two small messages in a row must not wait for each other; a socket that refuses this is only slower.
     let _ = stream.set_nodelay(true);
     let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
     let accepted = WireEvent::Accepted { connection, sender };
     match (transport, &shared.tls) {
-        (Transport::Tls, Some(tls)) => {
-            match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
-                Ok(Ok((stream, certificate))) => {
-                    source.certificate = certificate;
-                    if shared.events.send(accepted).await.is_ok() {
-                        serve(stream, source, receiver, shared).await;
-                    }
-                }
-                Ok(Err(error)) => {
-                    let text = format!("TLS handshake failed: {error}");
-                    let _ = shared.events.send(WireEvent::Fault { source, text }).await;
-                }
-                Err(_) => {
-                    let text = format!("no TLS handshake within {} s", PATIENCE.as_secs());
-                    let _ = shared.events.send(WireEvent::Fault { source, text }).await;
+        (Transport::Tls, Some(tls)) => match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+            Ok(Ok((stream, certificate))) => {
+                source.certificate = certificate;
+                if shared.events.send(accepted).await.is_ok() {
+                    serve(stream, source, receiver, shared).await;
                 }
             }
-        }
+            Ok(Err(error)) => {
+                let text = format!("TLS handshake failed: {error}");
+                let _ = shared.events.send(WireEvent::Fault { source, text }).await;
+            }
+            Err(_) => {
+                let text = format!("no TLS handshake within {} s", PATIENCE.as_secs());
+                let _ = shared.events.send(WireEvent::Fault { source, text }).await;
+            }
+        },
         _ => {
             if shared.events.send(accepted).await.is_ok() {
                 serve(stream, source, receiver, shared).await;
@@ -87,29 +80,15 @@ pub(super) async fn dial(
     shared: Shared,
 ) {
     let endpoint = to.endpoint;
-    let failed = |reason: String| WireEvent::Failed {
-        connection,
-        endpoint,
-        reason,
-    };
+    let failed = |reason: String| WireEvent::Failed { connection, endpoint, reason };
     let stream = match tokio::time::timeout(PATIENCE, connect(endpoint.addr, from)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return drop(shared.events.send(failed(error.to_string())).await),
         Err(_) => {
-            return drop(
-                shared
-                    .events
-                    .send(failed("no connection in time".into()))
-                    .await,
-            );
+            return drop(shared.events.send(failed("no connection in time".into())).await);
         }
     };
-    let mut source = Source {
-        transport: endpoint.transport,
-        remote: endpoint.addr,
-        connection,
-        certificate: None,
-    };
+    let mut source = Source { transport: endpoint.transport, remote: endpoint.addr, connection, certificate: None };
     match (endpoint.transport, &shared.tls) {
         (Transport::Tls, Some(tls)) => {
             let name = to.name.unwrap_or_else(|| endpoint.addr.ip().to_string());
@@ -118,18 +97,8 @@ pub(super) async fn dial(
                     source.certificate = certificate;
                     serve(stream, source, outgoing, shared).await;
                 }
-                Ok(Err(error)) => drop(
-                    shared
-                        .events
-                        .send(failed(format!("TLS as {name}: {error}")))
-                        .await,
-                ),
-                Err(_) => drop(
-                    shared
-                        .events
-                        .send(failed("no TLS handshake in time".into()))
-                        .await,
-                ),
+                Ok(Err(error)) => drop(shared.events.send(failed(format!("TLS as {name}: {error}"))).await),
+                Err(_) => drop(shared.events.send(failed("no TLS handshake in time".into())).await),
             }
         }
         _ => serve(stream, source, outgoing, shared).await,
@@ -138,13 +107,8 @@ pub(super) async fn dial(
 
 /// Connects from the stand-in's own address: the edge tells its peers apart by it.
 async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
-    let socket = if to.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified())
-    {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified()) {
         socket.bind(SocketAddr::new(from, 0))?;
     }
     let stream = socket.connect(to).await?;
@@ -152,12 +116,8 @@ async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStr
     Ok(stream)
 }
 
-async fn serve<S>(
-    mut stream: S,
-    source: Source,
-    mut outgoing: mpsc::Receiver<Vec<u8>>,
-    shared: Shared,
-) where
+async fn serve<S>(mut stream: S, source: Source, mut outgoing: mpsc::Receiver<Vec<u8>>, shared: Shared)
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut framer = Framer::default();
@@ -186,22 +146,11 @@ async fn serve<S>(
     };
     // A peer that is told of the end does not take it for a cut line (RFC 8446 section 6.1).
     let _ = tokio::time::timeout(PATIENCE, stream.shutdown()).await;
-    let _ = shared
-        .events
-        .send(WireEvent::Closed {
-            connection: source.connection,
-            reason,
-        })
-        .await;
+    let _ = shared.events.send(WireEvent::Closed { connection: source.connection, reason }).await;
 }
 
 /// Hands whole messages on; `false` when the stream is of no more use.
-async fn deliver<S: AsyncWrite + Unpin>(
-    framer: &mut Framer,
-    stream: &mut S,
-    source: &Source,
-    shared: &Shared,
-) -> bool {
+async fn deliver<S: AsyncWrite + Unpin>(framer: &mut Framer, stream: &mut S, source: &Source, shared: &Shared) -> bool {
     loop {
         match framer.next_frame() {
             Ok(None) => return true,
@@ -212,23 +161,12 @@ async fn deliver<S: AsyncWrite + Unpin>(
                 }
             }
             Ok(Some(Frame::Message(bytes))) => {
-                if shared
-                    .events
-                    .send(WireEvent::Packet {
-                        source: source.clone(),
-                        bytes,
-                    })
-                    .await
-                    .is_err()
-                {
+                if shared.events.send(WireEvent::Packet { source: source.clone(), bytes }).await.is_err() {
                     return false;
                 }
             }
             Err(error) => {
-                let fault = WireEvent::Fault {
-                    source: source.clone(),
-                    text: error.to_string(),
-                };
+                let fault = WireEvent::Fault { source: source.clone(), text: error.to_string() };
                 let _ = shared.events.send(fault).await;
                 return false;
             }
@@ -241,7 +179,5 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> std::io::
         stream.write_all(bytes).await?;
         stream.flush().await
     };
-    tokio::time::timeout(PATIENCE, both)
-        .await
-        .map_err(|_| std::io::ErrorKind::TimedOut)?
+    tokio::time::timeout(PATIENCE, both).await.map_err(|_| std::io::ErrorKind::TimedOut)?
 }

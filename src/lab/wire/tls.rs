@@ -57,12 +57,10 @@ impl Tls {
             roots.add(root?)?;
         }
         let roots = Arc::new(roots);
-        let chain = CertificateDer::pem_slice_iter(settings.certificate.as_bytes())
-            .collect::<Result<Vec<_>, _>>()?;
+        let chain = CertificateDer::pem_slice_iter(settings.certificate.as_bytes()).collect::<Result<Vec<_>, _>>()?;
         let key = || PrivateKeyDer::from_pem_slice(settings.key.as_bytes());
         // The stock verifier asks for the clientAuth purpose, as Microsoft does of an SBC.
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
         let server = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
@@ -71,10 +69,7 @@ impl Tls {
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_client_auth_cert(chain, key()?)?;
-        Ok(Self {
-            server: Arc::new(server),
-            client: Arc::new(client),
-        })
+        Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }
 
     /// Ready-made configurations, for a party with verifiers of its own.
@@ -91,13 +86,8 @@ impl Tls {
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
-    ) -> std::io::Result<(
-        tokio_rustls::server::TlsStream<TcpStream>,
-        Option<Arc<[u8]>>,
-    )> {
-        let stream = TlsAcceptor::from(self.server.clone())
-            .accept(stream)
-            .await?;
+    ) -> std::io::Result<(tokio_rustls::server::TlsStream<TcpStream>, Option<Arc<[u8]>>)> {
+        let stream = TlsAcceptor::from(self.server.clone()).accept(stream).await?;
         let certificate = end_entity(stream.get_ref().1.peer_certificates());
         Ok((stream, certificate))
     }
@@ -107,32 +97,22 @@ impl Tls {
         &self,
         name: &str,
         stream: TcpStream,
-    ) -> std::io::Result<(
-        tokio_rustls::client::TlsStream<TcpStream>,
-        Option<Arc<[u8]>>,
-    )> {
+    ) -> std::io::Result<(tokio_rustls::client::TlsStream<TcpStream>, Option<Arc<[u8]>>)> {
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-        let stream = TlsConnector::from(self.client.clone())
-            .connect(name, stream)
-            .await?;
+        let stream = TlsConnector::from(self.client.clone()).connect(name, stream).await?;
         let certificate = end_entity(stream.get_ref().1.peer_certificates());
         Ok((stream, certificate))
     }
 }
 
 fn end_entity(chain: Option<&[CertificateDer<'_>]>) -> Option<Arc<[u8]>> {
-    chain?
-        .first()
-        .map(|certificate| Arc::from(certificate.as_ref()))
+    chain?.first().map(|certificate| Arc::from(certificate.as_ref()))
 }
 
 /// Whether a certificate (DER) carries a host name, one-level wildcards included.
 pub(in crate::lab) fn certificate_names(certificate: &[u8], host: &str) -> bool {
     let certificate = CertificateDer::from(certificate);
-    let (Ok(parsed), Ok(name)) = (
-        ParsedCertificate::try_from(&certificate),
-        ServerName::try_from(host),
-    ) else {
+    let (Ok(parsed), Ok(name)) = (ParsedCertificate::try_from(&certificate), ServerName::try_from(host)) else {
         return false;
     };
     client::verify_server_name(&parsed, &name).is_ok()
