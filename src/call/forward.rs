@@ -282,3 +282,34 @@ fn write_host(edge: &Edge, hop: &Hop, out: &mut Vec<u8>) {
     out.push(b':');
     write_decimal(out, u64::from(listener.port));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Transport;
+    use crate::trunk::{ListenerId, TrunkId};
+
+    fn hop(transport: Transport) -> Hop {
+        let addr = "192.0.2.9:5080".parse().unwrap();
+        Hop { listener: ListenerId(0), transport, addr, name: None, trunk: TrunkId(0) }
+    }
+
+    #[test]
+    fn request_uri_gets_the_targets_host_and_keeps_user_and_parameters() {
+        let target = |host: &str, port| Target { transport: None, host: host.into(), port, literal: None };
+        for (uri, target, transport, wanted) in [
+            ("sip:+44@edge:5060", target("pbx.example", None), Transport::Udp, "sip:+44@pbx.example"),
+            (
+                "sip:+44;phone-context=x:pw@edge;transport=udp;user=phone;maddr=edge",
+                target("192.0.2.9", Some(5080)),
+                Transport::Tcp,
+                "sip:+44;phone-context=x:pw@192.0.2.9:5080;user=phone;transport=tcp",
+            ),
+            ("sips:edge", target("2001:db8::1", Some(5061)), Transport::Tls, "sips:[2001:db8::1]:5061;transport=tls"),
+        ] {
+            let mut out = Vec::new();
+            write_retargeted(&Uri::parse(uri.as_bytes()).unwrap(), &target, &hop(transport), &mut out);
+            assert_eq!(std::str::from_utf8(&out).unwrap(), wanted, "{uri}");
+        }
+    }
+}
