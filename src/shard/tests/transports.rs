@@ -1,0 +1,60 @@
+//! Where the two sides use different transports (RFC 3261 sections 18.1.1 and 18.3).
+
+use super::wire::Request;
+use super::world::{ALICE, CARL, World};
+use crate::sip::Transport;
+
+fn large(called: &str) -> Request {
+    Request::new("INVITE", &format!("sip:{called}@192.0.2.1"), "1").body(&"x".repeat(1_300))
+}
+
+#[test]
+fn content_length_is_added_on_streams() {
+    let length = "Content-Length: 4\r\n";
+    let invite = Request::new("INVITE", "sip:300@192.0.2.1", "1").body("v=0\n").text().replace(length, "");
+    let mut world = World::new();
+    world.udp(ALICE, &invite);
+    let sent = world.take().pop().expect("the INVITE");
+    assert_eq!((sent.transport, sent.header("Content-Length").as_deref()), (Transport::Tcp, Some("4")));
+    assert!(sent.text().ends_with("\r\n\r\nv=0\n"));
+    world.finish();
+}
+
+#[test]
+fn large_requests_go_by_tcp_where_that_was_left_open_and_back_by_udp_when_it_fails() {
+    let mut world = World::new();
+    let sent = world.call(&large("700")).remove(0);
+    assert_eq!((sent.transport, sent.to.to_string().as_str()), (Transport::Tcp, "192.0.2.70:5060"));
+    assert!(sent.headers("Via")[0].starts_with("SIP/2.0/TCP 192.0.2.1:5060;"));
+    world.fails(&sent);
+    let again = world.expect_one("INVITE 192.0.2.70:5060");
+    assert_eq!(again.transport, Transport::Udp);
+    assert!(again.headers("Via")[0].starts_with("SIP/2.0/UDP 192.0.2.1:5060;"));
+    world.answers(&again, &again.answer(200, "b"));
+    world.expect(&["200 192.0.2.10:5060"]);
+    world.finish();
+}
+
+#[test]
+fn small_requests_and_named_transports_stay_where_they_are() {
+    let mut world = World::new();
+    let sent = world.call(&Request::new("INVITE", "sip:700@192.0.2.1", "1")).remove(0);
+    assert_eq!(sent.transport, Transport::Udp);
+    world.finish();
+    let mut world = World::new();
+    let sent = world.call(&large("200")).remove(0);
+    assert_eq!(sent.transport, Transport::Udp, "the target says udp");
+    world.finish();
+}
+
+#[test]
+fn nothing_is_repeated_over_streams() {
+    let mut world = World::new();
+    let sent = world.call(&Request::new("INVITE", "sip:300@192.0.2.1", "1")).remove(0);
+    world.pass(31_000);
+    world.expect(&[]);
+    world.answers(&sent, &sent.answer(486, "b"));
+    let ack = world.take().remove(0);
+    assert_eq!((ack.what().as_str(), ack.transport), ("ACK", Transport::Tcp));
+    world.finish();
+}
