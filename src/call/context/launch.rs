@@ -151,6 +151,8 @@ impl Context {
         }
         out.counts.forwarded += 1;
         if work.ack {
+            // Nobody answers an ACK, so that no other place would ever be tried: the context must not wait for one.
+            work.queue.clear();
             out.commands.push(Command::Request { hop, bytes, branch: None });
             return true;
         }

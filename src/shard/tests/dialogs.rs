@@ -345,3 +345,21 @@ fn the_name_of_a_contact_is_looked_up() {
     it.world.expect(&["200 192.0.2.10:5060"]);
     it.world.finish();
 }
+
+#[test]
+fn an_ack_waits_for_a_name_and_leaves_nothing_behind() {
+    for places in [&[][..], &["192.0.2.21:5060"], &["192.0.2.21:5060", "192.0.2.22:5060"]] {
+        let mut it = dialog("200");
+        it.world.pass(100_000);
+        it.world.take();
+        it.world.assert_empty();
+        let mut ack = it.request("ACK", &it.caller.clone(), &it.callee.clone(), 1);
+        ack.uri = "sip:b@phone.example".to_owned();
+        it.world.request(ALICE, &ack);
+        it.world.expect(&[]);
+        it.world.resolve(places);
+        let sent = it.world.take();
+        assert_eq!(sent.len(), places.len().min(1), "an ACK goes to one place");
+        it.world.assert_empty();
+    }
+}

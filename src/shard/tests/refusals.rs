@@ -192,3 +192,16 @@ fn what_the_edge_made_itself_is_not_taken_for_a_request_of_its_own() {
     assert!(world.take().iter().all(|sent| sent.what() != "INVITE"));
     world.finish();
 }
+
+#[test]
+fn acks_that_wait_for_a_name_are_limited_too() {
+    let mut world = World::with(|_| {}, 2);
+    for id in 0..50 {
+        // Each to a URI of the edge, which the dial plan sends to a name.
+        world.request(ALICE, &Request::new("ACK", "sip:600@192.0.2.1", &id.to_string()).to_tag("b"));
+        world.expect(&[]);
+    }
+    assert_eq!((world.len(), world.lookups.len()), (8, 8));
+    assert_eq!(world.counts.over_limit, 42);
+    world.finish();
+}
