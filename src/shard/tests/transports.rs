@@ -58,3 +58,14 @@ fn nothing_is_repeated_over_streams() {
     assert_eq!((ack.what().as_str(), ack.transport), ("ACK", Transport::Tcp));
     world.finish();
 }
+
+#[test]
+fn a_switch_to_tcp_shows_in_two_record_routes() {
+    let mut world = World::new();
+    let sent = world.call(&large("700")).remove(0);
+    let routes = sent.headers("Record-Route");
+    assert_eq!(routes.len(), 2, "RFC 5658 section 5.1");
+    assert!(routes[0].ends_with("@192.0.2.1:5060;transport=tcp;lr>"));
+    assert!(routes[1].ends_with("@192.0.2.1:5060;lr>"));
+    world.finish();
+}
