@@ -169,6 +169,8 @@ impl Context {
     /// An answer that is new: RFC 3261 section 16.7.
     fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
+        let completed = self.completed(tools, response);
+        let response = completed.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
         branch.no_answer = None;
         if let Some(timer_c) = &mut branch.timer_c {
@@ -208,6 +210,16 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// The answer with a Content-Length, when it has none and goes back over a stream (RFC 3261 section 18.3).
+    fn completed(&self, tools: &mut Tools, response: &Message) -> Option<Message> {
+        if !self.flow.transport.is_reliable() || response.line(HeaderName::ContentLength).is_some() {
+            return None;
+        }
+        tools.edits.clear();
+        tools.edits.append_header(response, "Content-Length", response.body().len().to_string().as_bytes());
+        reread(&tools.edits.apply(response))
     }
 
     /// Sends an answer of a branch on to the caller, less the edge's Via.

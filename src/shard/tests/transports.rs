@@ -69,3 +69,19 @@ fn a_switch_to_tcp_shows_in_two_record_routes() {
     assert!(routes[1].ends_with("@192.0.2.1:5060;lr>"));
     world.finish();
 }
+
+#[test]
+fn content_length_is_added_to_answers_on_streams() {
+    for status in [183, 200, 486] {
+        let mut world = World::new();
+        let invite = Request::new("INVITE", "sip:200@192.0.2.1", "1").via("SIP/2.0/TCP 192.0.2.30;branch=z9hG4bK1");
+        world.tcp(CARL, &invite.text());
+        let sent = world.take().pop().expect("the INVITE");
+        let answer = sent.answer(status, "b").body("v=0\n").text().replace("Content-Length: 4\r\n", "");
+        world.arrive(Transport::Udp, sent.to, answer.as_bytes());
+        let passed = world.take().pop().expect("the answer");
+        assert_eq!((passed.transport, passed.status()), (Transport::Tcp, status));
+        assert_eq!(passed.header("Content-Length").as_deref(), Some("4"), "{status}");
+        world.finish();
+    }
+}
