@@ -85,3 +85,18 @@ fn content_length_is_added_to_answers_on_streams() {
         world.finish();
     }
 }
+
+#[test]
+fn a_switch_to_tcp_does_not_fork() {
+    let mut world = World::new();
+    let sent = world.call(&large("750"));
+    let to: Vec<_> = sent.iter().map(|sent| (sent.transport, sent.to.to_string())).collect();
+    assert_eq!(to, [(Transport::Tcp, "192.0.2.75:5060".to_owned()), (Transport::Tcp, "192.0.2.76:5060".to_owned())]);
+    // Each of the two falls back for itself.
+    world.fails(&sent[1]);
+    let again = world.expect_one("INVITE 192.0.2.76:5060");
+    assert_eq!(again.transport, Transport::Udp);
+    world.answers(&again, &again.answer(200, "b"));
+    world.expect(&["200 192.0.2.10:5060"]);
+    world.finish();
+}
