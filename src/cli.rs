@@ -69,12 +69,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct ConfigFile {
     /// The configuration file.
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        default_value = "/etc/trunkway/edge.toml"
-    )]
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/trunkway/edge.toml")]
     pub config: PathBuf,
 }
 
@@ -87,9 +82,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),
-        Command::Version => {
-            Output::said(format!("trunkway {}\n", env!("CARGO_PKG_VERSION"))).print()
-        }
+        Command::Version => Output::said(format!("trunkway {}\n", env!("CARGO_PKG_VERSION"))).print(),
     }
 }
 
@@ -115,19 +108,12 @@ pub struct Output {
 impl Output {
     /// Success, with something on standard output.
     pub fn said(out: String) -> Self {
-        Self {
-            out,
-            ..Self::default()
-        }
+        Self { out, ..Self::default() }
     }
 
     /// Something is at fault, with a word about it on standard error.
     pub fn fault(err: String) -> Self {
-        Self {
-            err,
-            code: EXIT_FAULTS,
-            ..Self::default()
-        }
+        Self { err, code: EXIT_FAULTS, ..Self::default() }
     }
 
     /// Writes it; a reader that has gone away, such as `head`, is no fault.

@@ -29,8 +29,7 @@ use toml::de::DeTable;
 
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use model::{
-    ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, Timers,
-    TrunkTls,
+    ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, Timers, TrunkTls,
 };
 
 use self::dialplans::{PlanSet, Tags};
@@ -60,19 +59,11 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
     let reading = Reading::default();
     let shown = path.to_string_lossy().into_owned();
     match std::fs::read_to_string(path) {
-        Ok(text) => load_text(
-            reading,
-            shown,
-            &text,
-            path.parent().unwrap_or(Path::new("")),
-            Some(path),
-        ),
+        Ok(text) => load_text(reading, shown, &text, path.parent().unwrap_or(Path::new("")), Some(path)),
         Err(error) => {
             let file = reading.log.add_file(shown, Arc::from(""));
             let message = format!("cannot read the configuration: {error}");
-            reading
-                .log
-                .add(Draft::of_file(Severity::Error, file, message));
+            reading.log.add(Draft::of_file(Severity::Error, file, message));
             Err(reading.log.into_faults())
         }
     }
@@ -83,21 +74,12 @@ pub fn load_str(name: &str, text: &str, base: &Path) -> Result<Loaded, Faults> {
     load_text(Reading::default(), name.to_owned(), text, base, None)
 }
 
-fn load_text(
-    reading: Reading,
-    name: String,
-    text: &str,
-    base: &Path,
-    path: Option<&Path>,
-) -> Result<Loaded, Faults> {
+fn load_text(reading: Reading, name: String, text: &str, base: &Path, path: Option<&Path>) -> Result<Loaded, Faults> {
     let loaded = compile(&reading, name, text, base, path);
     let failed = reading.log.failed();
     let faults = reading.log.into_faults();
     match loaded {
-        Some(loaded) if !failed => Ok(Loaded {
-            warnings: faults,
-            ..loaded
-        }),
+        Some(loaded) if !failed => Ok(Loaded { warnings: faults, ..loaded }),
         _ => Err(faults),
     }
 }
@@ -134,31 +116,23 @@ struct Sections<'t> {
 impl<'t> Sections<'t> {
     fn add(&mut self, mut root: Table<'t>, is_first: bool) {
         self.node.extend(root.table("node", "node"));
-        self.tls_client
-            .extend(root.table("tls_client", "tls_client"));
+        self.tls_client.extend(root.table("tls_client", "tls_client"));
         self.timers.extend(root.table("timers", "timers"));
         self.limits.extend(root.table("limits", "limits"));
         self.dns.extend(root.table("dns", "dns"));
         self.metrics.extend(root.table("metrics", "metrics"));
-        self.listen.extend(root.tables("listen", "listen", |index| {
-            format!("listener {}", index + 1)
-        }));
-        self.trunk
-            .extend(root.named("trunk", "trunk.NAME", "trunk"));
-        self.tenant
-            .extend(root.named("tenant", "tenant.ID", "tenant"));
-        self.dialplan
-            .extend(root.named("dialplan", "dialplan.NAME", "dial plan"));
-        self.route
-            .extend(root.tables("route", "route", |index| format!("route {}", index + 1)));
+        self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
+        self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
+        self.tenant.extend(root.named("tenant", "tenant.ID", "tenant"));
+        self.dialplan.extend(root.named("dialplan", "dialplan.NAME", "dial plan"));
+        self.route.extend(root.tables("route", "route", |index| format!("route {}", index + 1)));
         root.know("include");
         if !is_first {
             for key in ["node", "include"] {
                 if root.has(key) {
                     let message = format!("an included file cannot have `{key}`");
                     let help = "it belongs in the first file";
-                    root.log()
-                        .add(Draft::error(root.place_of(key), message).help(help));
+                    root.log().add(Draft::error(root.place_of(key), message).help(help));
                 }
             }
             self.node.truncate(1);
@@ -167,13 +141,7 @@ impl<'t> Sections<'t> {
     }
 }
 
-fn compile(
-    reading: &Reading,
-    name: String,
-    text: &str,
-    base: &Path,
-    path: Option<&Path>,
-) -> Option<Loaded> {
+fn compile(reading: &Reading, name: String, text: &str, base: &Path, path: Option<&Path>) -> Option<Loaded> {
     let log = &reading.log;
     let mut files: Vec<PathBuf> = path.map(Path::to_owned).into_iter().collect();
     let first = parse(log, name, text, base.to_owned());
@@ -197,24 +165,13 @@ fn parse<'t>(log: &Log, name: String, text: &'t str, base: PathBuf) -> Document<
     for error in errors {
         log.set_incomplete();
         let place = Place::new(file, error.span().unwrap_or(0..0));
-        log.add(Draft::error(
-            place,
-            format!("this is no TOML: {}", error.message()),
-        ));
+        log.add(Draft::error(place, format!("this is no TOML: {}", error.message())));
     }
-    Document {
-        file,
-        base,
-        entries,
-    }
+    Document { file, base, entries }
 }
 
 /// The texts of the files that `include` names.
-fn included(
-    reading: &Reading,
-    first: &Document<'_>,
-    files: &mut Vec<PathBuf>,
-) -> Vec<(PathBuf, String)> {
+fn included(reading: &Reading, first: &Document<'_>, files: &mut Vec<PathBuf>) -> Vec<(PathBuf, String)> {
     let log = &reading.log;
     let mut texts = Vec::new();
     for pattern in first.root(reading).texts("include").unwrap_or_default() {
@@ -256,11 +213,7 @@ fn single<'t>(log: &Log, tables: Vec<Table<'t>>) -> Option<Table<'t>> {
     let first = tables.next()?;
     for again in tables {
         let message = format!("{} is there twice", again.title);
-        log.add(
-            Draft::error(again.place, message)
-                .label("again")
-                .also(first.place, "first"),
-        );
+        log.add(Draft::error(again.place, message).label("again").also(first.place, "first"));
     }
     Some(first)
 }
@@ -277,42 +230,19 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
             None
         }
     };
-    let nameless = Node {
-        name: "".into(),
-        fqdn: None,
-        seal_key_file: None,
-        workers: None,
-    };
+    let nameless = Node { name: "".into(), fqdn: None, seal_key_file: None, workers: None };
     let node = node.unwrap_or(nameless);
-    let tls_client = single(log, sections.tls_client)
-        .map(settings::client_tls)
-        .unwrap_or_default();
-    let timers = single(log, sections.timers)
-        .map(settings::timers)
-        .unwrap_or_default();
-    let limits = single(log, sections.limits)
-        .map(settings::limits)
-        .unwrap_or_default();
-    let dns = single(log, sections.dns)
-        .map(settings::dns)
-        .unwrap_or_default();
-    let metrics = single(log, sections.metrics)
-        .map(settings::metrics)
-        .unwrap_or_default();
+    let tls_client = single(log, sections.tls_client).map(settings::client_tls).unwrap_or_default();
+    let timers = single(log, sections.timers).map(settings::timers).unwrap_or_default();
+    let limits = single(log, sections.limits).map(settings::limits).unwrap_or_default();
+    let dns = single(log, sections.dns).map(settings::dns).unwrap_or_default();
+    let metrics = single(log, sections.metrics).map(settings::metrics).unwrap_or_default();
 
     let listeners = listeners::read(log, sections.listen, &node);
-    let around = Surroundings {
-        node: &node,
-        timers: &timers,
-        listeners: &listeners,
-        tls_client: &tls_client,
-    };
+    let around = Surroundings { node: &node, timers: &timers, listeners: &listeners, tls_client: &tls_client };
     let trunks = trunks::read(log, sections.trunk, around);
     let sites = tenants::read(log, sections.tenant, &trunks);
-    let tags = Tags {
-        sites: &sites,
-        trunks: &trunks,
-    };
+    let tags = Tags { sites: &sites, trunks: &trunks };
     let plans = dialplans::read(log, sections.dialplan, tags, limits.max_dialplan_prefixes);
     let routes = routes::read(log, sections.route, &trunks, limits.max_branches);
     let origins = origins(log, &trunks, &listeners, &plans);
@@ -320,66 +250,32 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
         idle(log, &listeners, &trunks, &plans, &origins, &routes.list);
     }
 
-    let PlanSet {
-        list: plans,
-        files: more,
-        ..
-    } = plans;
+    let PlanSet { list: plans, files: more, .. } = plans;
     files.extend(more);
-    let (routing, conflicts) =
-        match Routing::new(Sites::new(sites.list), plans, origins, routes.list) {
-            Ok(made) => made,
-            Err((route, error)) => {
-                let place = routes.places.get(route).copied()?;
-                log.add(Draft::error(place, format!("route {}: {error}", route + 1)));
-                return None;
-            }
-        };
+    let (routing, conflicts) = match Routing::new(Sites::new(sites.list), plans, origins, routes.list) {
+        Ok(made) => made,
+        Err((route, error)) => {
+            let place = routes.places.get(route).copied()?;
+            log.add(Draft::error(place, format!("route {}: {error}", route + 1)));
+            return None;
+        }
+    };
     for conflict in conflicts {
         let place = |index: u32| routes.places.get(index as usize).copied();
         if let (Some(kept), Some(dropped)) = (place(conflict.kept), place(conflict.dropped)) {
             let message = "two routes with the same `from` and `prefix`";
             let help = "write one route and all its trunks in `to`, in order";
-            log.add(
-                Draft::error(dropped, message)
-                    .label("again")
-                    .also(kept, "first")
-                    .help(help),
-            );
+            log.add(Draft::error(dropped, message).label("again").also(kept, "first").help(help));
         }
     }
-    let pure: Vec<Listener> = listeners
-        .list
-        .iter()
-        .map(|listen| listen.listener.clone())
-        .collect();
+    let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
-    let config = Config {
-        node,
-        listeners: listeners.list,
-        trunk_tls: trunks.tls,
-        timers,
-        limits,
-        dns,
-        metrics,
-    };
-    Some(Loaded {
-        config,
-        trunks: trunks.trunks,
-        identify,
-        routing,
-        warnings: Faults::default(),
-        files,
-    })
+    let config = Config { node, listeners: listeners.list, trunk_tls: trunks.tls, timers, limits, dns, metrics };
+    Some(Loaded { config, trunks: trunks.trunks, identify, routing, warnings: Faults::default(), files })
 }
 
 /// What routing knows of each trunk.
-fn origins(
-    log: &Log,
-    trunks: &TrunkSet<'_>,
-    listeners: &Listeners,
-    plans: &PlanSet,
-) -> Vec<Origin> {
+fn origins(log: &Log, trunks: &TrunkSet<'_>, listeners: &Listeners, plans: &PlanSet) -> Vec<Origin> {
     let mut origins = Vec::with_capacity(trunks.notes.len());
     for (trunk, note) in trunks.trunks.0.iter().zip(&trunks.notes) {
         let plan = match &note.dialplan {
@@ -387,17 +283,13 @@ fn origins(
             None => plans.names.only(),
         };
         if let (TrunkKind::Teams, Some(name)) = (trunk.kind, &note.dialplan) {
-            let message = format!(
-                "{}: requests from Teams are routed by their host, not by a dial plan",
-                note.title
-            );
+            let message = format!("{}: requests from Teams are routed by their host, not by a dial plan", note.title);
             log.add(Draft::warning(name.place, message));
         }
-        let host = trunk.fqdn.clone().or_else(|| {
-            listeners
-                .get(trunk.listener)
-                .map(|listen| Arc::clone(&listen.listener.host))
-        });
+        let host = trunk
+            .fqdn
+            .clone()
+            .or_else(|| listeners.get(trunk.listener).map(|listen| Arc::clone(&listen.listener.host)));
         origins.push(Origin {
             name: Arc::clone(&trunk.name),
             kind: trunk.kind,
@@ -419,19 +311,11 @@ fn idle(
 ) {
     if trunks.trunks.0.is_empty() {
         let draft = Draft::of_file(Severity::Warning, FileId::default(), "there is no trunk");
-        log.add(
-            draft
-                .help("every request is refused until a [trunk.NAME] table says who may send them"),
-        );
+        log.add(draft.help("every request is refused until a [trunk.NAME] table says who may send them"));
         return;
     }
     for (listen, place) in listeners.list.iter().zip(&listeners.places) {
-        if !trunks
-            .trunks
-            .0
-            .iter()
-            .any(|trunk| trunk.listener == listen.listener.id)
-        {
+        if !trunks.trunks.0.iter().any(|trunk| trunk.listener == listen.listener.id) {
             let message = format!("no trunk uses listener {}", quoted(&listen.listener.name));
             log.add(Draft::warning(*place, message));
         }

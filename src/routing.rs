@@ -153,9 +153,7 @@ impl Routing {
             };
             let id = u32::try_from(index).map_err(|_| (index, PrefixError::Full(index)))?;
             if let Some(prefixes) = prefixes {
-                prefixes
-                    .add(&route.prefix, id, id)
-                    .map_err(|error| (index, error))?;
+                prefixes.add(&route.prefix, id, id).map_err(|error| (index, error))?;
             }
         }
         let (for_any, mut conflicts) = for_any.pack(|a, b| a == b);
@@ -165,17 +163,7 @@ impl Routing {
             tries.push(trie);
             conflicts.extend(more);
         }
-        Ok((
-            Self {
-                sites,
-                plans,
-                origins,
-                routes,
-                for_any,
-                for_one: tries,
-            },
-            conflicts,
-        ))
+        Ok((Self { sites, plans, origins, routes, for_any, for_one: tries }, conflicts))
     }
 
     /// Where a request goes.
@@ -190,9 +178,7 @@ impl Routing {
 
     /// The site of a host name, if it is one.
     pub fn site(&self, host: &[u8]) -> Option<&Arc<Site>> {
-        self.sites
-            .find(host)
-            .and_then(|index| self.sites.get(index))
+        self.sites.find(host).and_then(|index| self.sites.get(index))
     }
 
     /// All sites.

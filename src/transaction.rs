@@ -38,9 +38,7 @@ mod simulation;
 #[cfg(test)]
 mod tables;
 
-pub use action::{
-    ClientActions, ClientReport, ClientSend, ServerActions, ServerReport, ServerSend,
-};
+pub use action::{ClientActions, ClientReport, ClientSend, ServerActions, ServerReport, ServerSend};
 pub use invite_client::{InviteClient, InviteClientState};
 pub use invite_server::{InviteServer, InviteServerState};
 pub use key::{HashKey, Key, KeyParts};

@@ -19,6 +19,7 @@ mod counters;
 mod datagram;
 mod dial;
 mod limits;
+mod outbox;
 mod read;
 mod scratch;
 mod socket;
@@ -172,8 +173,7 @@ impl Transports {
                 listeners.resize_with(at + 1, || None);
                 identities.resize_with(at + 1, Identity::default);
             }
-            let (Some(slot), Some(identity)) = (listeners.get_mut(at), identities.get_mut(at))
-            else {
+            let (Some(slot), Some(identity)) = (listeners.get_mut(at), identities.get_mut(at)) else {
                 continue; // Both were resized to hold `at`.
             };
             if slot.is_some() {
@@ -185,40 +185,27 @@ impl Transports {
         }
         Ok(Arc::new(Self {
             listeners,
-            streams: Streams::new(identities, settings.limits, counters.clone()),
+            streams: Streams::new(identities, settings.trunk_tls, settings.limits, counters.clone()),
             counters,
             tasks: std::sync::Mutex::default(),
         }))
     }
 
-    fn open(
-        listener: &ListenerSettings,
-        limits: &Limits,
-        counters: &Arc<Counters>,
-    ) -> Result<Listener, BindError> {
+    fn open(listener: &ListenerSettings, limits: &Limits, counters: &Arc<Counters>) -> Result<Listener, BindError> {
         if listener.transport == Transport::Tls && listener.server_tls.is_none() {
             return Err(BindError::NoCertificate(listener.id));
         }
-        let fault = |error| BindError::Socket {
-            transport: listener.transport,
-            addr: listener.bind,
-            error,
-        };
+        let fault = |error| BindError::Socket { transport: listener.transport, addr: listener.bind, error };
         if listener.transport == Transport::Udp {
             let datagrams = Datagrams::bind(listener, limits, counters.clone()).map_err(fault)?;
-            return Ok(Listener {
-                local: datagrams.local(),
-                socket: ListenerSocket::Datagrams(datagrams),
-            });
+            return Ok(Listener { local: datagrams.local(), socket: ListenerSocket::Datagrams(datagrams) });
         }
         let stream = BoundStream::bind(listener).map_err(fault)?;
-        Ok(Listener {
-            local: stream.local,
-            socket: ListenerSocket::Stream(std::sync::Mutex::new(Some(stream))),
-        })
+        Ok(Listener { local: stream.local, socket: ListenerSocket::Stream(std::sync::Mutex::new(Some(stream))) })
     }
 
-    /// Starts to read and accept; a second call does nothing.
+    /// Starts to read and accept; a second call does nothing. The receiver is let go of in
+    /// [`Self::shutdown`].
     pub fn start(&self, receiver: Arc<dyn Receiver>) {
         if !self.streams.attach(receiver.clone()) {
             return;
@@ -280,9 +267,7 @@ impl Transports {
         token: Token,
     ) {
         let sent = match self.listener(listener).map(|listener| &listener.socket) {
-            Some(ListenerSocket::Datagrams(datagrams)) => {
-                datagrams.send(remote, local, bytes, token, &self.streams)
-            }
+            Some(ListenerSocket::Datagrams(datagrams)) => datagrams.send(remote, local, bytes, token, &self.streams),
             _ => Err(SendFault::NoSocket),
         };
         if let Err(fault) = sent {
@@ -300,12 +285,7 @@ impl Transports {
     }
 
     /// Puts new certificates and trust in place for handshakes to come; open connections stay.
-    pub fn renew_tls(
-        &self,
-        listener: ListenerId,
-        server: Option<Arc<ServerTls>>,
-        client: Option<Arc<ClientTls>>,
-    ) {
+    pub fn renew_tls(&self, listener: ListenerId, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) {
         self.streams.renew_tls(listener, server, client);
     }
 

@@ -87,11 +87,7 @@ pub(crate) fn address_bits(addr: IpAddr) -> u128 {
 
 /// The address with all but its first `bits` bits cleared.
 pub(crate) const fn masked(address: u128, bits: u8) -> u128 {
-    if bits == 0 {
-        0
-    } else {
-        address & (u128::MAX << (128 - bits as u32))
-    }
+    if bits == 0 { 0 } else { address & (u128::MAX << (128 - bits as u32)) }
 }
 
 /// One configured target of a trunk, before RFC 3263 resolution.

@@ -26,10 +26,7 @@ impl DnsServer {
     }
 
     fn start_at(addr: SocketAddr, records: &[&str]) -> Self {
-        let mut server = Self {
-            process: spawn(addr, records),
-            addr,
-        };
+        let mut server = Self { process: spawn(addr, records), addr };
         let deadline = Instant::now() + Duration::from_secs(10);
         while TcpStream::connect(addr).is_err() {
             if let Some(status) = server.process.try_wait().unwrap() {
@@ -103,11 +100,7 @@ fn free_addr() -> SocketAddr {
 }
 
 fn settings(server: SocketAddr) -> Settings {
-    Settings {
-        servers: vec![server],
-        timeout: Duration::from_millis(1000),
-        ..Settings::default()
-    }
+    Settings { servers: vec![server], timeout: Duration::from_millis(1000), ..Settings::default() }
 }
 
 fn resolver(server: &DnsServer) -> Resolver {
@@ -116,19 +109,12 @@ fn resolver(server: &DnsServer) -> Resolver {
 
 /// A target as `transport:host:port` would be configured.
 fn target(transport: Option<Transport>, host: &str, port: Option<u16>) -> Target {
-    Target {
-        transport,
-        host: Arc::from(host),
-        port,
-        literal: None,
-    }
+    Target { transport, host: Arc::from(host), port, literal: None }
 }
 
 /// Places as `transport address`, in order.
 fn texts(list: &[Resolved]) -> Vec<String> {
-    list.iter()
-        .map(|place| format!("{} {}", place.transport, place.addr))
-        .collect()
+    list.iter().map(|place| format!("{} {}", place.transport, place.addr)).collect()
 }
 
 async fn resolve(resolver: &Resolver, target: &Target, allowed: Transports) -> Vec<String> {
@@ -139,9 +125,7 @@ async fn resolve(resolver: &Resolver, target: &Target, allowed: Transports) -> V
 async fn cached_becomes(resolver: &Resolver, target: &Target, wanted: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let found = resolver
-            .cached(target, Transports::ALL, Instant::now())
-            .map(|list| texts(&list));
+        let found = resolver.cached(target, Transports::ALL, Instant::now()).map(|list| texts(&list));
         if found.as_deref().is_some_and(|found| found == wanted) {
             return;
         }
@@ -185,10 +169,7 @@ async fn without_naptr_the_srv_records_of_each_allowed_transport_are_used() {
     ]);
     let resolver = resolver(&server);
     let pbx = target(None, "pbx.test", None);
-    assert_eq!(
-        resolve(&resolver, &pbx, Transports::ALL).await,
-        ["tls 127.0.0.11:5071", "udp 127.0.0.11:5070"]
-    );
+    assert_eq!(resolve(&resolver, &pbx, Transports::ALL).await, ["tls 127.0.0.11:5071", "udp 127.0.0.11:5070"]);
 }
 
 #[tokio::test]
@@ -197,43 +178,27 @@ async fn without_naptr_and_srv_the_host_itself_is_used_with_the_default_port() {
     let resolver = resolver(&server);
     let allowed = Transports::ALL;
     let pbx = target(None, "pbx.test", None);
-    assert_eq!(
-        resolve(&resolver, &pbx, allowed).await,
-        ["udp 127.0.0.11:5060"]
-    );
+    assert_eq!(resolve(&resolver, &pbx, allowed).await, ["udp 127.0.0.11:5060"]);
     let tls = target(Some(Transport::Tls), "pbx.test", None);
-    assert_eq!(
-        resolve(&resolver, &tls, allowed).await,
-        ["tls 127.0.0.11:5061"]
-    );
-    assert_eq!(
-        resolve(&resolver, &pbx, Transports::of(Transport::Tls)).await,
-        ["tls 127.0.0.11:5061"]
-    );
+    assert_eq!(resolve(&resolver, &tls, allowed).await, ["tls 127.0.0.11:5061"]);
+    assert_eq!(resolve(&resolver, &pbx, Transports::of(Transport::Tls)).await, ["tls 127.0.0.11:5061"]);
 }
 
 #[tokio::test]
 async fn given_port_passes_srv_over() {
-    let server = DnsServer::start(&[
-        "--srv-host=_sip._tcp.pbx.test,a.pbx.test,5070,1,0",
-        "--host-record=pbx.test,127.0.0.11",
-    ]);
+    let server =
+        DnsServer::start(&["--srv-host=_sip._tcp.pbx.test,a.pbx.test,5070,1,0", "--host-record=pbx.test,127.0.0.11"]);
     let resolver = resolver(&server);
     let pbx = target(Some(Transport::Tcp), "pbx.test", Some(5090));
-    assert_eq!(
-        resolve(&resolver, &pbx, Transports::ALL).await,
-        ["tcp 127.0.0.11:5090"]
-    );
+    assert_eq!(resolve(&resolver, &pbx, Transports::ALL).await, ["tcp 127.0.0.11:5090"]);
 }
 
 #[tokio::test]
 async fn literal_needs_no_server() {
     let nobody = free_addr();
     let resolver = Resolver::new(&settings(nobody)).unwrap();
-    let pbx = Target {
-        literal: Some("[::1]:5080".parse().unwrap()),
-        ..target(Some(Transport::Tls), "::1", Some(5080))
-    };
+    let pbx =
+        Target { literal: Some("[::1]:5080".parse().unwrap()), ..target(Some(Transport::Tls), "::1", Some(5080)) };
     let list = resolver.resolve(&pbx, Transports::ALL).await.unwrap();
     assert_eq!(texts(&list), ["tls [::1]:5080"]);
     assert_eq!(&*list[0].name, "::1");
@@ -257,9 +222,7 @@ async fn srv_priorities_and_weights_order_the_list_anew_at_each_use() {
     resolver.resolve(&pbx, Transports::ALL).await.unwrap();
     let mut firsts = BTreeMap::new();
     for _ in 0..4000 {
-        let list = resolver
-            .cached(&pbx, Transports::ALL, Instant::now())
-            .unwrap();
+        let list = resolver.cached(&pbx, Transports::ALL, Instant::now()).unwrap();
         let list = texts(&list);
         assert_eq!(list.len(), 3);
         assert_eq!(list[2], "tcp 127.0.0.20:5060");
@@ -276,21 +239,12 @@ async fn addresses_of_both_families_are_found_in_the_chosen_order() {
     let server = DnsServer::start(&["--host-record=pbx.test,127.0.0.11,2001:db8::11"]);
     let pbx = target(Some(Transport::Udp), "pbx.test", Some(5060));
     for (families, expected) in [
-        (
-            Families::Ipv4First,
-            &["udp 127.0.0.11:5060", "udp [2001:db8::11]:5060"][..],
-        ),
-        (
-            Families::Ipv6First,
-            &["udp [2001:db8::11]:5060", "udp 127.0.0.11:5060"][..],
-        ),
+        (Families::Ipv4First, &["udp 127.0.0.11:5060", "udp [2001:db8::11]:5060"][..]),
+        (Families::Ipv6First, &["udp [2001:db8::11]:5060", "udp 127.0.0.11:5060"][..]),
         (Families::Ipv4Only, &["udp 127.0.0.11:5060"][..]),
         (Families::Ipv6Only, &["udp [2001:db8::11]:5060"][..]),
     ] {
-        let settings = Settings {
-            families,
-            ..settings(server.addr)
-        };
+        let settings = Settings { families, ..settings(server.addr) };
         let resolver = Resolver::new(&settings).unwrap();
         assert_eq!(resolve(&resolver, &pbx, Transports::ALL).await, expected);
     }
@@ -298,10 +252,7 @@ async fn addresses_of_both_families_are_found_in_the_chosen_order() {
 
 #[tokio::test]
 async fn alias_is_followed() {
-    let server = DnsServer::start(&[
-        "--cname=sip.test,a.pbx.test",
-        "--host-record=a.pbx.test,127.0.0.11",
-    ]);
+    let server = DnsServer::start(&["--cname=sip.test,a.pbx.test", "--host-record=a.pbx.test,127.0.0.11"]);
     let resolver = resolver(&server);
     let pbx = target(Some(Transport::Tls), "sip.test", Some(5061));
     let list = resolver.resolve(&pbx, Transports::ALL).await.unwrap();
@@ -311,15 +262,10 @@ async fn alias_is_followed() {
 
 #[tokio::test]
 async fn number_of_places_is_limited() {
-    let records: Vec<String> = (1..=20)
-        .map(|last| format!("--host-record=pbx.test,127.0.0.{last}"))
-        .collect();
+    let records: Vec<String> = (1..=20).map(|last| format!("--host-record=pbx.test,127.0.0.{last}")).collect();
     let records: Vec<&str> = records.iter().map(String::as_str).collect();
     let server = DnsServer::start(&records);
-    let settings = Settings {
-        max_addresses: 5,
-        ..settings(server.addr)
-    };
+    let settings = Settings { max_addresses: 5, ..settings(server.addr) };
     let resolver = Resolver::new(&settings).unwrap();
     let pbx = target(None, "pbx.test", Some(5060));
     assert_eq!(resolve(&resolver, &pbx, Transports::ALL).await.len(), 5);
@@ -398,10 +344,7 @@ async fn answer_stands_in_while_dns_is_down_and_is_renewed_when_it_is_back() {
 #[tokio::test]
 async fn silence_without_an_older_answer_is_an_error_that_says_so() {
     let nobody = free_addr();
-    let settings = Settings {
-        timeout: Duration::from_millis(300),
-        ..settings(nobody)
-    };
+    let settings = Settings { timeout: Duration::from_millis(300), ..settings(nobody) };
     let resolver = Resolver::new(&settings).unwrap();
     let pbx = target(Some(Transport::Udp), "pbx.test", Some(5060));
     let error = resolver.resolve(&pbx, Transports::ALL).await.unwrap_err();
@@ -413,26 +356,16 @@ async fn silence_without_an_older_answer_is_an_error_that_says_so() {
 #[tokio::test]
 async fn unknown_name_is_a_clear_error_that_is_remembered_for_a_moment() {
     let server = DnsServer::start(&[]);
-    let settings = Settings {
-        negative_ttl: Duration::from_millis(1000),
-        ..settings(server.addr)
-    };
+    let settings = Settings { negative_ttl: Duration::from_millis(1000), ..settings(server.addr) };
     let resolver = Resolver::new(&settings).unwrap();
     let pbx = target(None, "nowhere.test", None);
     for _ in 0..3 {
         let error = resolver.resolve(&pbx, Transports::ALL).await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "nowhere.test: DNS has no such name, or no address for it"
-        );
+        assert_eq!(error.to_string(), "nowhere.test: DNS has no such name, or no address for it");
         assert!(!error.is_temporary());
     }
     assert_eq!(resolver.counts().lookups, 1);
-    assert!(
-        resolver
-            .cached(&pbx, Transports::ALL, Instant::now())
-            .is_none()
-    );
+    assert!(resolver.cached(&pbx, Transports::ALL, Instant::now()).is_none());
     tokio::time::sleep(Duration::from_millis(1050)).await;
     resolver.resolve(&pbx, Transports::ALL).await.unwrap_err();
     assert_eq!(resolver.counts().lookups, 2);
@@ -458,18 +391,13 @@ async fn transport_without_a_listener_is_refused_by_name() {
     let pbx = target(Some(Transport::Tls), "pbx.test", Some(5061));
     let udp = Transports::of(Transport::Udp);
     let error = resolver.resolve(&pbx, udp).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "pbx.test: asks for tls, but the trunk's listener speaks udp"
-    );
+    assert_eq!(error.to_string(), "pbx.test: asks for tls, but the trunk's listener speaks udp");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn questions_at_the_same_time_make_one_lookup() {
-    let server = DnsServer::start(&[
-        "--srv-host=_sip._udp.pbx.test,a.pbx.test,5070,1,0",
-        "--host-record=a.pbx.test,127.0.0.11",
-    ]);
+    let server =
+        DnsServer::start(&["--srv-host=_sip._udp.pbx.test,a.pbx.test,5070,1,0", "--host-record=a.pbx.test,127.0.0.11"]);
     let resolver = resolver(&server);
     let pbx = Arc::new(target(Some(Transport::Udp), "pbx.test", None));
     let asking: Vec<_> = (0..100)
@@ -488,15 +416,9 @@ async fn questions_at_the_same_time_make_one_lookup() {
 #[tokio::test]
 async fn lookups_under_way_and_entries_are_limited() {
     let server = DnsServer::start(&["--address=/test/127.0.0.11"]);
-    let settings = Settings {
-        max_lookups: 2,
-        max_entries: 3,
-        ..settings(server.addr)
-    };
+    let settings = Settings { max_lookups: 2, max_entries: 3, ..settings(server.addr) };
     let resolver = Resolver::new(&settings).unwrap();
-    let targets: Vec<_> = (0..8)
-        .map(|number| target(None, &format!("pbx{number}.test"), Some(5060)))
-        .collect();
+    let targets: Vec<_> = (0..8).map(|number| target(None, &format!("pbx{number}.test"), Some(5060))).collect();
     let all = Transports::ALL;
     let (first, second, third) = tokio::join!(
         resolver.resolve(&targets[0], all),

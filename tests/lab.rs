@@ -1,5 +1,10 @@
 //! The stand-ins of the lab against each other, and against sipp and sipsak where those are installed.
 
+#[path = "lab/demo.rs"]
+mod demo;
+#[path = "lab/toy_edge.rs"]
+mod toy_edge;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,8 +14,8 @@ use trunkway::lab::certificates::{Authority, Identity};
 use trunkway::lab::pbx::{self, PbxSettings};
 use trunkway::lab::teams::{self, TeamsSettings};
 use trunkway::lab::{
-    Agent, CallPlan, CallRecord, Destination, Drawing, Ending, Endpoint, Ladder, Names, Role, Script, Scripts, TlsSettings,
-    Transport, ladder,
+    Agent, CallPlan, CallRecord, Destination, Drawing, Ending, Endpoint, Ladder, Names, Role, Script, Scripts,
+    TlsSettings, Transport, ladder,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -111,7 +116,12 @@ async fn teams_and_pbx(contact_host: Option<&str>, ladder: &Ladder) -> (Agent, A
     teams_as(&authority, identity, contact_host, ladder).await
 }
 
-async fn teams_as(authority: &Authority, identity: Identity, contact_host: Option<&str>, ladder: &Ladder) -> (Agent, Agent) {
+async fn teams_as(
+    authority: &Authority,
+    identity: Identity,
+    contact_host: Option<&str>,
+    ladder: &Ladder,
+) -> (Agent, Agent) {
     let local = "127.0.0.1".parse().unwrap();
     let names = Names::default().with("sbc.example.net", local);
     let mut settings = TeamsSettings::new(free(Transport::Tls), settings_of(authority, identity), names);
@@ -174,7 +184,8 @@ async fn a_verifier_without_care_refuses_the_serverauth_only_certificate_of_team
 async fn a_pbx_with_an_fqdn_calls_teams_and_hangs_up() {
     let ladder = Ladder::new(1000);
     let (teams, pbx) = teams_and_pbx(Some("sbc.example.net"), &ladder).await;
-    let mut plan = CallPlan::new("+441632760002", "+441632960100", "sip.pstnhub.microsoft.com:5061", toward_teams(&teams));
+    let mut plan =
+        CallPlan::new("+441632760002", "+441632960100", "sip.pstnhub.microsoft.com:5061", toward_teams(&teams));
     plan.hang_up_after = Some(SHORT);
     let call = pbx.call(plan).await;
     assert_eq!((call.finished, call.code, call.ending), (true, Some(200), Some(Ending::HungUp)), "{call:?}");
@@ -191,7 +202,8 @@ async fn teams_refuses_an_address_in_contact_with_403() {
     let ladder = Ladder::new(1000);
     let (teams, pbx) = teams_and_pbx(None, &ladder).await;
     let to = toward_teams(&teams);
-    let call = pbx.call(CallPlan::new("+441632760001", "+441632960100", "sip.pstnhub.microsoft.com:5061", to.clone())).await;
+    let call =
+        pbx.call(CallPlan::new("+441632760001", "+441632960100", "sip.pstnhub.microsoft.com:5061", to.clone())).await;
     assert_eq!((call.code, call.finished), (Some(403), true), "{call:?}");
     assert_eq!(pbx.options(to, "sip.pstnhub.microsoft.com", LIMIT).await, Ok(403));
     let complaints = teams.journal().complaints();
@@ -256,21 +268,23 @@ async fn an_unanswered_invite_is_repeated_over_udp_and_given_up_at_the_limit() {
 
 /// Runs a program without terminal; `None` where it is not installed.
 async fn run(program: &str, arguments: &[&str], folder: &Path) -> Option<(Option<i32>, String)> {
-    if !Path::new("/usr/bin").join(program).exists() {
-        eprintln!("{program} is not installed");
-        return None;
-    }
     let output = folder.join("output");
     let file = std::fs::File::create(&output).unwrap();
-    let mut child = Command::new(program)
+    let spawned = Command::new(program)
         .args(arguments)
         .current_dir(folder)
         .env("TERM", "dumb")
         .stdin(Stdio::null())
         .stdout(file.try_clone().unwrap())
         .stderr(file)
-        .spawn()
-        .unwrap();
+        .spawn();
+    let mut child = match spawned {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("{program} is not installed");
+            return None;
+        }
+        spawned => spawned.unwrap(),
+    };
     let begin = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
@@ -290,8 +304,27 @@ async fn sipp_calls(transport: Transport, mode: &str) {
     let ladder = Ladder::new(1000);
     let pbx = pbx::start(direct("PBX", transport, Scripts::default()), &ladder).await.unwrap();
     let target = pbx.endpoint(transport).unwrap().addr.to_string();
-    let arguments = ["-sn", "uac", "-m", "5", "-r", "10", "-d", "100", "-t", mode, "-i", "127.0.0.1", "-nostdin", "-timeout", "20", &target];
-    let Some((code, text)) = run("sipp", &arguments, folder.path()).await else { return };
+    let arguments = [
+        "-sn",
+        "uac",
+        "-m",
+        "5",
+        "-r",
+        "10",
+        "-d",
+        "100",
+        "-t",
+        mode,
+        "-i",
+        "127.0.0.1",
+        "-nostdin",
+        "-timeout",
+        "20",
+        &target,
+    ];
+    let Some((code, text)) = run("sipp", &arguments, folder.path()).await else {
+        return;
+    };
     assert_eq!(code, Some(0), "{text}");
     let calls = pbx.journal().calls();
     assert_eq!(calls.len(), 5);
@@ -339,7 +372,9 @@ async fn sipsak_gets_200_to_options() {
     let ladder = Ladder::new(100);
     let pbx = pbx::start(direct("PBX", Transport::Udp, Scripts::default()), &ladder).await.unwrap();
     let uri = format!("sip:lab@{}", pbx.endpoint(Transport::Udp).unwrap().addr);
-    let Some((code, text)) = run("sipsak", &["-vv", "-s", &uri], folder.path()).await else { return };
+    let Some((code, text)) = run("sipsak", &["-vv", "-s", &uri], folder.path()).await else {
+        return;
+    };
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(pbx.journal().options().received, 1);
     pbx.stop().await;

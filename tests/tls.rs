@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig,
-    SupportedProtocolVersion, version,
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
 };
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use trunkway::cli::certs::{DevAuthority, KeyKind, Leaf, Pem, Purpose};
 use trunkway::transport::tls::{
-    ClientCertificate, ClientSettings, ClientTls, PeerRule, ServerSettings, ServerTls, TlsError,
-    explain, pem, server_name,
+    ClientCertificate, ClientSettings, ClientTls, PeerRule, ServerSettings, ServerTls, TlsError, explain, pem,
+    server_name,
 };
 use trunkway::trunk::TrunkId;
 
@@ -34,16 +33,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self {
-            authority: authority("test CA"),
-            dir: TempDir::new().unwrap(),
-        };
+        let bench = Self { authority: authority("test CA"), dir: TempDir::new().unwrap() };
         bench.file("ca.pem", bench.authority.certificate());
-        bench.identity(
-            "edge",
-            &["edge.example.net", "*.customers.example.net", "127.0.0.1"],
-            Purpose::Both,
-        );
+        bench.identity("edge", &["edge.example.net", "*.customers.example.net", "127.0.0.1"], Purpose::Both);
         bench
     }
 
@@ -58,10 +50,7 @@ impl Bench {
     }
 
     fn store(&self, stem: &str, pem: &Pem) -> Files {
-        (
-            self.file(&format!("{stem}.pem"), &pem.certificate),
-            self.file(&format!("{stem}.key"), &pem.key),
-        )
+        (self.file(&format!("{stem}.pem"), &pem.certificate), self.file(&format!("{stem}.key"), &pem.key))
     }
 
     fn identity(&self, stem: &str, names: &[&str], purpose: Purpose) -> Files {
@@ -74,10 +63,7 @@ impl Bench {
     }
 
     fn expired(&self, name: &str) -> Files {
-        let leaf = Leaf {
-            expired: true,
-            ..leaf(&[name], Purpose::Both)
-        };
+        let leaf = Leaf { expired: true, ..leaf(&[name], Purpose::Both) };
         self.store("expired", &self.authority.issue(&leaf).unwrap())
     }
 
@@ -97,28 +83,16 @@ impl Bench {
 
     /// The edge as it dials, without a certificate of its own.
     fn dialler(&self) -> ClientTls {
-        ClientTls::load(&ClientSettings {
-            ca: Some(self.path("ca.pem")),
-            identity: None,
-        })
-        .unwrap()
+        ClientTls::load(&ClientSettings { ca: Some(self.path("ca.pem")), identity: None }).unwrap()
     }
 
     /// A peer that dials the edge over one version of TLS.
-    fn peer(
-        &self,
-        version: &'static SupportedProtocolVersion,
-        identity: Option<&Files>,
-    ) -> Arc<ClientConfig> {
+    fn peer(&self, version: &'static SupportedProtocolVersion, identity: Option<&Files>) -> Arc<ClientConfig> {
         let roots: RootCertStore = pem::authorities(&self.path("ca.pem")).unwrap();
-        let builder =
-            ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
         Arc::new(match identity {
             Some((certificate, key)) => builder
-                .with_client_auth_cert(
-                    pem::certificates(certificate).unwrap(),
-                    pem::private_key(key).unwrap(),
-                )
+                .with_client_auth_cert(pem::certificates(certificate).unwrap(), pem::private_key(key).unwrap())
                 .unwrap(),
             None => builder.with_no_client_auth(),
         })
@@ -139,24 +113,14 @@ fn leaf(names: &[&str], purpose: Purpose) -> Leaf {
 }
 
 fn rule(trunk: TrunkId, names: &[&str], accept_server_auth_only: bool) -> PeerRule {
-    PeerRule {
-        trunk,
-        names: names.iter().map(|&name| Arc::from(name)).collect(),
-        accept_server_auth_only,
-    }
+    PeerRule { trunk, names: names.iter().map(|&name| Arc::from(name)).collect(), accept_server_auth_only }
 }
 
 /// The far side of a dialled connection, held to one version of TLS.
-fn far_side(
-    version: &'static SupportedProtocolVersion,
-    (certificate, key): &Files,
-) -> Arc<ServerConfig> {
+fn far_side(version: &'static SupportedProtocolVersion, (certificate, key): &Files) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_protocol_versions(&[version])
         .with_no_client_auth()
-        .with_single_cert(
-            pem::certificates(certificate).unwrap(),
-            pem::private_key(key).unwrap(),
-        );
+        .with_single_cert(pem::certificates(certificate).unwrap(), pem::private_key(key).unwrap());
     Arc::new(config.unwrap())
 }
 
@@ -177,11 +141,7 @@ struct Refused {
     client: String,
 }
 
-async fn meet(
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
-    name: ServerName<'static>,
-) -> Result<Met, Refused> {
+async fn meet(server: Arc<ServerConfig>, client: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Met, Refused> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let accepting = tokio::spawn(async move {
@@ -210,10 +170,7 @@ async fn meet(
     };
     match (accepting.await.unwrap(), dialled) {
         (Ok(met), Ok(())) => Ok(met),
-        (accepted, dialled) => Err(Refused {
-            server: words(accepted.err()),
-            client: words(dialled.err()),
-        }),
+        (accepted, dialled) => Err(Refused { server: words(accepted.err()), client: words(dialled.err()) }),
     }
 }
 
@@ -234,10 +191,9 @@ async fn peer_with_a_listed_name_is_let_in_and_belongs_to_its_trunk() {
         rule(PBX, &["other.example.net", "pbx.example.net"], false),
     ]);
     let pbx = bench.identity("pbx", &["pbx.example.net"], Purpose::Both);
-    for (version, expected) in [
-        (&version::TLS12, ProtocolVersion::TLSv1_2),
-        (&version::TLS13, ProtocolVersion::TLSv1_3),
-    ] {
+    for (version, expected) in
+        [(&version::TLS12, ProtocolVersion::TLSv1_2), (&version::TLS13, ProtocolVersion::TLSv1_3)]
+    {
         let peer = bench.peer(version, Some(&pbx));
         let met = meet(server.config(), peer, edge()).await.unwrap();
         assert_eq!(met.version, expected);
@@ -248,10 +204,7 @@ async fn peer_with_a_listed_name_is_let_in_and_belongs_to_its_trunk() {
 #[tokio::test]
 async fn certificate_with_the_names_of_two_trunks_belongs_to_both() {
     let bench = Bench::new();
-    let server = bench.server(vec![
-        rule(TEAMS, &["a.example.net"], false),
-        rule(PBX, &["b.example.net"], false),
-    ]);
+    let server = bench.server(vec![rule(TEAMS, &["a.example.net"], false), rule(PBX, &["b.example.net"], false)]);
     let both = bench.identity("both", &["b.example.net", "a.example.net"], Purpose::Both);
     let peer = bench.peer(&version::TLS13, Some(&both));
     let met = meet(server.config(), peer, edge()).await.unwrap();
@@ -287,10 +240,7 @@ async fn wildcard_stands_for_one_label_only() {
         assert_eq!(one.trunks_of(&met.chain).as_slice(), [PBX]);
         for server in [&two, &none] {
             let refused = meet(server.config(), peer.clone(), edge()).await;
-            assert_contains(
-                &refused.unwrap_err().server,
-                "names *.customers.example.net",
-            );
+            assert_contains(&refused.unwrap_err().server, "names *.customers.example.net");
         }
     }
 }
@@ -330,11 +280,9 @@ async fn peer_without_certificate_is_refused_where_one_is_required_and_nobody_wh
     let bench = Bench::new();
     let rules = vec![rule(PBX, &["pbx.example.net"], false)];
     let required = bench.server(rules.clone());
-    let optional = ServerTls::load(&ServerSettings {
-        client_certificate: ClientCertificate::Optional,
-        ..bench.settings(rules)
-    })
-    .unwrap();
+    let optional =
+        ServerTls::load(&ServerSettings { client_certificate: ClientCertificate::Optional, ..bench.settings(rules) })
+            .unwrap();
     let stranger = bench.identity("x", &["evil.example.org"], Purpose::Both);
     for version in BOTH_VERSIONS {
         let peer = bench.peer(version, None);
@@ -354,10 +302,8 @@ async fn certificate_for_servers_only_is_accepted_by_the_trunk_that_asks_for_it(
     let bench = Bench::new();
     let teams = bench.identity("teams", &["sip.pstnhub.microsoft.com"], Purpose::Server);
     let pbx = bench.identity("pbx", &["pbx.example.net"], Purpose::Server);
-    let server = bench.server(vec![
-        rule(TEAMS, &["sip.pstnhub.microsoft.com"], true),
-        rule(PBX, &["pbx.example.net"], false),
-    ]);
+    let server =
+        bench.server(vec![rule(TEAMS, &["sip.pstnhub.microsoft.com"], true), rule(PBX, &["pbx.example.net"], false)]);
     for version in BOTH_VERSIONS {
         let peer = bench.peer(version, Some(&teams));
         let met = meet(server.config(), peer, edge()).await.unwrap();
@@ -372,15 +318,11 @@ async fn certificate_for_servers_only_is_accepted_by_the_trunk_that_asks_for_it(
 #[tokio::test]
 async fn certificate_for_servers_only_does_not_pass_for_a_trunk_that_needs_client_auth() {
     let bench = Bench::new();
-    let server = bench.server(vec![
-        rule(TEAMS, &["shared.example.net"], true),
-        rule(PBX, &["shared.example.net"], false),
-    ]);
-    for (purpose, expected) in [
-        (Purpose::Server, &[TEAMS][..]),
-        (Purpose::Both, &[TEAMS, PBX][..]),
-        (Purpose::Client, &[TEAMS, PBX][..]),
-    ] {
+    let server =
+        bench.server(vec![rule(TEAMS, &["shared.example.net"], true), rule(PBX, &["shared.example.net"], false)]);
+    for (purpose, expected) in
+        [(Purpose::Server, &[TEAMS][..]), (Purpose::Both, &[TEAMS, PBX][..]), (Purpose::Client, &[TEAMS, PBX][..])]
+    {
         let shared = bench.identity("shared", &["shared.example.net"], purpose);
         let peer = bench.peer(&version::TLS13, Some(&shared));
         let met = meet(server.config(), peer, edge()).await.unwrap();
@@ -411,18 +353,9 @@ async fn chain_that_is_no_longer_good_belongs_to_no_trunk() {
     let bench = Bench::new();
     let server = bench.server(vec![rule(PBX, &["pbx.example.net"], false)]);
     let (expired, _) = bench.expired("pbx.example.net");
-    assert!(
-        server
-            .trunks_of(&pem::certificates(&expired).unwrap())
-            .is_empty()
-    );
+    assert!(server.trunks_of(&pem::certificates(&expired).unwrap()).is_empty());
     let (good, _) = bench.identity("pbx", &["pbx.example.net"], Purpose::Both);
-    assert_eq!(
-        server
-            .trunks_of(&pem::certificates(&good).unwrap())
-            .as_slice(),
-        [PBX]
-    );
+    assert_eq!(server.trunks_of(&pem::certificates(&good).unwrap()).as_slice(), [PBX]);
 }
 
 #[tokio::test]
@@ -468,11 +401,9 @@ async fn sessions_are_resumed_by_ticket_where_no_certificate_is_asked_for() {
 async fn edge_sends_the_dialled_name_as_sni_and_shows_its_certificate() {
     let bench = Bench::new();
     let peer = bench.server(vec![rule(PBX, &["edge.example.net"], false)]);
-    let client = ClientTls::load(&ClientSettings {
-        ca: Some(bench.path("ca.pem")),
-        identity: Some(bench.edge_files()),
-    })
-    .unwrap();
+    let client =
+        ClientTls::load(&ClientSettings { ca: Some(bench.path("ca.pem")), identity: Some(bench.edge_files()) })
+            .unwrap();
     for host in ["edge.example.net", "contoso.customers.example.net"] {
         let name = server_name(host).unwrap();
         let met = meet(peer.config(), client.config(), name).await.unwrap();
@@ -551,6 +482,23 @@ async fn edge_refuses_a_dialled_peer_that_expired_or_comes_from_an_unknown_autho
     }
 }
 
+/// A PBX with a certificate that only it stands for is trusted by naming that certificate; its name still counts.
+#[tokio::test]
+async fn certificate_in_the_trust_file_is_trusted_itself_and_its_name_is_checked() {
+    let bench = Bench::new();
+    let foreign = DevAuthority::generate("another authority", KeyKind::EcdsaP256).unwrap();
+    let own = bench.store("pbx", &foreign.issue(&leaf(&["pbx.example.net"], Purpose::Both)).unwrap());
+    let pinning = ClientTls::load(&ClientSettings { ca: Some(own.0.clone()), identity: None }).unwrap();
+    for version in BOTH_VERSIONS {
+        let far = far_side(version, &own);
+        meet(far.clone(), pinning.config(), server_name("pbx.example.net").unwrap()).await.unwrap();
+        let refused = meet(far, pinning.config(), edge()).await.unwrap_err();
+        assert_contains(&refused.client, "pbx.example.net");
+        let other = far_side(version, &bench.edge_files());
+        meet(other, pinning.config(), edge()).await.unwrap_err();
+    }
+}
+
 #[tokio::test]
 async fn edge_without_authorities_trusts_no_dialled_peer() {
     let bench = Bench::new();
@@ -568,24 +516,15 @@ fn settings_that_contradict_each_other_are_refused() {
     let names = vec![rule(PBX, &["pbx.example.net"], false)];
     let load = |settings: ServerSettings| ServerTls::load(&settings).unwrap_err();
 
-    let error = load(ServerSettings {
-        client_ca: None,
-        ..bench.settings(names.clone())
-    });
+    let error = load(ServerSettings { client_ca: None, ..bench.settings(names.clone()) });
     assert!(matches!(error, TlsError::NoClientCa), "{error}");
 
-    let error = load(ServerSettings {
-        client_certificate: ClientCertificate::None,
-        ..bench.settings(names)
-    });
+    let error = load(ServerSettings { client_certificate: ClientCertificate::None, ..bench.settings(names) });
     assert_contains(&error.to_string(), "pbx.example.net");
 
     let error = load(bench.settings(vec![rule(PBX, &["not a name"], false)]));
     assert_contains(&error.to_string(), "\"not a name\"");
 
-    let error = load(ServerSettings {
-        key: bench.path("missing.key"),
-        ..bench.settings(Vec::new())
-    });
+    let error = load(ServerSettings { key: bench.path("missing.key"), ..bench.settings(Vec::new()) });
     assert_contains(&error.to_string(), "missing.key");
 }

@@ -185,6 +185,11 @@ impl Context {
         self.work.as_ref().is_none_or(|work| work.answered)
     }
 
+    /// Whether an INVITE was answered with a 2xx (RFC 6026 section 7.1).
+    pub fn is_accepted(&self) -> bool {
+        self.server.is_accepted()
+    }
+
     /// The last answer that was sent, while it is kept.
     pub fn last_answer(&self) -> &Bytes {
         &self.last

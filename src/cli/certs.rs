@@ -66,7 +66,6 @@ pub fn certs(arguments: &Arguments) -> super::Output {
     }
 }
 
-
 /// How development certificates are made.
 #[derive(Clone, Debug)]
 pub struct DevOptions {
@@ -82,15 +81,9 @@ impl Default for DevOptions {
         Self {
             force: false,
             key: KeyKind::default(),
-            edge_names: [
-                "edge.example.net",
-                "*.customers.example.net",
-                "localhost",
-                "127.0.0.1",
-                "::1",
-            ]
-            .map(str::to_owned)
-            .to_vec(),
+            edge_names: ["edge.example.net", "*.customers.example.net", "localhost", "127.0.0.1", "::1"]
+                .map(str::to_owned)
+                .to_vec(),
         }
     }
 }
@@ -118,10 +111,7 @@ pub enum CertsError {
     #[error("{present} is there but {missing} is not; a certificate and its key belong together: put it back, remove the other, or start over with --force", present = present.display(), missing = missing.display())]
     HalfPair { present: PathBuf, missing: PathBuf },
     #[error("{certificate} is there but {authority}, under which it was made, is not; put it back, or start over with --force", certificate = certificate.display(), authority = authority.display())]
-    LostAuthority {
-        certificate: PathBuf,
-        authority: PathBuf,
-    },
+    LostAuthority { certificate: PathBuf, authority: PathBuf },
     #[error("{path}: not the key of a development authority ({reason}); start over with --force", path = path.display())]
     ForeignAuthority { path: PathBuf, reason: String },
     #[error("{name:?} cannot stand in a certificate: {reason}")]
@@ -133,11 +123,7 @@ pub enum CertsError {
 /// Makes the authority and the certificates of every [`Role`] in `dir`, which is created with mode 0700
 /// when missing; keys get mode 0600.
 pub fn make_dev_certificates(dir: &Path, options: &DevOptions) -> Result<Vec<Made>, CertsError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| io_fault(dir, source))?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| io_fault(dir, source))?;
     let authority_files = PairFiles::new(dir, "ca");
     let roles = Role::ALL.map(|role| (role, PairFiles::new(dir, role.file_stem())));
     // All pairs are looked at before the first file is written, so that a refusal changes nothing.
@@ -157,9 +143,7 @@ pub fn make_dev_certificates(dir: &Path, options: &DevOptions) -> Result<Vec<Mad
     };
     let purpose = "authority: give ca.pem to those who shall trust the others, ca.key to nobody";
     let authority_pem = || Ok(authority.pem());
-    let mut made = authority_files
-        .settle(!authority_kept, purpose, options.force, authority_pem)?
-        .to_vec();
+    let mut made = authority_files.settle(!authority_kept, purpose, options.force, authority_pem)?.to_vec();
     for (role, files) in &roles {
         let write = !files.is_kept(options.force)?;
         let pem = || authority.issue(&role.leaf(options));
@@ -176,10 +160,7 @@ struct PairFiles {
 
 impl PairFiles {
     fn new(dir: &Path, stem: &str) -> Self {
-        Self {
-            certificate: dir.join(format!("{stem}.pem")),
-            key: dir.join(format!("{stem}.key")),
-        }
+        Self { certificate: dir.join(format!("{stem}.pem")), key: dir.join(format!("{stem}.key")) }
     }
 
     fn is_kept(&self, force: bool) -> Result<bool, CertsError> {
@@ -198,14 +179,11 @@ impl PairFiles {
 
     /// Reads the authority and proves by a trial certificate that it can go on issuing.
     fn read_authority(&self) -> Result<DevAuthority, CertsError> {
-        let foreign = |reason: String| CertsError::ForeignAuthority {
-            path: self.key.clone(),
-            reason,
-        };
+        let foreign = |reason: String| CertsError::ForeignAuthority { path: self.key.clone(), reason };
         let read = |path: &Path| fs::read_to_string(path).map_err(|source| io_fault(path, source));
         let (certificate, key) = (read(&self.certificate)?, read(&self.key)?);
-        let authority = DevAuthority::from_pem(AUTHORITY_NAME, &certificate, &key)
-            .map_err(|error| foreign(error.to_string()))?;
+        let authority =
+            DevAuthority::from_pem(AUTHORITY_NAME, &certificate, &key).map_err(|error| foreign(error.to_string()))?;
         let trial = authority.issue(&Leaf {
             names: vec!["trial.invalid".to_owned()],
             purpose: Purpose::Server,
@@ -229,11 +207,7 @@ impl PairFiles {
             write_file(&self.key, &pem.key, 0o600, replace)?;
             write_file(&self.certificate, &pem.certificate, 0o644, replace)?;
         }
-        Ok([&self.certificate, &self.key].map(|path| Made {
-            path: path.clone(),
-            written: write,
-            purpose,
-        }))
+        Ok([&self.certificate, &self.key].map(|path| Made { path: path.clone(), written: write, purpose }))
     }
 }
 
@@ -256,10 +230,7 @@ fn write_file(path: &Path, text: &str, mode: u32, replace: bool) -> Result<(), C
 }
 
 fn io_fault(path: &Path, source: io::Error) -> CertsError {
-    CertsError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    CertsError::Io { path: path.to_owned(), source }
 }
 
 #[cfg(test)]

@@ -62,44 +62,21 @@ pub fn check(arguments: &Arguments, color: bool) -> Output {
     };
     let code = if counts.is_some() { 0 } else { EXIT_FAULTS };
     if arguments.json {
-        let report = Report {
-            valid: counts.is_some(),
-            faults,
-            counts,
-        };
-        return Output {
-            out: json(&report),
-            code,
-            ..Output::default()
-        };
+        let report = Report { valid: counts.is_some(), faults, counts };
+        return Output { out: json(&report), code, ..Output::default() };
     }
     let err = faults.render(color);
     match counts {
-        Some(counts) => Output {
-            out: summary(&counts, faults),
-            err,
-            code,
-        },
+        Some(counts) => Output { out: summary(&counts, faults), err, code },
         None => {
             let verdict = format!("{} cannot be taken\n", arguments.file.config.display());
-            Output {
-                err: err + &verdict,
-                code,
-                ..Output::default()
-            }
+            Output { err: err + &verdict, code, ..Output::default() }
         }
     }
 }
 
 fn summary(counts: &Counts, faults: &Faults) -> String {
-    let Counts {
-        listeners,
-        trunks,
-        sites,
-        dialplans,
-        prefixes,
-        routes,
-    } = counts;
+    let Counts { listeners, trunks, sites, dialplans, prefixes, routes } = counts;
     let warnings = match faults.faults.len() + faults.more {
         0 => String::new(),
         1 => "; 1 warning".to_owned(),

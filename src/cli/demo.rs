@@ -49,7 +49,8 @@ pub trait EdgeUnderTest {
     type Running: RunningEdge;
 
     /// Starts the edge; file names in the configuration are relative to `base_dir`. All sockets are bound when it returns.
-    fn start(&self, config_toml: String, base_dir: &Path) -> impl Future<Output = Result<Self::Running, String>> + Send;
+    fn start(&self, config_toml: String, base_dir: &Path)
+    -> impl Future<Output = Result<Self::Running, String>> + Send;
 }
 
 /// An edge that runs.
@@ -103,14 +104,17 @@ pub async fn run(options: &DemoOptions, edge: impl EdgeUnderTest) -> Result<Demo
 
 /// Runs the demo against the daemon in this process and prints the report.
 pub fn demo(options: &DemoOptions) -> ExitCode {
-    let outcome = super::runtime(2).map_err(DemoError::Io).and_then(|runtime| runtime.block_on(run(options, edge::InProcess)));
+    let outcome =
+        super::runtime(2).map_err(DemoError::Io).and_then(|runtime| runtime.block_on(run(options, edge::InProcess)));
     match outcome {
         Ok(report) => {
             let out = if options.json { report.to_json() } else { report.to_text() };
             let code = if report.passed() { 0 } else { super::EXIT_NO };
             super::Output { out, err: String::new(), code }.print()
         }
-        Err(error) => super::Output { code: super::EXIT_NO, ..super::Output::fault(format!("error: {error}\n")) }.print(),
+        Err(error) => {
+            super::Output { code: super::EXIT_NO, ..super::Output::fault(format!("error: {error}\n")) }.print()
+        }
     }
 }
 
@@ -127,7 +131,9 @@ async fn play(stage: &Arc<Stage>) -> Vec<Outcome> {
 }
 
 fn draw(options: &DemoOptions, stage: &Stage, outcomes: &[Outcome]) -> String {
-    let Some(outcome) = options.ladder.checked_sub(1).and_then(|index| outcomes.get(index)) else { return String::new() };
+    let Some(outcome) = options.ladder.checked_sub(1).and_then(|index| outcomes.get(index)) else {
+        return String::new();
+    };
     let drawing = if options.ascii { Drawing::Ascii } else { Drawing::Utf8 };
     let rungs = stage.ladder.rungs(&outcome.call_ids);
     if outcome.call_ids.is_empty() || rungs.is_empty() {
@@ -142,9 +148,18 @@ fn judge(outcomes: Vec<Outcome>, complaints: &[Complaint]) -> Vec<Row> {
     let mut known: Vec<String> = Vec::new();
     for outcome in outcomes {
         let about = complaints.iter().find(|complaint| outcome.call_ids.contains(&complaint.call_id));
-        let reason = outcome.failure.clone().or_else(|| about.map(|found| format!("{}: {}: {}", found.by, found.about, found.text)));
+        let reason = outcome
+            .failure
+            .clone()
+            .or_else(|| about.map(|found| format!("{}: {}: {}", found.by, found.about, found.text)));
         known.extend(outcome.call_ids.iter().cloned());
-        rows.push(Row { name: outcome.name, caller: outcome.caller, callee: outcome.callee, passed: reason.is_none(), reason });
+        rows.push(Row {
+            name: outcome.name,
+            caller: outcome.caller,
+            callee: outcome.callee,
+            passed: reason.is_none(),
+            reason,
+        });
     }
     let stray = complaints.iter().find(|complaint| !known.contains(&complaint.call_id));
     let reason = stray.map(|found| format!("{}: {}: {}", found.by, found.about, found.text));

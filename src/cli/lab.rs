@@ -11,7 +11,8 @@ use crate::lab::agent::AgentError;
 use crate::lab::pbx::{self, PbxSettings};
 use crate::lab::teams::{self, TeamsSettings};
 use crate::lab::{
-    Agent, CallPlan, CallRecord, Destination, Drawing, Endpoint, Ladder, Names, Script, Scripts, TlsSettings, Transport, ladder,
+    Agent, CallPlan, CallRecord, Destination, Drawing, Ending, Endpoint, Ladder, Names, Script, Scripts, TlsSettings,
+    Transport, ladder,
 };
 
 /// Messages that the ladder keeps.
@@ -62,8 +63,8 @@ pub struct LabArguments {
     #[arg(long, value_name = "NUMBER", default_value = "+441632960100")]
     pub from: String,
     /// End after so many calls were placed; without it each number is called once
-    #[arg(long, value_name = "N")]
-    pub calls: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub calls: Option<u16>,
     /// Pause between calls
     #[arg(long, value_name = "MS", default_value_t = 1000)]
     pub every_ms: u64,
@@ -191,7 +192,9 @@ fn edge_of_teams(arguments: &LabArguments) -> Option<(Destination, String)> {
 /// All names of the edge lead to its listener for Teams.
 fn names(arguments: &LabArguments) -> Names {
     let addr: Option<IpAddr> = arguments.edge_teams.or(arguments.edge).map(|endpoint| endpoint.addr.ip());
-    let Some(addr) = addr else { return Names::default() };
+    let Some(addr) = addr else {
+        return Names::default();
+    };
     arguments.fqdn.iter().fold(Names::default(), |names, name| names.with(name, addr))
 }
 
@@ -214,7 +217,8 @@ fn scripts(arguments: &LabArguments) -> Scripts {
         other = other.hang_up_after(Duration::from_millis(arguments.talk_ms));
     }
     let scripts = Scripts::default().with_other(other);
-    let scripts = arguments.reject.iter().fold(scripts, |scripts, (number, code)| scripts.with(number, Script::reject(*code)));
+    let scripts =
+        arguments.reject.iter().fold(scripts, |scripts, (number, code)| scripts.with(number, Script::reject(*code)));
     arguments.unanswered.iter().fold(scripts, |scripts, number| scripts.with(number, Script::ring()))
 }
 
@@ -242,7 +246,7 @@ fn plans(arguments: &LabArguments) -> Result<Vec<CallPlan>, LabError> {
         Transport::Tls => to,
         Transport::Tcp | Transport::Udp => Destination { name: None, ..to },
     };
-    let count = arguments.calls.unwrap_or(arguments.call.len());
+    let count = arguments.calls.map_or(arguments.call.len(), usize::from);
     let numbers = arguments.call.iter().cycle().take(count);
     Ok(numbers.map(|number| plan(arguments, number, &host, to.clone())).collect())
 }
@@ -293,7 +297,14 @@ async fn narrate(arguments: &LabArguments, ladder: &Ladder) {
             continue;
         }
         for rung in rungs {
-            println!("{:>9.3}  {:>5} -> {:<5}  {}  {}", rung.at.as_secs_f64(), rung.from, rung.to, rung.label, rung.call_id);
+            println!(
+                "{:>9.3}  {:>5} -> {:<5}  {}  {}",
+                rung.at.as_secs_f64(),
+                rung.from,
+                rung.to,
+                rung.label,
+                rung.call_id
+            );
         }
     }
 }
@@ -302,7 +313,8 @@ async fn narrate(arguments: &LabArguments, ladder: &Ladder) {
 fn conclude(arguments: &LabArguments, placed: &[CallRecord], agents: &[Agent], ladder: &Ladder) -> u8 {
     let records: Vec<CallRecord> = agents.iter().flat_map(|agent| agent.journal().calls()).collect();
     let complaints: Vec<_> = agents.iter().flat_map(|agent| agent.journal().complaints()).collect();
-    let failed = placed.iter().chain(&records).filter(|record| record.error.is_some()).count();
+    let failed = records.iter().filter(|record| record.error.is_some()).count()
+        + placed.iter().filter(|record| refused(record)).count();
     if arguments.json {
         for line in records.iter().map(serde_json::to_string).chain(complaints.iter().map(serde_json::to_string)) {
             println!("{}", line.unwrap_or_default());
@@ -312,22 +324,95 @@ fn conclude(arguments: &LabArguments, placed: &[CallRecord], agents: &[Agent], l
         for record in &records {
             let code = record.code.map_or_else(|| "no answer".into(), |code| code.to_string());
             let error = record.error.as_deref().unwrap_or("");
-            println!("{:?} {}: {:?} {code} {:?} {error}", record.role, record.number, record.provisional, record.ending);
+            println!(
+                "{:?} {}: {:?} {code} {:?} {error}",
+                record.role, record.number, record.provisional, record.ending
+            );
         }
         for complaint in &complaints {
             println!("complaint of {}: {}: {} ({})", complaint.by, complaint.about, complaint.text, complaint.call_id);
         }
-        println!("{} calls on both sides, {failed} failed, {} complaints, {} messages", records.len(), complaints.len(), ladder.total());
+        println!(
+            "{} calls on both sides, {failed} failed, {} complaints, {} messages",
+            records.len(),
+            complaints.len(),
+            ladder.total()
+        );
     }
     if failed > 0 || !complaints.is_empty() { FAILED } else { 0 }
 }
 
+/// Whether a call that was placed got no answer that its caller wanted.
+fn refused(record: &CallRecord) -> bool {
+    let wanted = record.ending == Some(Ending::Cancelled) || record.code.is_some_and(|code| code < 300);
+    record.error.is_none() && !wanted
+}
+
 /// The ladder of the last call that was placed.
 fn draw_last(arguments: &LabArguments, placed: &[CallRecord], ladder: &Ladder) {
-    let Some(last) = placed.last().filter(|record| !record.call_id.is_empty()) else { return };
+    let Some(last) = placed.last().filter(|record| !record.call_id.is_empty()) else {
+        return;
+    };
     let drawing = if arguments.ascii { Drawing::Ascii } else { Drawing::Utf8 };
     let rungs = ladder.rungs(std::slice::from_ref(&last.call_id));
     println!("\n{}", ladder::draw(&rungs, &["PBX", "edge", "Teams"], drawing));
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        lab: LabArguments,
+    }
+
+    fn arguments(line: &str) -> LabArguments {
+        Line::try_parse_from(line.split_whitespace()).unwrap().lab
+    }
+
+    async fn called_pbx() -> (Agent, Endpoint) {
+        let mut settings = PbxSettings::new("far", vec!["udp:127.0.0.1:0".parse().unwrap()]);
+        settings.behind_edge = false;
+        settings.scripts = Scripts::default().with("486", Script::reject(486));
+        let agent = pbx::start(settings, &Ladder::new(100)).await.unwrap();
+        let endpoint = agent.endpoint(Transport::Udp).unwrap();
+        (agent, endpoint)
+    }
+
+    #[tokio::test]
+    async fn calls_that_are_answered_end_with_success() {
+        let (far, edge) = called_pbx().await;
+        let line = format!(
+            "lab --pbx udp:127.0.0.1:0 --edge {edge} --call 100 --call 101 --calls 3 --every-ms 20 --talk-ms 50"
+        );
+        assert_eq!(run(&arguments(&line)).await.unwrap(), 0);
+        assert_eq!(far.journal().calls().len(), 3);
+        far.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_ends_with_failure_and_a_cancelled_one_does_not() {
+        let (far, edge) = called_pbx().await;
+        let line = format!("lab --pbx udp:127.0.0.1:0 --edge {edge} --call 486");
+        assert_eq!(run(&arguments(&line)).await.unwrap(), FAILED);
+        let line = format!("lab --pbx udp:127.0.0.1:0 --edge {edge} --call 100 --cancel-ms 50");
+        assert_eq!(run(&arguments(&line)).await.unwrap(), 0);
+        far.stop().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_is_said() {
+        assert!(matches!(run(&arguments("lab")).await, Err(LabError::Nobody)));
+        let alone = run(&arguments("lab --pbx udp:127.0.0.1:0 --call 1")).await;
+        assert!(matches!(alone, Err(LabError::Needs("--edge"))), "{alone:?}");
+        assert!(Line::try_parse_from(["lab", "--teams", "tls:127.0.0.1:0"]).is_err());
+        assert!(Line::try_parse_from(["lab", "--reject", "1=200"]).is_err());
+        assert_eq!(arguments("lab --reject 1=486").reject, [("1".to_owned(), 486)]);
+    }
 }
 /// Runs the stand-ins until Ctrl-C or until the calls asked for are over.
 pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
@@ -338,4 +423,3 @@ pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
         Err(error) => super::Output::fault(format!("error: {error}\n")).print(),
     }
 }
-

@@ -39,68 +39,34 @@ pub fn route(arguments: &Arguments, color: bool) -> Output {
     let Some(trunk) = loaded.trunks.named(&arguments.from) else {
         let names: Vec<&str> = loaded.trunks.0.iter().map(|trunk| &*trunk.name).collect();
         let known = names.join(", ");
-        return Output::fault(format!(
-            "there is no trunk `{}`; known: {known}\n",
-            arguments.from
-        ));
+        return Output::fault(format!("there is no trunk `{}`; known: {known}\n", arguments.from));
     };
     let host = match &arguments.host {
         Some(host) => host.clone(),
         None => usual_host(&loaded, trunk),
     };
-    let query = Query {
-        from: trunk.id,
-        host: host.as_bytes(),
-        user: arguments.number.as_bytes(),
-    };
+    let query = Query { from: trunk.id, host: host.as_bytes(), user: arguments.number.as_bytes() };
     let explanation = loaded.routing.explain(query);
-    let out = if arguments.json {
-        json(&explanation)
-    } else {
-        words(&explanation)
-    };
-    let code = if explanation.refused.is_some() {
-        EXIT_NO
-    } else {
-        0
-    };
-    Output {
-        out,
-        code,
-        ..Output::default()
-    }
+    let out = if arguments.json { json(&explanation) } else { words(&explanation) };
+    let code = if explanation.refused.is_some() { EXIT_NO } else { 0 };
+    Output { out, code, ..Output::default() }
 }
 
 /// The host that a call from the trunk most likely has.
 fn usual_host(loaded: &Loaded, trunk: &Trunk) -> String {
-    let mut sites = loaded
-        .routing
-        .sites()
-        .iter()
-        .filter(|site| site.teams == trunk.id);
+    let mut sites = loaded.routing.sites().iter().filter(|site| site.teams == trunk.id);
     match (trunk.kind, sites.next(), sites.next()) {
         (TrunkKind::Teams, Some(site), None) => site.fqdn.to_string(),
         _ => {
             let listen = loaded.config.listeners.get(usize::from(trunk.listener.0));
-            let own = trunk
-                .fqdn
-                .as_ref()
-                .or(listen.map(|listen| &listen.listener.host));
+            let own = trunk.fqdn.as_ref().or(listen.map(|listen| &listen.listener.host));
             own.map_or_else(String::new, |host| host.to_string())
         }
     }
 }
 
 fn words(explanation: &Explanation) -> String {
-    let Explanation {
-        from,
-        number,
-        steps,
-        to,
-        site,
-        tenant,
-        refused,
-    } = explanation;
+    let Explanation { from, number, steps, to, site, tenant, refused } = explanation;
     let mut text = format!("from `{from}`, number `{number}`\n");
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("  {}. {step}\n", index + 1));

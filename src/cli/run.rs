@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments, color: bool) -> ExitCode {
     };
     match runtime.block_on(serve(loaded)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error @ StartError::Build(_)) => Output { code: EXIT_FAULTS, ..Output::fault(format!("error: {error}\n")) }.print(),
+        Err(error @ StartError::Build(_)) => {
+            Output { code: EXIT_FAULTS, ..Output::fault(format!("error: {error}\n")) }.print()
+        }
         Err(error) => unavailable(&error.to_string()),
     }
 }

@@ -35,27 +35,13 @@ pub(super) struct Tags<'a> {
 
 impl Tags<'_> {
     fn resolve(&self, tag: &str) -> Option<Destination> {
-        let site = self
-            .sites
-            .names
-            .get(&tag.trim_end_matches('.').to_ascii_lowercase());
-        site.map(Destination::Site)
-            .or_else(|| self.trunks.names.get(tag).map(Destination::Trunk))
+        let site = self.sites.names.get(&tag.trim_end_matches('.').to_ascii_lowercase());
+        site.map(Destination::Site).or_else(|| self.trunks.names.get(tag).map(Destination::Trunk))
     }
 }
 
-pub(super) fn read(
-    log: &Log,
-    tables: Vec<(At<&str>, Table<'_>)>,
-    tags: Tags<'_>,
-    max_prefixes: usize,
-) -> PlanSet {
-    let mut set = PlanSet {
-        names: Names::new("dial plan"),
-        list: Vec::new(),
-        places: Vec::new(),
-        files: Vec::new(),
-    };
+pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>, max_prefixes: usize) -> PlanSet {
+    let mut set = PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new(), files: Vec::new() };
     for (index, (name, _)) in (0..).zip(&tables) {
         set.names.add(log, At::new(name.value, name.place), index);
     }
@@ -157,8 +143,7 @@ impl PlanReading<'_> {
             let fields = match row.fields {
                 Ok(fields) => fields,
                 Err(why) => {
-                    self.log
-                        .add(Draft::error(place, format!("{}: {why}", self.title)));
+                    self.log.add(Draft::error(place, format!("{}: {why}", self.title)));
                     continue;
                 }
             };
@@ -168,28 +153,17 @@ impl PlanReading<'_> {
                 }
                 _ => {
                     let origin = base.saturating_add(u32::try_from(row.line).unwrap_or(u32::MAX));
-                    self.add(
-                        At::new(fields.prefix, place),
-                        At::new(fields.tag, place),
-                        origin,
-                    );
+                    self.add(At::new(fields.prefix, place), At::new(fields.tag, place), origin);
                 }
             }
         }
         for (plan, (place, count)) in others {
             // Another plan that is configured may share the file.
             if self.plans.get(plan).is_none() && self.log.is_complete() {
-                let message = format!(
-                    "{}: {count} rows are for a dial plan {} that is not configured",
-                    self.title,
-                    quoted(plan)
-                );
+                let message =
+                    format!("{}: {count} rows are for a dial plan {} that is not configured", self.title, quoted(plan));
                 let help = did_you_mean(plan, self.plans.words());
-                self.log.add(
-                    Draft::warning(place, message)
-                        .label("the first of them")
-                        .maybe_help(help),
-                );
+                self.log.add(Draft::warning(place, message).label("the first of them").maybe_help(help));
             }
         }
     }
@@ -221,8 +195,7 @@ impl PlanReading<'_> {
                 }
                 let message = format!("{}: prefix {}: {error}", self.title, quoted(prefix.value));
                 let help = prefix_help(error);
-                self.log
-                    .add(Draft::error(prefix.place, message).maybe_help(help));
+                self.log.add(Draft::error(prefix.place, message).maybe_help(help));
             }
         }
     }
@@ -230,15 +203,11 @@ impl PlanReading<'_> {
     fn finish(self, tags: Tags<'_>) -> Plan {
         for tag in &self.tags {
             if tags.resolve(&tag.value).is_none() && self.log.is_complete() {
-                let message = format!(
-                    "{}: tag {} is neither a site's FQDN nor a trunk",
-                    self.title,
-                    quoted(&tag.value)
-                );
+                let message =
+                    format!("{}: tag {} is neither a site's FQDN nor a trunk", self.title, quoted(&tag.value));
                 let known = tags.sites.names.words().chain(tags.trunks.names.words());
                 let help = did_you_mean(&tag.value, known);
-                self.log
-                    .add(Draft::error(tag.place, message).maybe_help(help));
+                self.log.add(Draft::error(tag.place, message).maybe_help(help));
             }
         }
         let name: Arc<str> = self.name.into();
@@ -248,17 +217,11 @@ impl PlanReading<'_> {
                 self.log.count(conflicts.len() - told);
                 break;
             }
-            let (kept, dropped) = (
-                self.origins.find(self.log, conflict.kept),
-                self.origins.find(self.log, conflict.dropped),
-            );
+            let (kept, dropped) =
+                (self.origins.find(self.log, conflict.kept), self.origins.find(self.log, conflict.dropped));
             if let (Some(kept), Some(dropped)) = (kept, dropped) {
                 let message = format!("{}: one prefix with two tags", self.title);
-                self.log.add(
-                    Draft::error(dropped, message)
-                        .label("leads elsewhere")
-                        .also(kept, "first"),
-                );
+                self.log.add(Draft::error(dropped, message).label("leads elsewhere").also(kept, "first"));
             }
         }
         plan
@@ -268,12 +231,8 @@ impl PlanReading<'_> {
 /// What to do about a prefix that cannot be read.
 pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
     let help = match error {
-        PrefixError::Character(_) => {
-            "a prefix has digits, `+`, `*`, `#` and at most one range such as `[000-999]`"
-        }
-        PrefixError::Full(_) => {
-            "raise `max_dialplan_prefixes` in [limits], or write the range as shorter prefixes"
-        }
+        PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#` and at most one range such as `[000-999]`",
+        PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits], or write the range as shorter prefixes",
         _ => return None,
     };
     Some(help.to_owned())
@@ -298,10 +257,7 @@ enum Stretch {
 impl Origins {
     /// The number of a file's first line.
     fn lines(&mut self, file: FileId, count: usize) -> u32 {
-        self.stretch(
-            Stretch::Lines(file),
-            u32::try_from(count).unwrap_or(u32::MAX),
-        )
+        self.stretch(Stretch::Lines(file), u32::try_from(count).unwrap_or(u32::MAX))
     }
 
     fn place(&mut self, place: Place) -> u32 {
@@ -316,9 +272,7 @@ impl Origins {
     }
 
     fn find(&self, log: &Log, origin: u32) -> Option<Place> {
-        let after = self
-            .stretches
-            .partition_point(|(start, _)| *start <= origin);
+        let after = self.stretches.partition_point(|(start, _)| *start <= origin);
         let (start, stretch) = self.stretches.get(after.checked_sub(1)?)?;
         Some(match stretch {
             Stretch::Place(place) => *place,

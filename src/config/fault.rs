@@ -74,25 +74,17 @@ impl Faults {
 
     /// The faults that keep the configuration from being taken.
     pub fn errors(&self) -> impl Iterator<Item = &Fault> {
-        self.faults
-            .iter()
-            .filter(|fault| fault.severity == Severity::Error)
+        self.faults.iter().filter(|fault| fault.severity == Severity::Error)
     }
 
     /// The faults that do not.
     pub fn warnings(&self) -> impl Iterator<Item = &Fault> {
-        self.faults
-            .iter()
-            .filter(|fault| fault.severity == Severity::Warning)
+        self.faults.iter().filter(|fault| fault.severity == Severity::Warning)
     }
 
     /// All faults as text for people, with a caret under each place.
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for fault in &self.faults {
             text.push_str(&renderer.render(&[fault.group()]));

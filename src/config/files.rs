@@ -10,35 +10,24 @@ pub(super) fn beside(base: &Path, path: &str) -> PathBuf {
 
 /// The files that a pattern names, sorted; a pattern without `*` names one file, whether it is there or not.
 pub(super) fn expand(base: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
-    let (directory, last) = pattern
-        .rsplit_once('/')
-        .map_or(("", pattern), |(head, last)| {
-            (if head.is_empty() { "/" } else { head }, last)
-        });
+    let (directory, last) =
+        pattern.rsplit_once('/').map_or(("", pattern), |(head, last)| (if head.is_empty() { "/" } else { head }, last));
     if directory.contains('*') {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "`*` may stand in the last element of a path only",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "`*` may stand in the last element of a path only"));
     }
     if !last.contains('*') {
         return Ok(vec![beside(base, pattern)]);
     }
     let directory = beside(base, directory);
     // An empty base is the current directory.
-    let listed = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        &directory
-    };
+    let listed = if directory.as_os_str().is_empty() { Path::new(".") } else { &directory };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(listed)? {
         let entry = entry?;
         let name = entry.file_name();
         // As in a shell, a pattern does not find hidden files: editors leave half-written ones.
-        let matched = name.to_str().is_some_and(|name| {
-            !name.starts_with('.') && matches(last.as_bytes(), name.as_bytes())
-        });
+        let matched =
+            name.to_str().is_some_and(|name| !name.starts_with('.') && matches(last.as_bytes(), name.as_bytes()));
         if matched && entry.path().is_file() {
             found.push(directory.join(name));
         }
@@ -51,12 +40,10 @@ pub(super) fn expand(base: &Path, pattern: &str) -> io::Result<Vec<PathBuf>> {
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     match pattern {
         [] => name.is_empty(),
-        [b'*', rest @ ..] => {
-            (0..=name.len()).any(|skip| name.get(skip..).is_some_and(|name| matches(rest, name)))
+        [b'*', rest @ ..] => (0..=name.len()).any(|skip| name.get(skip..).is_some_and(|name| matches(rest, name))),
+        [first, rest @ ..] => {
+            name.split_first().is_some_and(|(character, name)| character == first && matches(rest, name))
         }
-        [first, rest @ ..] => name
-            .split_first()
-            .is_some_and(|(character, name)| character == first && matches(rest, name)),
     }
 }
 
@@ -76,11 +63,7 @@ mod tests {
             ("plain", "plain", true),
             ("plain", "plainer", false),
         ] {
-            assert_eq!(
-                matches(pattern.as_bytes(), name.as_bytes()),
-                expected,
-                "{pattern} {name}"
-            );
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
         }
     }
 
@@ -93,13 +76,7 @@ mod tests {
             std::fs::write(directory.path().join("d").join(name), "").unwrap();
         }
         let found = expand(directory.path(), "d/*.toml").unwrap();
-        assert_eq!(
-            found,
-            [
-                directory.path().join("d/a.toml"),
-                directory.path().join("d/b.toml")
-            ]
-        );
+        assert_eq!(found, [directory.path().join("d/a.toml"), directory.path().join("d/b.toml")]);
         let one = expand(directory.path(), "d/missing.toml").unwrap();
         assert_eq!(one, [directory.path().join("d/missing.toml")]);
         assert!(expand(directory.path(), "*/a.toml").is_err());

@@ -30,18 +30,11 @@ impl Listeners {
 const KEYS_OF_TLS: [&str; 4] = ["certificate", "key", "client_ca", "client_certificate"];
 
 pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners {
-    let mut all = Listeners {
-        names: Names::new("listener"),
-        list: Vec::new(),
-        places: Vec::new(),
-    };
+    let mut all = Listeners { names: Names::new("listener"), list: Vec::new(), places: Vec::new() };
     let mut binds = BTreeMap::new();
     for mut table in tables {
         let Ok(index) = u16::try_from(all.list.len()) else {
-            log.add(Draft::error(
-                table.place,
-                "there are more than 65535 listeners",
-            ));
+            log.add(Draft::error(table.place, "there are more than 65535 listeners"));
             break;
         };
         let id = ListenerId(index);
@@ -54,9 +47,7 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners 
         let bound = table.parsed("bind", bind);
         let advertise = table.parsed("advertise", host_port);
         let sockets = table.number("sockets", 0..=1_024);
-        let (transport, addr) = bound
-            .as_ref()
-            .map_or((None, None), |at| (Some(at.value.0), Some(at.value.1)));
+        let (transport, addr) = bound.as_ref().map_or((None, None), |at| (Some(at.value.0), Some(at.value.1)));
         if let Some(at) = &bound {
             once(log, &mut binds, at);
         }
@@ -68,8 +59,7 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners 
         // A faulty address is told; the stand-in never leaves this module, since faults keep the configuration back.
         let addr = addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let own = own_name(&table, addr, advertise, node);
-        all.places
-            .push(name.as_ref().map_or(table.place, |name| name.place));
+        all.places.push(name.as_ref().map_or(table.place, |name| name.place));
         all.list.push(Listen {
             listener: Listener {
                 id,
@@ -80,9 +70,7 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners 
                 host: own.bracketed(),
             },
             tls,
-            sockets: sockets
-                .and_then(|number| usize::try_from(number.value).ok())
-                .filter(|number| *number > 0),
+            sockets: sockets.and_then(|number| usize::try_from(number.value).ok()).filter(|number| *number > 0),
         });
         table.finish();
     }
@@ -90,11 +78,7 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners 
 }
 
 /// Complains of an address that is listened on already; TCP and TLS share their ports.
-fn once(
-    log: &Log,
-    binds: &mut BTreeMap<(bool, SocketAddr), Place>,
-    at: &At<(Transport, SocketAddr)>,
-) {
+fn once(log: &Log, binds: &mut BTreeMap<(bool, SocketAddr), Place>, at: &At<(Transport, SocketAddr)>) {
     let (transport, addr) = at.value;
     if addr.port() == 0 {
         return;
@@ -102,11 +86,7 @@ fn once(
     match binds.get(&(transport.is_reliable(), addr)) {
         Some(first) => {
             let message = format!("{addr} is listened on twice");
-            log.add(
-                Draft::error(at.place, message)
-                    .label("again")
-                    .also(*first, "first"),
-            );
+            log.add(Draft::error(at.place, message).label("again").also(*first, "first"));
         }
         None => {
             binds.insert((transport.is_reliable(), addr), at.place);
@@ -128,17 +108,15 @@ fn server_tls(table: &mut Table<'_>) -> ServerTls {
     let client_certificate = policy.map_or_else(ClientCertificate::default, |policy| policy.value);
     if client_certificate != ClientCertificate::None && !table.has("client_ca") {
         let message = format!("{} has no `client_ca`", table.title);
-        table.log().add(Draft::error(table.place, message).label("in this table").help(
-            "name the roots that client certificates must lead to, or say `client_certificate = \"none\"`",
-        ));
+        table.log().add(
+            Draft::error(table.place, message)
+                .label("in this table")
+                .help("name the roots that client certificates must lead to, or say `client_certificate = \"none\"`"),
+        );
     }
     ServerTls {
-        certificate: table
-            .existing("certificate")
-            .map_or_else(Default::default, |path| path.value),
-        key: table
-            .existing("key")
-            .map_or_else(Default::default, |path| path.value),
+        certificate: table.existing("certificate").map_or_else(Default::default, |path| path.value),
+        key: table.existing("key").map_or_else(Default::default, |path| path.value),
         client_ca: table.existing("client_ca").map(|path| path.value),
         client_certificate,
     }
@@ -151,10 +129,7 @@ fn misplaced(table: &mut Table<'_>, transport: Option<Transport>) {
         if let Some(transport) = transport
             && table.has(key)
         {
-            let message = format!(
-                "{}: `{key}` is for `{wanted}:` only, this is `{transport}:`",
-                table.title
-            );
+            let message = format!("{}: `{key}` is for `{wanted}:` only, this is `{transport}:`", table.title);
             table.log().add(Draft::error(table.place_of(key), message));
         }
     };
@@ -171,41 +146,23 @@ fn misplaced(table: &mut Table<'_>, transport: Option<Transport>) {
 }
 
 /// What stands in Via: what is advertised, else the address, else the node's name where the address says nothing.
-fn own_name(
-    table: &Table<'_>,
-    addr: SocketAddr,
-    advertise: Option<At<HostPort>>,
-    node: &Node,
-) -> HostPort {
+fn own_name(table: &Table<'_>, addr: SocketAddr, advertise: Option<At<HostPort>>, node: &Node) -> HostPort {
     if let Some(advertise) = advertise {
         return advertise.value;
     }
-    let bound = HostPort {
-        host: addr.ip().to_string().into(),
-        literal: Some(addr.ip()),
-        port: None,
-    };
+    let bound = HostPort { host: addr.ip().to_string().into(), literal: Some(addr.ip()), port: None };
     if !addr.ip().is_unspecified() {
         return bound;
     }
     match &node.fqdn {
-        Some(fqdn) => HostPort {
-            host: fqdn.clone(),
-            literal: None,
-            port: None,
-        },
+        Some(fqdn) => HostPort { host: fqdn.clone(), literal: None, port: None },
         None => {
             if !table.has("advertise") {
-                let message = format!(
-                    "{}: {} is no address that others can send to",
-                    table.title,
-                    addr.ip()
+                let message = format!("{}: {} is no address that others can send to", table.title, addr.ip());
+                table.log().add(
+                    Draft::error(table.place_of("bind"), message)
+                        .help("give `advertise` here or `fqdn` in [node]: it stands in Via and Record-Route"),
                 );
-                table
-                    .log()
-                    .add(Draft::error(table.place_of("bind"), message).help(
-                    "give `advertise` here or `fqdn` in [node]: it stands in Via and Record-Route",
-                ));
             }
             bound
         }

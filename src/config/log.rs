@@ -27,11 +27,7 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) const fn new(file: FileId, span: Range<usize>) -> Self {
-        Self {
-            file,
-            start: span.start,
-            end: span.end,
-        }
+        Self { file, start: span.start, end: span.end }
     }
 }
 
@@ -74,21 +70,13 @@ impl Draft {
     }
 
     pub(super) fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(place, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
     /// A fault of a whole file.
     pub(super) fn of_file(severity: Severity, file: FileId, message: impl Into<String>) -> Self {
         let place = Place::new(file, 0..0);
-        Self {
-            severity,
-            place: None,
-            file: Some(file),
-            ..Self::error(place, message)
-        }
+        Self { severity, place: None, file: Some(file), ..Self::error(place, message) }
     }
 
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
@@ -136,19 +124,12 @@ impl Log {
     pub(super) fn add_file(&self, name: impl Into<Arc<str>>, text: Arc<str>) -> FileId {
         let mut files = self.files.borrow_mut();
         let id = FileId(u32::try_from(files.len()).unwrap_or(u32::MAX));
-        files.push(File {
-            name: name.into(),
-            text,
-            masked: OnceCell::new(),
-        });
+        files.push(File { name: name.into(), text, masked: OnceCell::new() });
         id
     }
 
     pub(super) fn text(&self, file: FileId) -> Arc<str> {
-        self.files
-            .borrow()
-            .get(file.0 as usize)
-            .map_or_else(|| Arc::from(""), |file| Arc::clone(&file.text))
+        self.files.borrow().get(file.0 as usize).map_or_else(|| Arc::from(""), |file| Arc::clone(&file.text))
     }
 
     pub(super) fn add(&self, draft: Draft) {
@@ -165,24 +146,10 @@ impl Log {
             (None, Some(file)) => self.whole(file),
             (None, None) => None,
         };
-        let also = draft
-            .also
-            .into_iter()
-            .filter_map(|(place, label)| self.excerpt(place, label))
-            .collect();
-        let file = draft
-            .place
-            .map(|place| place.file)
-            .or(draft.file)
-            .unwrap_or(FileId(0));
+        let also = draft.also.into_iter().filter_map(|(place, label)| self.excerpt(place, label)).collect();
+        let file = draft.place.map(|place| place.file).or(draft.file).unwrap_or(FileId(0));
         let start = draft.place.map_or(0, |place| place.start);
-        let fault = Fault {
-            severity: draft.severity,
-            message: draft.message,
-            at,
-            also,
-            help: draft.help,
-        };
+        let fault = Fault { severity: draft.severity, message: draft.message, at, also, help: draft.help };
         self.faults.borrow_mut().push((file, start, fault));
     }
 
@@ -200,11 +167,7 @@ impl Log {
     fn whole(&self, file: FileId) -> Option<Excerpt> {
         let files = self.files.borrow();
         let file = files.get(file.0 as usize)?;
-        Some(Excerpt {
-            file: file.name.to_string(),
-            position: None,
-            label: String::new(),
-        })
+        Some(Excerpt { file: file.name.to_string(), position: None, label: String::new() })
     }
 
     /// Cuts out the line of a place; of a place that spans lines, the first.
@@ -219,10 +182,7 @@ impl Log {
         let rest = after.find(['\r', '\n']).unwrap_or(after.len());
         let end = floor_char_boundary(text, place.end.clamp(start, start + rest));
         let tail = text.get(end..start + rest)?;
-        let tail = tail
-            .char_indices()
-            .nth(MAX_TAIL)
-            .map_or(tail.len(), |(index, _)| index);
+        let tail = tail.char_indices().nth(MAX_TAIL).map_or(tail.len(), |(index, _)| index);
         let line = text.get(begin..end + tail)?;
         Some(Excerpt {
             file: file.name.to_string(),
@@ -255,10 +215,7 @@ impl Log {
     pub(super) fn into_faults(self) -> Faults {
         let mut faults = self.faults.into_inner();
         faults.sort_by_key(|(file, start, fault)| (fault.severity, *file, *start));
-        Faults {
-            faults: faults.into_iter().map(|(_, _, fault)| fault).collect(),
-            more: self.more.get(),
-        }
+        Faults { faults: faults.into_iter().map(|(_, _, fault)| fault).collect(), more: self.more.get() }
     }
 }
 

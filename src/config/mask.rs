@@ -4,14 +4,7 @@
 //! becomes one `*`, so that places stay where they are.
 
 /// Parts of key names whose values are secret.
-const SECRET: [&str; 6] = [
-    "password",
-    "passwd",
-    "secret",
-    "passphrase",
-    "token",
-    "credential",
-];
+const SECRET: [&str; 6] = ["password", "passwd", "secret", "passphrase", "token", "credential"];
 
 /// The text with secret values masked; `None` when there are none.
 pub(super) fn masked(text: &str) -> Option<String> {
@@ -43,20 +36,12 @@ pub(super) fn masked(text: &str) -> Option<String> {
 
 /// Where the secret of a line begins.
 fn secret(line: &str) -> Option<usize> {
-    let named = line
-        .char_indices()
-        .filter(|(_, character)| *character == '=')
-        .find_map(|(at, _)| {
-            let key = line.get(..at)?.trim_end().trim_end_matches(['"', '\'']);
-            let begin = key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
-            let key = key
-                .get(begin.map_or(0, |begin| begin + 1)..)?
-                .to_ascii_lowercase();
-            SECRET
-                .iter()
-                .any(|part| key.contains(part))
-                .then_some(at + 1)
-        });
+    let named = line.char_indices().filter(|(_, character)| *character == '=').find_map(|(at, _)| {
+        let key = line.get(..at)?.trim_end().trim_end_matches(['"', '\'']);
+        let begin = key.rfind(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')));
+        let key = key.get(begin.map_or(0, |begin| begin + 1)..)?.to_ascii_lowercase();
+        SECRET.iter().any(|part| key.contains(part)).then_some(at + 1)
+    });
     let pem = line.find("-----BEGIN").filter(|_| line.contains("PRIVATE"));
     match (named, pem) {
         (Some(named), Some(pem)) => Some(named.min(pem)),
@@ -69,9 +54,7 @@ fn opened(value: &str) -> Option<&'static str> {
     if value.contains("-----BEGIN") && !value.contains("-----END") {
         return Some("-----END");
     }
-    ["\"\"\"", "'''"]
-        .into_iter()
-        .find(|quote| value.matches(quote).count() == 1)
+    ["\"\"\"", "'''"].into_iter().find(|quote| value.matches(quote).count() == 1)
 }
 
 #[cfg(test)]
@@ -82,23 +65,12 @@ mod tests {
     fn secrets_are_masked_and_nothing_moves() {
         for (text, shown) in [
             ("password = \"x1\"\n", Some("password =*****\n")),
-            (
-                "a = { user = 'u', \"Client_Secret\" = 'é' }",
-                Some("a = { user = 'u', \"Client_Secret\" =*******"),
-            ),
-            (
-                "auth-token='a'\r\nnext = 1",
-                Some("auth-token=***\r\nnext = 1"),
-            ),
-            (
-                "api_token = '''\none\ntwo'''\nb = 1\n",
-                Some("api_token =****\n***\n******\nb = 1\n"),
-            ),
+            ("a = { user = 'u', \"Client_Secret\" = 'é' }", Some("a = { user = 'u', \"Client_Secret\" =*******")),
+            ("auth-token='a'\r\nnext = 1", Some("auth-token=***\r\nnext = 1")),
+            ("api_token = '''\none\ntwo'''\nb = 1\n", Some("api_token =****\n***\n******\nb = 1\n")),
             (
                 "key = \"\"\"-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n\"\"\"\nb = 1",
-                Some(
-                    "key = \"\"\"***************************\n***\n*************************\n\"\"\"\nb = 1",
-                ),
+                Some("key = \"\"\"***************************\n***\n*************************\n\"\"\"\nb = 1"),
             ),
             ("key = \"certs/edge.key\"\nprefix = \"+44\"\n", None),
         ] {

@@ -19,17 +19,13 @@ pub(super) struct Names<T> {
 
 impl<T: Copy> Names<T> {
     pub(super) const fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            known: BTreeMap::new(),
-        }
+        Self { what, known: BTreeMap::new() }
     }
 
     /// Takes a name; complains when it is no good or already taken.
     pub(super) fn add(&mut self, log: &Log, name: At<&str>, value: T) {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if name.value.is_empty() || name.value.len() > MAX_NAME || !name.value.bytes().all(allowed)
-        {
+        if name.value.is_empty() || name.value.len() > MAX_NAME || !name.value.bytes().all(allowed) {
             let message = format!("{} is no name for a {}", quoted(name.value), self.what);
             let help = format!("use 1 to {MAX_NAME} letters, digits, `-`, `_` and `.`");
             log.add(Draft::error(name.place, message).help(help));
@@ -42,15 +38,10 @@ impl<T: Copy> Names<T> {
         match self.known.get(name.value) {
             Some((_, first)) => {
                 let message = format!("{} {} is there twice", self.what, quoted(name.value));
-                log.add(
-                    Draft::error(name.place, message)
-                        .label("again")
-                        .also(*first, "first"),
-                );
+                log.add(Draft::error(name.place, message).label("again").also(*first, "first"));
             }
             None => {
-                self.known
-                    .insert(name.value.to_owned(), (value, name.place));
+                self.known.insert(name.value.to_owned(), (value, name.place));
             }
         }
     }
@@ -84,10 +75,7 @@ impl<T: Copy> Names<T> {
     /// The value of the only name, when there is one only.
     pub(super) fn only(&self) -> Option<T> {
         let mut values = self.known.values();
-        values
-            .next()
-            .filter(|_| values.next().is_none())
-            .map(|(value, _)| *value)
+        values.next().filter(|_| values.next().is_none()).map(|(value, _)| *value)
     }
 
     fn list(&self) -> String {

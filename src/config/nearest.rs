@@ -1,10 +1,7 @@
 //! "Did you mean": the known word that a wrong one was most likely meant to be.
 
 /// The nearest of the known words, when it is near enough to be worth a question.
-pub(super) fn nearest<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(super) fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = wrong.chars().count();
     // A word of which no character is right was not meant to be the other.
     let allowed = (length.max(3) / 3).min(3).min(length.saturating_sub(1));
@@ -17,10 +14,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// "did you mean ...?", when there is a near word.
-pub(super) fn did_you_mean<'a>(
-    wrong: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
+pub(super) fn did_you_mean<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     nearest(wrong, known).map(|word| format!("did you mean `{word}`?"))
 }
 
@@ -71,9 +65,6 @@ mod tests {
         ] {
             assert_eq!(nearest(wrong, known), expected, "{wrong}");
         }
-        assert_eq!(
-            did_you_mean("lisen", known).as_deref(),
-            Some("did you mean `listen`?")
-        );
+        assert_eq!(did_you_mean("lisen", known).as_deref(), Some("did you mean `listen`?"));
     }
 }

@@ -23,10 +23,7 @@ pub(super) struct Complaint {
 
 impl Complaint {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: None,
-        }
+        Self { message: message.into(), help: None }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -62,43 +59,16 @@ pub(super) struct Table<'t> {
 
 impl<'t> Table<'t> {
     /// The table that a whole file is.
-    pub(super) fn root(
-        reading: &'t Reading,
-        file: FileId,
-        base: &'t Path,
-        entries: &'t DeTable<'t>,
-    ) -> Self {
+    pub(super) fn root(reading: &'t Reading, file: FileId, base: &'t Path, entries: &'t DeTable<'t>) -> Self {
         let place = Place::new(file, 0..0);
         let title = "the configuration".to_owned();
-        Self {
-            reading,
-            path: "",
-            title,
-            place,
-            base,
-            entries,
-            asked: Vec::new(),
-        }
+        Self { reading, path: "", title, place, base, entries, asked: Vec::new() }
     }
 
     /// A table inside this one.
-    fn inner(
-        &self,
-        path: &'static str,
-        title: String,
-        place: Place,
-        entries: &'t DeTable<'t>,
-    ) -> Self {
+    fn inner(&self, path: &'static str, title: String, place: Place, entries: &'t DeTable<'t>) -> Self {
         let Self { reading, base, .. } = *self;
-        Self {
-            reading,
-            path,
-            title,
-            place,
-            base,
-            entries,
-            asked: Vec::new(),
-        }
+        Self { reading, path, title, place, base, entries, asked: Vec::new() }
     }
 
     pub(super) const fn log(&self) -> &'t Log {
@@ -116,12 +86,7 @@ impl<'t> Table<'t> {
 
     fn ask(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
         self.asked.push(key);
-        self.reading
-            .keys
-            .borrow_mut()
-            .entry(self.path)
-            .or_default()
-            .insert(key);
+        self.reading.keys.borrow_mut().entry(self.path).or_default().insert(key);
         self.entries.get(key)
     }
 
@@ -132,15 +97,12 @@ impl<'t> Table<'t> {
     fn wrong_type(&self, key: &str, wanted: &str, value: &Spanned<DeValue<'_>>) {
         let message = format!("{}: `{key}` must be {wanted}", self.title);
         let label = format!("this is {}", kind(value.get_ref()));
-        self.log()
-            .add(Draft::error(self.at(value), message).label(label));
+        self.log().add(Draft::error(self.at(value), message).label(label));
     }
 
     /// Where a key stands, for messages; the table itself when it does not.
     pub(super) fn place_of(&self, key: &str) -> Place {
-        self.entries
-            .get(key)
-            .map_or(self.place, |value| self.at(value))
+        self.entries.get(key).map_or(self.place, |value| self.at(value))
     }
 
     /// Whether the key is there, right or wrong.
@@ -176,8 +138,7 @@ impl<'t> Table<'t> {
     pub(super) fn must_have(&self, key: &str) {
         if !self.has(key) {
             let message = format!("{} has no `{key}`", self.title);
-            self.log()
-                .add(Draft::error(self.place, message).label("in this table"));
+            self.log().add(Draft::error(self.place, message).label("in this table"));
         }
     }
 
@@ -191,43 +152,25 @@ impl<'t> Table<'t> {
         self.parse(key, text, parse)
     }
 
-    fn parse<T>(
-        &self,
-        key: &str,
-        text: At<&str>,
-        parse: impl FnOnce(&str) -> Result<T, Complaint>,
-    ) -> Option<At<T>> {
+    fn parse<T>(&self, key: &str, text: At<&str>, parse: impl FnOnce(&str) -> Result<T, Complaint>) -> Option<At<T>> {
         match parse(text.value) {
             Ok(value) => Some(At::new(value, text.place)),
             Err(complaint) => {
                 let message = format!("{}: `{key}`: {}", self.title, complaint.message);
-                self.log()
-                    .add(Draft::error(text.place, message).maybe_help(complaint.help));
+                self.log().add(Draft::error(text.place, message).maybe_help(complaint.help));
                 None
             }
         }
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
-        &mut self,
-        key: &'static str,
-        words: &[(&str, T)],
-    ) -> Option<At<T>> {
+    pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<At<T>> {
         self.parsed(key, |text| {
-            words
-                .iter()
-                .find(|(word, _)| *word == text)
-                .map(|(_, value)| *value)
-                .ok_or_else(|| {
-                    let known: Vec<String> =
-                        words.iter().map(|(word, _)| format!("`{word}`")).collect();
-                    let help = did_you_mean(text, words.iter().map(|(word, _)| *word));
-                    Complaint {
-                        message: format!("{} is none of {}", quoted(text), known.join(", ")),
-                        help,
-                    }
-                })
+            words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+                let known: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+                let help = did_you_mean(text, words.iter().map(|(word, _)| *word));
+                Complaint { message: format!("{} is none of {}", quoted(text), known.join(", ")), help }
+            })
         })
     }
 
@@ -242,11 +185,7 @@ impl<'t> Table<'t> {
         }
     }
 
-    pub(super) fn number(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-    ) -> Option<At<u64>> {
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<At<u64>> {
         let value = self.ask(key)?;
         let number = self.integer(key, value)?;
         self.in_range(key, number, range)
@@ -264,16 +203,9 @@ impl<'t> Table<'t> {
     }
 
     fn in_range(&self, key: &str, number: At<i128>, range: RangeInclusive<u64>) -> Option<At<u64>> {
-        let found = u64::try_from(number.value)
-            .ok()
-            .filter(|number| range.contains(number));
+        let found = u64::try_from(number.value).ok().filter(|number| range.contains(number));
         if found.is_none() {
-            let message = format!(
-                "{}: `{key}` must be from {} to {}",
-                self.title,
-                range.start(),
-                range.end()
-            );
+            let message = format!("{}: `{key}` must be from {} to {}", self.title, range.start(), range.end());
             self.log().add(Draft::error(number.place, message));
         }
         found.map(|found| At::new(found, number.place))
@@ -310,61 +242,30 @@ impl<'t> Table<'t> {
         parse: impl Fn(&str) -> Result<T, Complaint>,
     ) -> Option<Vec<At<T>>> {
         let texts = self.texts(key)?;
-        Some(
-            texts
-                .into_iter()
-                .filter_map(|text| self.parse(key, text, &parse))
-                .collect(),
-        )
+        Some(texts.into_iter().filter_map(|text| self.parse(key, text, &parse)).collect())
     }
 
     /// A list of whole numbers.
-    pub(super) fn numbers(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-    ) -> Option<Vec<At<u64>>> {
+    pub(super) fn numbers(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<Vec<At<u64>>> {
         let items = self.array(key, "a list of whole numbers")?;
-        let number = |item| {
-            self.integer(key, item)
-                .and_then(|number| self.in_range(key, number, range.clone()))
-        };
+        let number = |item| self.integer(key, item).and_then(|number| self.in_range(key, number, range.clone()));
         Some(items.iter().filter_map(number).collect())
     }
 
     /// A number of things.
-    pub(super) fn count(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        default: usize,
-    ) -> usize {
+    pub(super) fn count(&mut self, key: &'static str, range: RangeInclusive<u64>, default: usize) -> usize {
         // Only ranges within `usize` are asked for.
-        self.number(key, range)
-            .and_then(|number| usize::try_from(number.value).ok())
-            .unwrap_or(default)
+        self.number(key, range).and_then(|number| usize::try_from(number.value).ok()).unwrap_or(default)
     }
 
     /// A time in milliseconds.
-    pub(super) fn millis(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        default: Duration,
-    ) -> Duration {
-        self.number(key, range)
-            .map_or(default, |number| Duration::from_millis(number.value))
+    pub(super) fn millis(&mut self, key: &'static str, range: RangeInclusive<u64>, default: Duration) -> Duration {
+        self.number(key, range).map_or(default, |number| Duration::from_millis(number.value))
     }
 
     /// A time in seconds.
-    pub(super) fn seconds(
-        &mut self,
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        default: Duration,
-    ) -> Duration {
-        self.number(key, range)
-            .map_or(default, |number| Duration::from_secs(number.value))
+    pub(super) fn seconds(&mut self, key: &'static str, range: RangeInclusive<u64>, default: Duration) -> Duration {
+        self.number(key, range).map_or(default, |number| Duration::from_secs(number.value))
     }
 
     /// The directory that paths in this table are relative to.
@@ -403,11 +304,7 @@ impl<'t> Table<'t> {
         let value = self.ask(key)?;
         match value.get_ref() {
             DeValue::Table(entries) => {
-                let title = if self.path.is_empty() {
-                    format!("[{key}]")
-                } else {
-                    format!("{}: `{key}`", self.title)
-                };
+                let title = if self.path.is_empty() { format!("[{key}]") } else { format!("{}: `{key}`", self.title) };
                 Some(self.inner(path, title, self.at(value), entries))
             }
             _ => {
@@ -438,12 +335,7 @@ impl<'t> Table<'t> {
     }
 
     /// The tables `[key.NAME]` with their names, in the order of the file; `what` is what messages call one of them.
-    pub(super) fn named(
-        &mut self,
-        key: &'static str,
-        path: &'static str,
-        what: &str,
-    ) -> Vec<(At<&'t str>, Self)> {
+    pub(super) fn named(&mut self, key: &'static str, path: &'static str, what: &str) -> Vec<(At<&'t str>, Self)> {
         let Some(all) = self.table(key, "") else {
             return Vec::new();
         };
@@ -513,11 +405,7 @@ pub(super) fn quoted(value: &str) -> String {
     if value.contains("-----BEGIN") {
         return "a PEM block".to_owned();
     }
-    let mut text: String = value
-        .chars()
-        .take(MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut text: String = value.chars().take(MAX).flat_map(char::escape_debug).collect();
     if value.chars().nth(MAX).is_some() {
         text.push_str("...");
     }

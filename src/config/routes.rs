@@ -17,17 +17,10 @@ pub(super) struct RouteSet {
     pub places: Vec<Place>,
 }
 
-pub(super) fn read(
-    log: &Log,
-    tables: Vec<Table<'_>>,
-    trunks: &TrunkSet<'_>,
-    max_branches: usize,
-) -> RouteSet {
+pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, trunks: &TrunkSet<'_>, max_branches: usize) -> RouteSet {
     let mut set = RouteSet::default();
     for mut table in tables {
-        let from = table
-            .text("from")
-            .and_then(|from| trunks.names.find(log, &table.title, &from));
+        let from = table.text("from").and_then(|from| trunks.names.find(log, &table.title, &from));
         let prefix = table.text("prefix");
         table.must_have("to");
         if table.is_empty_list("to") {
@@ -44,11 +37,7 @@ pub(super) fn read(
             transit(log, &table, &to, trunks);
         }
         set.places.push(table.place);
-        set.list.push(Route {
-            from,
-            prefix: prefix.into(),
-            to,
-        });
+        set.list.push(Route { from, prefix: prefix.into(), to });
         table.finish();
     }
     set
@@ -73,11 +62,8 @@ fn destinations(
         list.push(id);
     }
     if to.len() > max_branches {
-        let message = format!(
-            "{}: `to` names {} trunks, `max_branches` in [limits] is {max_branches}",
-            table.title,
-            to.len()
-        );
+        let message =
+            format!("{}: `to` names {} trunks, `max_branches` in [limits] is {max_branches}", table.title, to.len());
         log.add(Draft::error(table.place_of("to"), message));
     }
     list
@@ -95,19 +81,9 @@ fn readable<'t>(log: &Log, table: &Table<'_>, prefix: At<&'t str>) -> &'t str {
 
 /// Warns of a way from carrier to carrier that nobody named: calls that come in could leave at the operator's cost.
 fn transit(log: &Log, table: &Table<'_>, to: &[TrunkId], trunks: &TrunkSet<'_>) {
-    let carriers = || {
-        trunks
-            .trunks
-            .0
-            .iter()
-            .filter(|trunk| trunk.kind == TrunkKind::Carrier)
-    };
+    let carriers = || trunks.trunks.0.iter().filter(|trunk| trunk.kind == TrunkKind::Carrier);
     let out = carriers().find(|trunk| to.contains(&trunk.id));
-    let pair = out.and_then(|out| {
-        carriers()
-            .find(|come| come.id != out.id)
-            .map(|come| (come, out))
-    });
+    let pair = out.and_then(|out| carriers().find(|come| come.id != out.id).map(|come| (come, out)));
     if let Some((come, out)) = pair {
         let message = format!(
             "{}: calls that come in from {} may leave by {}",

@@ -27,28 +27,21 @@ pub(super) struct Fields<'a> {
 pub(super) fn rows(text: &str) -> impl Iterator<Item = Row<'_>> {
     let mut first = true;
     let mut end = 0;
-    text.split_inclusive('\n')
-        .enumerate()
-        .filter_map(move |(line, whole)| {
-            let start = end;
-            end += whole.len();
-            let bare = whole.trim_start_matches('\u{feff}');
-            let content = bare.trim();
-            if content.is_empty() {
-                return None;
-            }
-            if std::mem::take(&mut first) && is_header(content) {
-                return None;
-            }
-            // `content` is a part of `whole`, so the blanks before it are what is left of their difference.
-            let begin =
-                start + (whole.len() - whole.trim_start_matches(['\u{feff}', ' ', '\t']).len());
-            Some(Row {
-                line,
-                span: begin..begin + content.len(),
-                fields: fields(content),
-            })
-        })
+    text.split_inclusive('\n').enumerate().filter_map(move |(line, whole)| {
+        let start = end;
+        end += whole.len();
+        let bare = whole.trim_start_matches('\u{feff}');
+        let content = bare.trim();
+        if content.is_empty() {
+            return None;
+        }
+        if std::mem::take(&mut first) && is_header(content) {
+            return None;
+        }
+        // `content` is a part of `whole`, so the blanks before it are what is left of their difference.
+        let begin = start + (whole.len() - whole.trim_start_matches(['\u{feff}', ' ', '\t']).len());
+        Some(Row { line, span: begin..begin + content.len(), fields: fields(content) })
+    })
 }
 
 /// The stretch of the file that holds line `line`.
@@ -64,16 +57,9 @@ pub(super) fn line_span(text: &str, line: usize) -> Range<usize> {
 }
 
 fn is_header(line: &str) -> bool {
-    let names: Vec<String> = line
-        .split(',')
-        .map(|name| value(name).to_ascii_lowercase())
-        .collect();
+    let names: Vec<String> = line.split(',').map(|name| value(name).to_ascii_lowercase()).collect();
     matches!(
-        names
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .as_slice(),
+        names.iter().map(String::as_str).collect::<Vec<_>>().as_slice(),
         ["dialplanname", "prefix", "tag"] | ["prefix", "tag"]
     )
 }
@@ -82,16 +68,8 @@ fn fields(line: &str) -> Result<Fields<'_>, &'static str> {
     let mut values = line.split(',').map(value);
     let (first, second, third, more) = (values.next(), values.next(), values.next(), values.next());
     let fields = match (first, second, third, more) {
-        (Some(plan), Some(prefix), Some(tag), None) => Fields {
-            plan: Some(plan),
-            prefix,
-            tag,
-        },
-        (Some(prefix), Some(tag), None, None) => Fields {
-            plan: None,
-            prefix,
-            tag,
-        },
+        (Some(plan), Some(prefix), Some(tag), None) => Fields { plan: Some(plan), prefix, tag },
+        (Some(prefix), Some(tag), None, None) => Fields { plan: None, prefix, tag },
         _ => return Err("a row has the columns `dialPlanName,prefix,tag` or `prefix,tag`"),
     };
     match fields {
@@ -104,9 +82,7 @@ fn fields(line: &str) -> Result<Fields<'_>, &'static str> {
 
 fn value(field: &str) -> &str {
     let field = field.trim();
-    let inner = field
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
+    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     inner.map_or(field, str::trim)
 }
 
@@ -126,14 +102,7 @@ mod tests {
     #[test]
     fn columns_header_blanks_and_quotes() {
         let text = "\u{feff}dialPlanName,Prefix, tag\r\nA,+972, x.example\r\n\r\n \"A\" , \"1\",\"y\"\n2,z\n";
-        assert_eq!(
-            read(text),
-            [
-                (1, Some("A"), "+972", "x.example"),
-                (3, Some("A"), "1", "y"),
-                (4, None, "2", "z")
-            ]
-        );
+        assert_eq!(read(text), [(1, Some("A"), "+972", "x.example"), (3, Some("A"), "1", "y"), (4, None, "2", "z")]);
         assert_eq!(read("#31,x\n"), [(0, None, "#31", "x")]);
         assert_eq!(read("prefix,tag\n1,x"), [(1, None, "1", "x")]);
         assert_eq!(read(""), []);

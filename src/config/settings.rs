@@ -14,20 +14,15 @@ const GIB: u64 = 1 << 30;
 pub(super) fn node(mut table: Table<'_>) -> Node {
     table.must_have("name");
     let name = table.parsed("name", |text| {
-        let fits = !text.is_empty()
-            && text.len() <= 64
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then(|| Arc::from(text)).ok_or_else(|| {
-            Complaint::new("a name has 1 to 64 letters, digits or signs, and no blanks")
-        })
+        let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then(|| Arc::from(text))
+            .ok_or_else(|| Complaint::new("a name has 1 to 64 letters, digits or signs, and no blanks"))
     });
     let node = Node {
         name: name.map_or_else(|| "".into(), |name| name.value),
         fqdn: table.parsed("fqdn", host_name).map(|fqdn| fqdn.value),
         seal_key_file: table.path("seal_key_file").map(|path| path.value),
-        workers: table
-            .number("workers", 1..=1_024)
-            .and_then(|workers| usize::try_from(workers.value).ok()),
+        workers: table.number("workers", 1..=1_024).and_then(|workers| usize::try_from(workers.value).ok()),
     };
     table.finish();
     node
@@ -78,11 +73,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
     let limits = Limits {
         max_message_bytes: t.count("max_message_bytes", 1_300..=65_535, d.max_message_bytes),
         max_headers: t.count("max_headers", 16..=4_096, d.max_headers),
-        max_header_line_bytes: t.count(
-            "max_header_line_bytes",
-            256..=65_535,
-            d.max_header_line_bytes,
-        ),
+        max_header_line_bytes: t.count("max_header_line_bytes", 256..=65_535, d.max_header_line_bytes),
         max_values_per_header: t.count("max_values_per_header", 8..=4_096, d.max_values_per_header),
         max_transactions: t.count("max_transactions", 100..=50_000_000, d.max_transactions),
         max_branches: t.count("max_branches", 1..=64, d.max_branches),
@@ -92,43 +83,19 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
             1..=1_000_000,
             d.max_connections_per_address,
         ),
-        connection_queue_bytes: t.count(
-            "connection_queue_bytes",
-            65_536..=GIB,
-            d.connection_queue_bytes,
-        ),
+        connection_queue_bytes: t.count("connection_queue_bytes", 65_536..=GIB, d.connection_queue_bytes),
         connect_timeout: t.millis("connect_timeout_ms", 50..=MINUTE_MS, d.connect_timeout),
-        tls_handshake_timeout: t.millis(
-            "tls_handshake_timeout_ms",
-            50..=MINUTE_MS,
-            d.tls_handshake_timeout,
-        ),
+        tls_handshake_timeout: t.millis("tls_handshake_timeout_ms", 50..=MINUTE_MS, d.tls_handshake_timeout),
         stream_idle_timeout: t.seconds("stream_idle_timeout_s", 10..=DAY_S, d.stream_idle_timeout),
-        partial_message_timeout: t.millis(
-            "partial_message_timeout_ms",
-            50..=10 * MINUTE_MS,
-            d.partial_message_timeout,
-        ),
+        partial_message_timeout: t.millis("partial_message_timeout_ms", 50..=10 * MINUTE_MS, d.partial_message_timeout),
         pending_per_connect: t.count("pending_per_connect", 1..=65_536, d.pending_per_connect),
         unknown_source_answers_per_second: t
             .number("unknown_source_answers_per_second", 0..=1_000_000)
             .and_then(|number| u32::try_from(number.value).ok())
             .unwrap_or(d.unknown_source_answers_per_second),
-        udp_receive_buffer_bytes: t.count(
-            "udp_receive_buffer_bytes",
-            65_536..=GIB,
-            d.udp_receive_buffer_bytes,
-        ),
-        udp_send_buffer_bytes: t.count(
-            "udp_send_buffer_bytes",
-            65_536..=GIB,
-            d.udp_send_buffer_bytes,
-        ),
-        max_dialplan_prefixes: t.count(
-            "max_dialplan_prefixes",
-            1..=50_000_000,
-            d.max_dialplan_prefixes,
-        ),
+        udp_receive_buffer_bytes: t.count("udp_receive_buffer_bytes", 65_536..=GIB, d.udp_receive_buffer_bytes),
+        udp_send_buffer_bytes: t.count("udp_send_buffer_bytes", 65_536..=GIB, d.udp_send_buffer_bytes),
+        max_dialplan_prefixes: t.count("max_dialplan_prefixes", 1..=50_000_000, d.max_dialplan_prefixes),
     };
     table.finish();
     limits
@@ -138,9 +105,7 @@ pub(super) fn dns(mut table: Table<'_>) -> Dns {
     let default = Dns::default();
     let servers = table.parsed_list("servers", |text| socket(text, Some(53)));
     let dns = Dns {
-        servers: servers.map_or(default.servers, |servers| {
-            servers.into_iter().map(|server| server.value).collect()
-        }),
+        servers: servers.map_or(default.servers, |servers| servers.into_iter().map(|server| server.value).collect()),
         timeout: table.millis("timeout_ms", 50..=MINUTE_MS, default.timeout),
         stale: table.seconds("stale_s", 0..=30 * DAY_S, default.stale),
         max_entries: table.count("max_entries", 16..=1_000_000, default.max_entries),
@@ -153,7 +118,5 @@ pub(super) fn dns(mut table: Table<'_>) -> Dns {
 pub(super) fn metrics(mut table: Table<'_>) -> Metrics {
     let bind = table.parsed("bind", |text| socket(text, None));
     table.finish();
-    Metrics {
-        bind: bind.map(|bind| bind.value),
-    }
+    Metrics { bind: bind.map(|bind| bind.value) }
 }

@@ -16,16 +16,9 @@ pub(super) struct SiteSet {
     pub list: Vec<Site>,
 }
 
-pub(super) fn read(
-    log: &Log,
-    tables: Vec<(At<&str>, Table<'_>)>,
-    trunks: &TrunkSet<'_>,
-) -> SiteSet {
+pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, trunks: &TrunkSet<'_>) -> SiteSet {
     let mut tenants = Names::new("tenant");
-    let mut sites = SiteSet {
-        names: Names::new("site"),
-        list: Vec::new(),
-    };
+    let mut sites = SiteSet { names: Names::new("site"), list: Vec::new() };
     for (name, mut tenant) in tables {
         tenants.add(log, At::new(name.value, name.place), ());
         let title = |index| format!("site {} of tenant {}", index + 1, quoted(name.value));
@@ -51,10 +44,7 @@ fn site(log: &Log, tenant: &str, mut table: Table<'_>, trunks: &TrunkSet<'_>, si
     let side = |at: &Option<At<&str>>, wanted: bool| -> Option<TrunkId> {
         let at = at.as_ref()?;
         let id = trunks.names.find(log, &table.title, at)?;
-        let is_teams = trunks
-            .trunks
-            .get(id)
-            .is_some_and(|trunk| trunk.kind == TrunkKind::Teams);
+        let is_teams = trunks.trunks.get(id).is_some_and(|trunk| trunk.kind == TrunkKind::Teams);
         if is_teams != wanted {
             let what = if wanted {
                 "`teams` must be a trunk of kind teams"
@@ -78,15 +68,10 @@ fn site(log: &Log, tenant: &str, mut table: Table<'_>, trunks: &TrunkSet<'_>, si
         return;
     };
     if let Some(place) = trunks.names.place(&fqdn.value) {
-        let message = format!(
-            "{} is both a site and a trunk: a tag could mean either",
-            quoted(&fqdn.value)
-        );
+        let message = format!("{} is both a site and a trunk: a tag could mean either", quoted(&fqdn.value));
         log.add(Draft::error(fqdn.place, message).also(place, "the trunk"));
     }
-    sites
-        .names
-        .take(log, At::new(&fqdn.value, fqdn.place), index);
+    sites.names.take(log, At::new(&fqdn.value, fqdn.place), index);
     sites.list.push(Site {
         tenant: tenant.into(),
         fqdn: fqdn.value,

@@ -48,17 +48,9 @@ pub(super) struct Surroundings<'a> {
     pub tls_client: &'a ClientTls,
 }
 
-pub(super) fn read<'t>(
-    log: &Log,
-    tables: Vec<(At<&'t str>, Table<'t>)>,
-    around: Surroundings<'_>,
-) -> TrunkSet<'t> {
-    let mut set = TrunkSet {
-        names: Names::new("trunk"),
-        trunks: Trunks::default(),
-        tls: Vec::new(),
-        notes: Vec::new(),
-    };
+pub(super) fn read<'t>(log: &Log, tables: Vec<(At<&'t str>, Table<'t>)>, around: Surroundings<'_>) -> TrunkSet<'t> {
+    let mut set =
+        TrunkSet { names: Names::new("trunk"), trunks: Trunks::default(), tls: Vec::new(), notes: Vec::new() };
     for (name, table) in tables {
         let Ok(index) = u16::try_from(set.notes.len()) else {
             log.add(Draft::error(name.place, "there are more than 65535 trunks"));
@@ -84,43 +76,23 @@ fn trunk<'t>(
 ) -> (Trunk, TrunkTls, Note<'t>) {
     let t = &mut table;
     t.must_have("kind");
-    let kind = t.choice(
-        "kind",
-        &[
-            ("teams", TrunkKind::Teams),
-            ("carrier", TrunkKind::Carrier),
-            ("pbx", TrunkKind::Pbx),
-        ],
-    );
+    let kind =
+        t.choice("kind", &[("teams", TrunkKind::Teams), ("carrier", TrunkKind::Carrier), ("pbx", TrunkKind::Pbx)]);
     let kind = kind.map(|kind| kind.value);
     let teams = kind == Some(TrunkKind::Teams);
-    let listener = t
-        .required("listen")
-        .and_then(|listen| around.listeners.names.find(log, &t.title, &listen));
+    let listener = t.required("listen").and_then(|listen| around.listeners.names.find(log, &t.title, &listen));
     let listen = listener.and_then(|listener| around.listeners.get(listener));
     let targets = targets(t, listen);
     let peer_names = peer_names(t, listen, &targets);
     let by_name = !peer_names.is_empty() && listen.is_some_and(|listen| listen.tls.is_some());
     let networks = allow_from(t, &targets, by_name);
-    let fork = t.choice(
-        "fork",
-        &[("serial", Fork::Serial), ("parallel", Fork::Parallel)],
-    );
+    let fork = t.choice("fork", &[("serial", Fork::Serial), ("parallel", Fork::Parallel)]);
     let fork = fork.map_or_else(Fork::default, |fork| fork.value);
     let failover_codes = t.numbers("failover_codes", 300..=599).map_or_else(
         || {
-            if teams {
-                vec![503]
-            } else {
-                vec![408, 502, 503, 504]
-            }
+            if teams { vec![503] } else { vec![408, 502, 503, 504] }
         },
-        |codes| {
-            codes
-                .into_iter()
-                .filter_map(|code| u16::try_from(code.value).ok())
-                .collect()
-        },
+        |codes| codes.into_iter().filter_map(|code| u16::try_from(code.value).ok()).collect(),
     );
     // Targets that ring together are not waited for one by one: they have as long as Timer B gives them.
     let no_answer = match fork {
@@ -132,10 +104,7 @@ fn trunk<'t>(
         name: name.value.into(),
         kind: kind.unwrap_or(TrunkKind::Pbx),
         listener: listener.unwrap_or(ListenerId(0)),
-        targets: targets
-            .into_iter()
-            .map(|target| resolved(target.value, listen))
-            .collect(),
+        targets: targets.into_iter().map(|target| resolved(target.value, listen)).collect(),
         allow_from: networks.iter().map(|network| network.value).collect(),
         peer_names,
         fqdn: own_fqdn(t, teams, listen, around.node),
@@ -148,27 +117,17 @@ fn trunk<'t>(
     transparent(t);
     let tls = TrunkTls {
         client: client(t, listen, around.tls_client),
-        accept_server_auth_only: t
-            .boolean("accept_server_auth_only")
-            .map_or(teams, |flag| flag.value),
+        accept_server_auth_only: t.boolean("accept_server_auth_only").map_or(teams, |flag| flag.value),
     };
     if teams
         && let Some(listen) = listen
         && listen.tls.is_none()
     {
-        let message = format!(
-            "{}: Teams speaks TLS only, but listener `{}` does not",
-            t.title, listen.listener.name
-        );
+        let message = format!("{}: Teams speaks TLS only, but listener `{}` does not", t.title, listen.listener.name);
         log.add(Draft::warning(t.place_of("listen"), message));
     }
     nobody_comes_in(t, &trunk, listen);
-    let note = Note {
-        title: t.title.clone(),
-        place: name.place,
-        dialplan: t.text("dialplan"),
-        networks,
-    };
+    let note = Note { title: t.title.clone(), place: name.place, dialplan: t.text("dialplan"), networks };
     table.finish();
     (trunk, tls, note)
 }
@@ -177,23 +136,16 @@ fn targets(table: &mut Table<'_>, listen: Option<&Listen>) -> Vec<At<TargetText>
     table.must_have("targets");
     if table.is_empty_list("targets") {
         let message = format!("{}: `targets` is empty", table.title);
-        table
-            .log()
-            .add(Draft::error(table.place_of("targets"), message));
+        table.log().add(Draft::error(table.place_of("targets"), message));
     }
-    let targets = table
-        .parsed_list("targets", address::target)
-        .unwrap_or_default();
+    let targets = table.parsed_list("targets", address::target).unwrap_or_default();
     for target in &targets {
         if let (Some(transport), Some(listen)) = (target.value.transport, listen)
             && transport != listen.listener.transport
         {
             let own = listen.listener.transport;
             let name = &listen.listener.name;
-            let message = format!(
-                "{}: a `{transport}:` target on listener `{name}`, which is `{own}:`",
-                table.title
-            );
+            let message = format!("{}: a `{transport}:` target on listener `{name}`, which is `{own}:`", table.title);
             table.log().add(
                 Draft::error(target.place, message)
                     .label(format!("goes out by {transport}"))
@@ -207,43 +159,21 @@ fn targets(table: &mut Table<'_>, listen: Option<&Listen>) -> Vec<At<TargetText>
 
 fn resolved(target: TargetText, listen: Option<&Listen>) -> Target {
     let TargetText { transport, at } = target;
-    let own = transport
-        .or(listen.map(|listen| listen.listener.transport))
-        .unwrap_or(Transport::Udp);
-    let literal = at
-        .literal
-        .map(|addr| SocketAddr::new(addr, at.port.unwrap_or_else(|| own.default_port())));
-    Target {
-        transport,
-        host: at.host,
-        port: at.port,
-        literal,
-    }
+    let own = transport.or(listen.map(|listen| listen.listener.transport)).unwrap_or(Transport::Udp);
+    let literal = at.literal.map(|addr| SocketAddr::new(addr, at.port.unwrap_or_else(|| own.default_port())));
+    Target { transport, host: at.host, port: at.port, literal }
 }
 
 /// The networks of `allow_from`; without the key, the addresses among the targets.
 ///
 /// Of a trunk that certificates prove, targets that are names may have any address: then it has no networks.
-fn allow_from(
-    table: &mut Table<'_>,
-    targets: &[At<TargetText>],
-    by_name: bool,
-) -> Vec<At<Network>> {
+fn allow_from(table: &mut Table<'_>, targets: &[At<TargetText>], by_name: bool) -> Vec<At<Network>> {
     let Some(networks) = table.parsed_list("allow_from", address::network) else {
-        if by_name
-            && targets
-                .iter()
-                .any(|target| target.value.at.literal.is_none())
-        {
+        if by_name && targets.iter().any(|target| target.value.at.literal.is_none()) {
             return Vec::new();
         }
-        let literal = |target: &At<TargetText>| {
-            target
-                .value
-                .at
-                .literal
-                .map(|addr| At::new(Network::host(addr), target.place))
-        };
+        let literal =
+            |target: &At<TargetText>| target.value.at.literal.map(|addr| At::new(Network::host(addr), target.place));
         return targets.iter().filter_map(literal).collect();
     };
     for network in &networks {
@@ -252,24 +182,15 @@ fn allow_from(
             let first = std::net::Ipv6Addr::from(first);
             let first = first.to_ipv4_mapped().map_or(IpAddr::V6(first), IpAddr::V4);
             let bits = if first.is_ipv4() { bits - 96 } else { bits };
-            let message = format!(
-                "{}: {} is not the first address of its network",
-                table.title, network.value.addr
-            );
-            table
-                .log()
-                .add(Draft::warning(network.place, message).label(format!("means {first}/{bits}")));
+            let message = format!("{}: {} is not the first address of its network", table.title, network.value.addr);
+            table.log().add(Draft::warning(network.place, message).label(format!("means {first}/{bits}")));
         }
     }
     networks
 }
 
 /// The names of `peer_names`; without the key, on a TLS listener, the names among the targets.
-fn peer_names(
-    table: &mut Table<'_>,
-    listen: Option<&Listen>,
-    targets: &[At<TargetText>],
-) -> Vec<Arc<str>> {
+fn peer_names(table: &mut Table<'_>, listen: Option<&Listen>, targets: &[At<TargetText>]) -> Vec<Arc<str>> {
     let given = table.parsed_list("peer_names", address::peer_name);
     if let Some(names) = given {
         return names.into_iter().map(|name| name.value).collect();
@@ -278,10 +199,7 @@ fn peer_names(
         return Vec::new();
     }
     let mut names: Vec<Arc<str>> = Vec::new();
-    for target in targets
-        .iter()
-        .filter(|target| target.value.at.literal.is_none())
-    {
+    for target in targets.iter().filter(|target| target.value.at.literal.is_none()) {
         if !names.contains(&target.value.at.host) {
             names.push(Arc::clone(&target.value.at.host));
         }
@@ -290,21 +208,14 @@ fn peer_names(
 }
 
 /// The edge's own name towards the trunk, where it differs from the listener's. Teams knows an edge by name only.
-fn own_fqdn(
-    table: &mut Table<'_>,
-    teams: bool,
-    listen: Option<&Listen>,
-    node: &Node,
-) -> Option<Arc<str>> {
+fn own_fqdn(table: &mut Table<'_>, teams: bool, listen: Option<&Listen>, node: &Node) -> Option<Arc<str>> {
     let wrong = table.has("fqdn");
     let given = table.parsed("fqdn", |text| {
         if !teams {
             return address::host_port(text).map(|at| at.bracketed());
         }
         address::host_name(text).map_err(|complaint| {
-            complaint.help(
-                "Teams knows an edge by a name that its certificate carries, never by an address",
-            )
+            complaint.help("Teams knows an edge by a name that its certificate carries, never by an address")
         })
     });
     if given.is_some() || wrong || !teams {
@@ -315,10 +226,7 @@ fn own_fqdn(
         return None;
     }
     if node.fqdn.is_none() {
-        let message = format!(
-            "{}: the edge has no name towards Teams, only {}",
-            table.title, listen.listener.host
-        );
+        let message = format!("{}: the edge has no name towards Teams, only {}", table.title, listen.listener.host);
         table.log().add(
             Draft::error(table.place, message)
                 .label("in this table")
@@ -342,20 +250,14 @@ fn transparent(table: &mut Table<'_>) {
 
 /// The trunk's own client identity over that of `[tls_client]`.
 fn client(table: &mut Table<'_>, listen: Option<&Listen>, common: &ClientTls) -> ClientTls {
-    let own = table
-        .table("tls_client", "trunk.NAME.tls_client")
-        .map(client_tls)
-        .unwrap_or_default();
+    let own = table.table("tls_client", "trunk.NAME.tls_client").map(client_tls).unwrap_or_default();
     let tls = listen.is_some_and(|listen| listen.tls.is_some());
     if !tls {
         return own;
     }
     let ca = own.ca.or_else(|| common.ca.clone());
     if ca.is_none() && !table.has("tls_client") {
-        let message = format!(
-            "{} dials over TLS, but there are no roots to check its peer with",
-            table.title
-        );
+        let message = format!("{} dials over TLS, but there are no roots to check its peer with", table.title);
         table.log().add(
             Draft::error(table.place, message)
                 .label("in this table")
@@ -367,11 +269,7 @@ fn client(table: &mut Table<'_>, listen: Option<&Listen>, common: &ClientTls) ->
         Some(certificate) => (Some(certificate), own.key),
         None => (common.certificate.clone(), common.key.clone()),
     };
-    ClientTls {
-        ca,
-        certificate,
-        key,
-    }
+    ClientTls { ca, certificate, key }
 }
 
 /// Warns when requests of the trunk's own targets could never be the trunk's, though nobody said so.
@@ -382,10 +280,7 @@ fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
         && tls.client_certificate == super::ClientCertificate::None
     {
         let name = &listen.listener.name;
-        let message = format!(
-            "{} is known by certificate, but listener `{name}` asks for none",
-            table.title
-        );
+        let message = format!("{} is known by certificate, but listener `{name}` asks for none", table.title);
         table.log().add(Draft::warning(table.place_of("listen"), message).help(
             "set `client_certificate` of the listener to \"require\" or \"optional\", or requests of this trunk are refused",
         ));
@@ -410,24 +305,15 @@ type Mark = (ListenerId, Option<(u128, u8)>, Option<Arc<str>>);
 fn told_apart(log: &Log, set: &TrunkSet<'_>, listeners: &Listeners) {
     let mut marks: BTreeMap<Mark, (TrunkId, Place)> = BTreeMap::new();
     for (trunk, note) in set.trunks.0.iter().zip(&set.notes) {
-        let tls = listeners
-            .get(trunk.listener)
-            .is_some_and(|listen| listen.tls.is_some());
+        let tls = listeners.get(trunk.listener).is_some_and(|listen| listen.tls.is_some());
         let names: Vec<Option<Arc<str>>> = match trunk.peer_names.as_slice() {
             names @ [_, ..] if tls => names.iter().cloned().map(Some).collect(),
             _ => vec![None],
         };
         let anywhere = [(None, note.place)];
-        let networks: Vec<(Option<(u128, u8)>, Place)> = note
-            .networks
-            .iter()
-            .map(|at| (Some(at.value.prefix()), at.place))
-            .collect();
-        let networks = if networks.is_empty() && names != [None] {
-            &anywhere[..]
-        } else {
-            &networks[..]
-        };
+        let networks: Vec<(Option<(u128, u8)>, Place)> =
+            note.networks.iter().map(|at| (Some(at.value.prefix()), at.place)).collect();
+        let networks = if networks.is_empty() && names != [None] { &anywhere[..] } else { &networks[..] };
         for (network, place) in networks {
             // One complaint for a pair of networks, however many names both trunks share.
             let clash = names.iter().find_map(|name| {
@@ -439,11 +325,7 @@ fn told_apart(log: &Log, set: &TrunkSet<'_>, listeners: &Listeners) {
                 continue;
             };
             let other = set.trunks.get(first).map_or("", |trunk| &trunk.name);
-            let message = format!(
-                "trunks {} and {} cannot be told apart",
-                quoted(other),
-                quoted(&trunk.name)
-            );
+            let message = format!("trunks {} and {} cannot be told apart", quoted(other), quoted(&trunk.name));
             let reason = match name {
                 Some(name) => format!("both are known by certificate name `{name}` from here"),
                 None => "both are known by this network".to_owned(),

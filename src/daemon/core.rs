@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::dns::Resolver;
 use crate::shard::requests::{refuse, refuse_flawed};
 use crate::shard::{Arrival, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
+use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
 use crate::trunk::Flow;
 
@@ -124,14 +126,17 @@ impl Core {
         (sum, status)
     }
 
-    /// Turns the timers of the shards that want it.
-    pub fn handle_time(&self) {
-        let now = self.clock.now().as_millis();
+    /// Turns the timers of the shards that want it; gives how long until the next one does.
+    pub fn handle_time(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let mut next = u64::MAX;
         for cell in &self.cells {
-            if cell.next_wake.load(Ordering::Relaxed) <= now {
+            if cell.next_wake.load(Ordering::Relaxed) <= now.as_millis() {
                 self.with(cell, |env, locked| locked.shard.handle_time(env, &mut locked.out));
             }
+            next = next.min(cell.next_wake.load(Ordering::Relaxed));
         }
+        (next != u64::MAX).then(|| Moment::from_millis(next) - now)
     }
 
     fn cell(&self, index: u8) -> Option<&Cell> {

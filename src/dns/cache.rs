@@ -25,12 +25,7 @@ pub(super) struct Key {
 
 impl Key {
     pub(super) fn new(target: &Target, allowed: Transports) -> Self {
-        Self {
-            host: target.host.clone(),
-            port: target.port,
-            transport: target.transport,
-            allowed,
-        }
+        Self { host: target.host.clone(), port: target.port, transport: target.transport, allowed }
     }
 }
 
@@ -98,17 +93,9 @@ impl Cache {
         match slot.value() {
             Slot::Missing { error, until } if now < *until => Known::Missing(error.clone()),
             Slot::Missing { .. } => Known::Nothing,
-            Slot::Answer {
-                answer,
-                fresh_until,
-                ..
-            } if now < *fresh_until => Known::Fresh(answer.clone()),
+            Slot::Answer { answer, fresh_until, .. } if now < *fresh_until => Known::Fresh(answer.clone()),
             Slot::Answer { fresh_until, .. } if now >= *fresh_until + self.stale => Known::Nothing,
-            Slot::Answer {
-                answer,
-                fresh_until,
-                retry_at,
-            } => Known::Stale {
+            Slot::Answer { answer, fresh_until, retry_at } => Known::Stale {
                 answer: answer.clone(),
                 usable: retry_at.is_some() || now < *fresh_until + self.grace,
                 refresh: retry_at.is_none_or(|retry_at| now >= retry_at),
@@ -118,15 +105,7 @@ impl Cache {
 
     /// Keeps an answer for its time to live. Returns whether another entry had to go for it.
     pub(super) fn keep(&self, key: Key, answer: Arc<Answer>, ttl: Duration, now: Instant) -> bool {
-        self.put(
-            key,
-            Slot::Answer {
-                answer,
-                fresh_until: now + ttl,
-                retry_at: None,
-            },
-            now,
-        )
+        self.put(key, Slot::Answer { answer, fresh_until: now + ttl, retry_at: None }, now)
     }
 
     /// Notes that a lookup failed: an older answer stands in when DNS did not answer, and goes when DNS
@@ -135,24 +114,13 @@ impl Cache {
         if error.is_temporary() && self.prolong(&key, now) {
             return false;
         }
-        self.put(
-            key,
-            Slot::Missing {
-                error: error.clone(),
-                until: now + self.negative_ttl,
-            },
-            now,
-        )
+        self.put(key, Slot::Missing { error: error.clone(), until: now + self.negative_ttl }, now)
     }
 
     /// Lets an answer that is not too old stand in until the next try; false when there is none.
     fn prolong(&self, key: &Key, now: Instant) -> bool {
         match self.slots.get_mut(key).as_deref_mut() {
-            Some(Slot::Answer {
-                fresh_until,
-                retry_at,
-                ..
-            }) if now < *fresh_until + self.stale => {
+            Some(Slot::Answer { fresh_until, retry_at, .. }) if now < *fresh_until + self.stale => {
                 *retry_at = Some(now + self.negative_ttl);
                 true
             }
@@ -177,11 +145,7 @@ impl Cache {
         };
         self.slots.retain(|_, slot| now < last_use(slot));
         while self.slots.len() >= self.max_entries {
-            let oldest = self
-                .slots
-                .iter()
-                .min_by_key(|entry| last_use(entry.value()))
-                .map(|entry| entry.key().clone());
+            let oldest = self.slots.iter().min_by_key(|entry| last_use(entry.value())).map(|entry| entry.key().clone());
             match oldest {
                 Some(key) => self.slots.remove(&key),
                 None => return,

@@ -62,12 +62,7 @@ impl Upstream {
 
     /// Asks all that RFC 3263 wants to know about a target; with the time for which the answer holds.
     pub(super) async fn answer(&self, key: &Key) -> Result<(Answer, Duration), ResolveError> {
-        let mut inquiry = Inquiry {
-            upstream: self,
-            host: &key.host,
-            lowest_ttl: self.max_ttl,
-            fault: None,
-        };
+        let mut inquiry = Inquiry { upstream: self, host: &key.host, lowest_ttl: self.max_ttl, fault: None };
         let services = inquiry.services(key).await?;
         let answer = Answer::new(key.host.clone(), services, self.max_addresses);
         if answer.is_empty() {
@@ -78,22 +73,15 @@ impl Upstream {
             Some(_) => inquiry.lowest_ttl.min(self.negative_ttl),
             None => inquiry.lowest_ttl,
         };
-        Ok((
-            answer,
-            ttl.clamp(self.min_ttl, self.max_ttl.max(self.min_ttl)),
-        ))
+        Ok((answer, ttl.clamp(self.min_ttl, self.max_ttl.max(self.min_ttl))))
     }
 
     /// The records of one kind, none when DNS says that there are none; with the time to live.
     async fn ask(&self, name: &str, kind: RecordType) -> Result<Records, Fault> {
-        let absolute = Name::from_ascii(format!("{}.", name.trim_end_matches('.')))
-            .map_err(|_| Fault::BadName)?;
+        let absolute = Name::from_ascii(format!("{}.", name.trim_end_matches('.'))).map_err(|_| Fault::BadName)?;
         let reply = tokio::time::timeout(self.timeout, self.resolver.lookup(absolute, kind)).await;
         match reply {
-            Err(_) => Err(Fault::NoReply(format!(
-                "no reply within {} ms",
-                self.timeout.as_millis()
-            ))),
+            Err(_) => Err(Fault::NoReply(format!("no reply within {} ms", self.timeout.as_millis()))),
             Ok(Ok(lookup)) => Ok(Records {
                 ttl: lookup.answers().iter().map(|record| record.ttl).min(),
                 data: lookup
@@ -104,15 +92,9 @@ impl Upstream {
                     .collect(),
             }),
             Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none))))
-                if matches!(
-                    none.response_code,
-                    ResponseCode::NXDomain | ResponseCode::NoError
-                ) =>
+                if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
             {
-                Ok(Records {
-                    ttl: none.negative_ttl,
-                    data: Vec::new(),
-                })
+                Ok(Records { ttl: none.negative_ttl, data: Vec::new() })
             }
             Ok(Err(error)) => Err(Fault::NoReply(error.to_string())),
         }
@@ -157,9 +139,7 @@ impl Upstream {
 
 impl std::fmt::Debug for Upstream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstream")
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        f.debug_struct("Upstream").field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }
 
@@ -181,10 +161,7 @@ impl Fault {
     fn about(self, host: &Arc<str>) -> ResolveError {
         match self {
             Self::BadName => ResolveError::BadName { host: host.clone() },
-            Self::NoReply(reason) => ResolveError::NoReply {
-                host: host.clone(),
-                reason: Arc::from(reason),
-            },
+            Self::NoReply(reason) => ResolveError::NoReply { host: host.clone(), reason: Arc::from(reason) },
         }
     }
 }
@@ -226,23 +203,13 @@ struct Inquiry<'a> {
 
 impl Inquiry<'_> {
     async fn services(&mut self, key: &Key) -> Result<Vec<Destinations>, ResolveError> {
-        let target = Target {
-            transport: key.transport,
-            host: key.host.clone(),
-            port: key.port,
-            literal: None,
-        };
+        let target = Target { transport: key.transport, host: key.host.clone(), port: key.port, literal: None };
         let asked = order::question(&target, key.allowed)
             .map_err(|refused| ResolveError::not_allowed(self.host, refused, key.allowed))?;
         match asked {
             Question::Nothing { transport, addr } => Ok(vec![Destinations {
                 transport,
-                targets: vec![Destination {
-                    priority: 0,
-                    weight: 0,
-                    port: addr.port(),
-                    addrs: vec![addr.ip()],
-                }],
+                targets: vec![Destination { priority: 0, weight: 0, port: addr.port(), addrs: vec![addr.ip()] }],
             }]),
             Question::Addresses { transport, port } => self.plain(transport, port).await,
             Question::Srv(transport) => {
@@ -255,11 +222,8 @@ impl Inquiry<'_> {
                 let mut preset = key.allowed.preset().unwrap_or(Transport::Udp);
                 match services.first() {
                     Some(first) => preset = first.transport,
-                    None => services.extend(
-                        key.allowed
-                            .by_safety()
-                            .map(|transport| order::service_of_host(self.host, transport)),
-                    ),
+                    None => services
+                        .extend(key.allowed.by_safety().map(|transport| order::service_of_host(self.host, transport))),
                 }
                 self.by_srv(&services, preset).await
             }
@@ -277,11 +241,7 @@ impl Inquiry<'_> {
     }
 
     /// The destinations of SRV records, or the host's own addresses where there are no such records.
-    async fn by_srv(
-        &mut self,
-        services: &[Service],
-        preset: Transport,
-    ) -> Result<Vec<Destinations>, ResolveError> {
+    async fn by_srv(&mut self, services: &[Service], preset: Transport) -> Result<Vec<Destinations>, ResolveError> {
         let mut found = Vec::new();
         let mut is_published = false;
         for service in services {
@@ -293,19 +253,14 @@ impl Inquiry<'_> {
                 RData::SRV(srv) => Some(srv.clone()),
                 _ => None,
             });
-            found.push(Destinations {
-                transport: service.transport,
-                targets: self.targets(records.collect()).await,
-            });
+            found.push(Destinations { transport: service.transport, targets: self.targets(records.collect()).await });
         }
         if !is_published {
             return self.plain(preset, preset.default_port()).await;
         }
         let is_offered = found.iter().any(|service| !service.targets.is_empty());
         match (is_offered, self.fault.take()) {
-            (false, None) => Err(ResolveError::NotOffered {
-                host: self.host.clone(),
-            }),
+            (false, None) => Err(ResolveError::NotOffered { host: self.host.clone() }),
             (false, Some(fault)) => Err(fault.about(self.host)),
             (true, fault) => {
                 self.fault = fault;
@@ -349,25 +304,13 @@ impl Inquiry<'_> {
     }
 
     /// The host's own addresses.
-    async fn plain(
-        &mut self,
-        transport: Transport,
-        port: u16,
-    ) -> Result<Vec<Destinations>, ResolveError> {
+    async fn plain(&mut self, transport: Transport, port: u16) -> Result<Vec<Destinations>, ResolveError> {
         let reply = self.upstream.addresses(self.host).await;
         let addrs = self.accept(reply).unwrap_or_default();
         if let (true, Some(fault)) = (addrs.is_empty(), self.fault.take()) {
             return Err(fault.about(self.host));
         }
-        Ok(vec![Destinations {
-            transport,
-            targets: vec![Destination {
-                priority: 0,
-                weight: 0,
-                port,
-                addrs,
-            }],
-        }])
+        Ok(vec![Destinations { transport, targets: vec![Destination { priority: 0, weight: 0, port, addrs }] }])
     }
 
     /// Takes addresses in and remembers how long they hold and what failed; `None` without an address.
@@ -394,24 +337,13 @@ impl Inquiry<'_> {
     fn nothing_found(self) -> ResolveError {
         match self.fault {
             Some(fault) => fault.about(self.host),
-            None => ResolveError::NotFound {
-                host: self.host.clone(),
-            },
+            None => ResolveError::NotFound { host: self.host.clone() },
         }
     }
 }
 
 fn naptr_of(data: &RData) -> Option<Naptr> {
-    let RData::NAPTR(NAPTR {
-        order,
-        preference,
-        flags,
-        services,
-        regexp,
-        replacement,
-        ..
-    }) = data
-    else {
+    let RData::NAPTR(NAPTR { order, preference, flags, services, regexp, replacement, .. }) = data else {
         return None;
     };
     Some(Naptr {

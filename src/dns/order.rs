@@ -29,10 +29,7 @@ impl Transports {
     /// No transport.
     pub const NONE: Self = Self(0);
     /// Every transport that the edge speaks.
-    pub const ALL: Self = Self::NONE
-        .with(Transport::Udp)
-        .with(Transport::Tcp)
-        .with(Transport::Tls);
+    pub const ALL: Self = Self::NONE.with(Transport::Udp).with(Transport::Tcp).with(Transport::Tls);
 
     /// The set of one transport.
     pub const fn of(transport: Transport) -> Self {
@@ -52,16 +49,12 @@ impl Transports {
 
     /// The members in the order in which services are looked for where DNS states none: the safest first.
     pub fn by_safety(self) -> impl Iterator<Item = Transport> {
-        [Transport::Tls, Transport::Tcp, Transport::Udp]
-            .into_iter()
-            .filter(move |&transport| self.contains(transport))
+        [Transport::Tls, Transport::Tcp, Transport::Udp].into_iter().filter(move |&transport| self.contains(transport))
     }
 
     /// What is spoken to a bare address or port: UDP if possible (RFC 3263 section 4.1).
     pub fn preset(self) -> Option<Transport> {
-        [Transport::Udp, Transport::Tcp, Transport::Tls]
-            .into_iter()
-            .find(|&transport| self.contains(transport))
+        [Transport::Udp, Transport::Tcp, Transport::Tls].into_iter().find(|&transport| self.contains(transport))
     }
 }
 
@@ -93,10 +86,7 @@ pub enum Question {
     /// without those the host's addresses.
     Naptr,
     /// Nothing: the host is an address.
-    Nothing {
-        transport: Transport,
-        addr: SocketAddr,
-    },
+    Nothing { transport: Transport, addr: SocketAddr },
     /// The SRV records of the given transport; without any, the host's addresses.
     Srv(Transport),
 }
@@ -113,14 +103,8 @@ pub fn question(target: &Target, allowed: Transports) -> Result<Question, NotAll
         None => allowed.preset().ok_or(NotAllowed(None))?,
     };
     Ok(match (target.literal, target.port, target.transport) {
-        (Some(addr), port, _) => Question::Nothing {
-            transport: preset,
-            addr: literal_addr(addr, port, preset),
-        },
-        (None, Some(port), _) => Question::Addresses {
-            transport: preset,
-            port,
-        },
+        (Some(addr), port, _) => Question::Nothing { transport: preset, addr: literal_addr(addr, port, preset) },
+        (None, Some(port), _) => Question::Addresses { transport: preset, port },
         (None, None, Some(transport)) => Question::Srv(transport),
         (None, None, None) => Question::Naptr,
     })
@@ -168,10 +152,7 @@ pub fn services_of_naptr(records: &[Naptr], allowed: Transports) -> Vec<Service>
     usable
         .into_iter()
         .take_while(|(record, _)| Some(record.order) == order)
-        .map(|(record, transport)| Service {
-            transport,
-            name: record.replacement.clone(),
-        })
+        .map(|(record, transport)| Service { transport, name: record.replacement.clone() })
         .collect()
 }
 
@@ -199,10 +180,7 @@ pub fn service_of_host(host: &str, transport: Transport) -> Service {
         Transport::Tcp => "_sip._tcp",
         Transport::Tls => "_sips._tcp",
     };
-    Service {
-        transport,
-        name: format!("{prefix}.{host}"),
-    }
+    Service { transport, name: format!("{prefix}.{host}") }
 }
 
 /// One target of an SRV record with its addresses; a host without SRV is one of priority and weight zero.
@@ -238,12 +216,7 @@ impl Answer {
         for service in &mut services {
             service.targets.sort_by_key(|target| target.priority);
         }
-        let mut answer = Self {
-            name,
-            services,
-            limit,
-            fixed: None,
-        };
+        let mut answer = Self { name, services, limit, fixed: None };
         if !answer.has_choice() {
             answer.fixed = Some(answer.draw(0));
         }
@@ -276,21 +249,12 @@ impl Answer {
         Arc::from(list.as_slice())
     }
 
-    fn append(
-        &self,
-        list: &mut SmallVec<[Resolved; 16]>,
-        transport: Transport,
-        target: &Destination,
-    ) {
+    fn append(&self, list: &mut SmallVec<[Resolved; 16]>, transport: Transport, target: &Destination) {
         for &ip in &target.addrs {
             let addr = SocketAddr::new(ip, target.port);
             let listed = |place: &Resolved| place.addr == addr && place.transport == transport;
             if list.len() < self.limit && !list.iter().any(listed) {
-                list.push(Resolved {
-                    transport,
-                    addr,
-                    name: self.name.clone(),
-                });
+                list.push(Resolved { transport, addr, name: self.name.clone() });
             }
         }
     }
@@ -308,10 +272,7 @@ impl Answer {
 
 /// Targets of one priority in the drawn order of RFC 2782: those of weight zero stand first in the sum,
 /// so that they have a small chance while others are left.
-fn by_weight<'a>(
-    equals: &'a [Destination],
-    random: &mut SplitMix,
-) -> SmallVec<[&'a Destination; 8]> {
+fn by_weight<'a>(equals: &'a [Destination], random: &mut SplitMix) -> SmallVec<[&'a Destination; 8]> {
     let mut left: SmallVec<[&Destination; 8]> = equals.iter().collect();
     left.sort_by_key(|target| target.weight > 0);
     let mut drawn = SmallVec::new();

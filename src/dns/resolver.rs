@@ -86,11 +86,7 @@ pub enum ResolveError {
     #[error("{host}: DNS did not answer ({reason})")]
     NoReply { host: Arc<str>, reason: Arc<str> },
     #[error("{host}: asks for {transport}, but the trunk's listener speaks {allowed}")]
-    Transport {
-        host: Arc<str>,
-        transport: Transport,
-        allowed: Transports,
-    },
+    Transport { host: Arc<str>, transport: Transport, allowed: Transports },
     #[error("{host}: the trunk has no listener that speaks any transport")]
     NoTransport { host: Arc<str> },
 }
@@ -101,18 +97,10 @@ impl ResolveError {
         matches!(self, Self::Busy { .. } | Self::NoReply { .. })
     }
 
-    pub(super) fn not_allowed(
-        host: &Arc<str>,
-        NotAllowed(asked): NotAllowed,
-        allowed: Transports,
-    ) -> Self {
+    pub(super) fn not_allowed(host: &Arc<str>, NotAllowed(asked): NotAllowed, allowed: Transports) -> Self {
         let host = host.clone();
         match asked {
-            Some(transport) => Self::Transport {
-                host,
-                transport,
-                allowed,
-            },
+            Some(transport) => Self::Transport { host, transport, allowed },
             None => Self::NoTransport { host },
         }
     }
@@ -199,23 +187,14 @@ impl Resolver {
     ///
     /// An answer that is past its time to live is refreshed in the background. Until then it is used for
     /// `grace`, and for `stale` once DNS has failed to answer.
-    pub fn cached(
-        &self,
-        target: &Target,
-        allowed: Transports,
-        now: Instant,
-    ) -> Option<Arc<[Resolved]>> {
+    pub fn cached(&self, target: &Target, allowed: Transports, now: Instant) -> Option<Arc<[Resolved]>> {
         if target.literal.is_some() {
             return literal(target, allowed).ok();
         }
         let key = Key::new(target, allowed);
         match self.inner.cache.look(&key, now) {
             Known::Fresh(answer) => Some(self.draw(&answer)),
-            Known::Stale {
-                answer,
-                usable,
-                refresh,
-            } => {
+            Known::Stale { answer, usable, refresh } => {
                 if refresh {
                     // A refusal is counted there; the stale answer serves in the meantime.
                     let _ = Inner::fly(&self.inner, &key);
@@ -231,11 +210,7 @@ impl Resolver {
 
     /// The places of a target, from DNS unless the answer in memory is within its time to live; a stale
     /// answer only when DNS does not answer.
-    pub async fn resolve(
-        &self,
-        target: &Target,
-        allowed: Transports,
-    ) -> Result<Arc<[Resolved]>, ResolveError> {
+    pub async fn resolve(&self, target: &Target, allowed: Transports) -> Result<Arc<[Resolved]>, ResolveError> {
         if target.literal.is_some() {
             return literal(target, allowed);
         }
@@ -243,11 +218,7 @@ impl Resolver {
         let fallback = match self.inner.cache.look(&key, now()) {
             Known::Fresh(answer) => return Ok(self.draw(&answer)),
             Known::Missing(error) => return Err(error),
-            Known::Stale {
-                answer,
-                refresh: false,
-                ..
-            } => {
+            Known::Stale { answer, refresh: false, .. } => {
                 self.inner.stale.fetch_add(1, Relaxed);
                 return Ok(self.draw(&answer));
             }
@@ -296,19 +267,13 @@ impl Inner {
         }
         if flights.len() >= this.max_lookups {
             this.refused.fetch_add(1, Relaxed);
-            return Err(ResolveError::Busy {
-                host: key.host.clone(),
-                limit: this.max_lookups,
-            });
+            return Err(ResolveError::Busy { host: key.host.clone(), limit: this.max_lookups });
         }
         let (announce, flight) = watch::channel(None);
         flights.insert(key.clone(), flight.clone());
         drop(flights);
         this.lookups.fetch_add(1, Relaxed);
-        let ended = Ended {
-            inner: this.clone(),
-            key: key.clone(),
-        };
+        let ended = Ended { inner: this.clone(), key: key.clone() };
         this.runtime.spawn(async move {
             let outcome = ended.inner.look_up(&ended.key).await;
             // The cache is filled and the flight struck off before anybody hears of it, so that a
@@ -347,35 +312,24 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.inner
-            .flights
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        self.inner.flights.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }
 }
 
 async fn landing(mut flight: Flight, host: &Arc<str>) -> Outcome {
     match flight.wait_for(Option::is_some).await.as_deref() {
         Ok(Some(outcome)) => outcome.clone(),
-        _ => Err(ResolveError::NoReply {
-            host: host.clone(),
-            reason: Arc::from("the lookup was broken off"),
-        }),
+        _ => Err(ResolveError::NoReply { host: host.clone(), reason: Arc::from("the lookup was broken off") }),
     }
 }
 
 fn literal(target: &Target, allowed: Transports) -> Result<Arc<[Resolved]>, ResolveError> {
     match order::question(target, allowed) {
-        Ok(Question::Nothing { transport, addr }) => Ok(Arc::new([Resolved {
-            transport,
-            addr,
-            name: target.host.clone(),
-        }])),
+        Ok(Question::Nothing { transport, addr }) => {
+            Ok(Arc::new([Resolved { transport, addr, name: target.host.clone() }]))
+        }
         // `question` says `Nothing` of every literal that it does not refuse.
-        Ok(_) => Err(ResolveError::BadName {
-            host: target.host.clone(),
-        }),
+        Ok(_) => Err(ResolveError::BadName { host: target.host.clone() }),
         Err(refused) => Err(ResolveError::not_allowed(&target.host, refused, allowed)),
     }
 }

@@ -142,9 +142,16 @@ impl Agent {
     }
 
     /// Closes the sockets and ends the task.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.cancel();
         // A task that panicked has nothing left to close.
-        let _ = self.task.await;
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Agent {
+    /// A stand-in that nobody holds any more ends by itself.
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }

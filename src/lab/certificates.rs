@@ -1,6 +1,9 @@
 //! Short-lived certificates for rehearsals: one root, an edge identity and one like Microsoft's. Never for production.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose as Purpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use thiserror::Error;
 
 /// A certificate could not be made.

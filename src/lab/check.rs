@@ -52,7 +52,10 @@ pub fn response_faults(response: &Message, request: &Message) -> Vec<String> {
     let code = response.code().unwrap_or_default();
     let vias = response.list("Via");
     if vias.len() != 1 {
-        faults.push(format!("{code} reached its client with {} Via values instead of one (RFC 3261 section 16.7)", vias.len()));
+        faults.push(format!(
+            "{code} reached its client with {} Via values instead of one (RFC 3261 section 16.7)",
+            vias.len()
+        ));
     }
     if let (Some(got), Some(sent)) = (response.top_via(), request.top_via())
         && (got.host != sent.host || got.port != sent.port)

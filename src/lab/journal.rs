@@ -198,7 +198,8 @@ impl Journal {
 
     /// Waits for the call of one role to one number to be over; the record as it is when time is up.
     pub async fn wait_call(&self, role: Role, number: &str, limit: Duration) -> Option<CallRecord> {
-        let find = |journal: &Self| journal.calls().into_iter().rev().find(|call| call.role == role && call.number == number);
+        let find =
+            |journal: &Self| journal.calls().into_iter().rev().find(|call| call.role == role && call.number == number);
         let over = self.wait(limit, |journal| find(journal).filter(CallRecord::is_over)).await;
         over.or_else(|| find(self))
     }

@@ -93,7 +93,9 @@ impl Ladder {
 pub fn draw(rungs: &[Rung], order: &[&str], drawing: Drawing) -> String {
     let mut columns: Vec<&str> = Vec::new();
     let touched = rungs.iter().flat_map(|rung| [rung.from.as_str(), rung.to.as_str()]);
-    for name in order.iter().copied().filter(|name| rungs.iter().any(|r| r.from == *name || r.to == *name)).chain(touched) {
+    for name in
+        order.iter().copied().filter(|name| rungs.iter().any(|r| r.from == *name || r.to == *name)).chain(touched)
+    {
         if !columns.contains(&name) {
             columns.push(name);
         }
@@ -195,7 +197,13 @@ mod tests {
     use super::*;
 
     fn rung(from: &str, to: &str, label: &str, at: u64) -> Rung {
-        Rung { at: Duration::from_millis(at), from: from.into(), to: to.into(), call_id: "c".into(), label: label.into() }
+        Rung {
+            at: Duration::from_millis(at),
+            from: from.into(),
+            to: to.into(),
+            call_id: "c".into(),
+            label: label.into(),
+        }
     }
 
     #[test]

@@ -243,7 +243,9 @@ fn same_name(a: &str, b: &str) -> bool {
 }
 
 fn long_name(name: &str) -> &str {
-    let [letter] = name.as_bytes() else { return name };
+    let [letter] = name.as_bytes() else {
+        return name;
+    };
     match letter.to_ascii_lowercase() {
         b'v' => "Via",
         b'f' => "From",
@@ -418,7 +420,9 @@ mod tests {
     #[test]
     fn published_teams_traces_are_read() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/teams-vectors");
-        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return;
+        };
         let mut count = 0;
         for entry in entries {
             let path = entry.unwrap().path();

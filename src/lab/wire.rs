@@ -110,13 +110,29 @@ pub struct Destination {
 /// What the sockets report.
 #[derive(Debug)]
 pub enum WireEvent {
-    Accepted { connection: u64, sender: mpsc::Sender<Vec<u8>> },
-    Closed { connection: u64, reason: String },
+    Accepted {
+        connection: u64,
+        sender: mpsc::Sender<Vec<u8>>,
+    },
+    Closed {
+        connection: u64,
+        reason: String,
+    },
     /// A connection could not be made, or not be kept.
-    Failed { connection: u64, endpoint: Endpoint, reason: String },
+    Failed {
+        connection: u64,
+        endpoint: Endpoint,
+        reason: String,
+    },
     /// The stream broke the rules of framing.
-    Fault { source: Source, text: String },
-    Packet { source: Source, bytes: Vec<u8> },
+    Fault {
+        source: Source,
+        text: String,
+    },
+    Packet {
+        source: Source,
+        bytes: Vec<u8>,
+    },
 }
 
 /// Why a stand-in could not start or send.
@@ -178,7 +194,8 @@ impl Wire {
             stop,
             tasks: TaskTracker::new(),
         };
-        let mut wire = Self { bound: Vec::new(), udp: None, connections: HashMap::new(), dialled: HashMap::new(), shared };
+        let mut wire =
+            Self { bound: Vec::new(), udp: None, connections: HashMap::new(), dialled: HashMap::new(), shared };
         for endpoint in endpoints {
             let addr = match endpoint.transport {
                 Transport::Udp => wire.bind_udp(endpoint.addr).await,

@@ -29,11 +29,7 @@ impl Steps for Vec<String> {
     }
 }
 
-pub(super) fn decide<'a>(
-    routing: &'a Routing,
-    query: Query<'_>,
-    steps: &mut impl Steps,
-) -> Decision<'a> {
+pub(super) fn decide<'a>(routing: &'a Routing, query: Query<'_>, steps: &mut impl Steps) -> Decision<'a> {
     let Some(origin) = routing.origins.get(usize::from(query.from.0)) else {
         return Decision::NoRoute(NoRoute::UnknownTrunk);
     };
@@ -43,29 +39,16 @@ pub(super) fn decide<'a>(
     }
 }
 
-fn from_teams<'a>(
-    routing: &'a Routing,
-    query: Query<'_>,
-    origin: &Origin,
-    steps: &mut impl Steps,
-) -> Decision<'a> {
+fn from_teams<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps: &mut impl Steps) -> Decision<'a> {
     let host = query.host.strip_suffix(b".").unwrap_or(query.host);
     let site = routing.site(host).filter(|site| site.teams == query.from);
     match site {
-        Some(site) => {
-            steps.add(|| format!("host `{}` is a site of tenant `{}`", site.fqdn, site.tenant))
-        }
+        Some(site) => steps.add(|| format!("host `{}` is a site of tenant `{}`", site.fqdn, site.tenant)),
         None if host.eq_ignore_ascii_case(origin.host.as_bytes()) => {
             steps.add(|| format!("host `{}` is the edge's own name: no tenant", origin.host));
         }
         None => {
-            steps.add(|| {
-                format!(
-                    "host `{}` is no site of trunk `{}`",
-                    shown(host),
-                    origin.name
-                )
-            });
+            steps.add(|| format!("host `{}` is no site of trunk `{}`", shown(host), origin.name));
             return Decision::NoRoute(NoRoute::UnknownHost);
         }
     }
@@ -84,19 +67,10 @@ fn from_teams<'a>(
         }
         looped = true;
     }
-    Decision::NoRoute(if looped {
-        NoRoute::Loop
-    } else {
-        NoRoute::NoRule
-    })
+    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule })
 }
 
-fn from_trunk<'a>(
-    routing: &'a Routing,
-    query: Query<'_>,
-    origin: &Origin,
-    steps: &mut impl Steps,
-) -> Decision<'a> {
+fn from_trunk<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps: &mut impl Steps) -> Decision<'a> {
     let mut looped = false;
     if let Some(choice) = by_plan(routing, query, origin, &mut looped, steps) {
         return Decision::To(choice);
@@ -104,11 +78,7 @@ fn from_trunk<'a>(
     if let Some(choice) = by_routes(routing, query, None, &mut looped, steps) {
         return Decision::To(choice);
     }
-    Decision::NoRoute(if looped {
-        NoRoute::Loop
-    } else {
-        NoRoute::NoRule
-    })
+    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule })
 }
 
 fn by_plan<'a>(
@@ -118,10 +88,7 @@ fn by_plan<'a>(
     looped: &mut bool,
     steps: &mut impl Steps,
 ) -> Option<Choice<'a>> {
-    let Some(plan) = origin
-        .plan
-        .and_then(|index| routing.plans.get(index as usize))
-    else {
+    let Some(plan) = origin.plan.and_then(|index| routing.plans.get(index as usize)) else {
         steps.add(|| format!("trunk `{}` has no dial plan", origin.name));
         return None;
     };
@@ -131,44 +98,27 @@ fn by_plan<'a>(
     };
     steps.add(|| {
         let prefix = prefix(query.user, found.symbols);
-        format!(
-            "dial plan `{}`: longest prefix `{prefix}`, tag `{}`",
-            plan.name(),
-            found.tag
-        )
+        format!("dial plan `{}`: longest prefix `{prefix}`, tag `{}`", plan.name(), found.tag)
     });
     let (trunk, site) = match found.destination? {
         Destination::Trunk(trunk) => (trunk, None),
         Destination::Site(index) => {
             let site = routing.sites.get(index)?;
             steps.add(|| {
-                format!(
-                    "the tag is a site of tenant `{}`, Teams side `{}`",
-                    site.tenant,
-                    name(routing, site.teams)
-                )
+                format!("the tag is a site of tenant `{}`, Teams side `{}`", site.tenant, name(routing, site.teams))
             });
             (site.teams, Some(site))
         }
     };
     if trunk == query.from {
-        steps.add(|| {
-            format!(
-                "`{}` is where the request came from: passed over",
-                origin.name
-            )
-        });
+        steps.add(|| format!("`{}` is where the request came from: passed over", origin.name));
         *looped = true;
         return None;
     }
     Some(Choice {
         trunks: SmallVec::from_slice(&[trunk]),
         site,
-        matched: Matched::Plan {
-            plan: plan.name(),
-            tag: found.tag,
-            symbols: found.symbols,
-        },
+        matched: Matched::Plan { plan: plan.name(), tag: found.tag, symbols: found.symbols },
     })
 }
 
@@ -179,36 +129,20 @@ fn by_routes<'a>(
     looped: &mut bool,
     steps: &mut impl Steps,
 ) -> Option<Choice<'a>> {
-    if let Some(route) = routing
-        .for_one
-        .get(usize::from(query.from.0))
-        .and_then(|trie| longest(routing, trie, query.user))
+    if let Some(route) =
+        routing.for_one.get(usize::from(query.from.0)).and_then(|trie| longest(routing, trie, query.user))
     {
         steps.add(|| words(routing, route));
         let trunks = SmallVec::from_slice(&route.to);
-        return Some(Choice {
-            trunks,
-            site,
-            matched: Matched::Route(route),
-        });
+        return Some(Choice { trunks, site, matched: Matched::Route(route) });
     }
-    steps.add(|| {
-        format!(
-            "no route from `{}` takes the number",
-            name(routing, query.from)
-        )
-    });
+    steps.add(|| format!("no route from `{}` takes the number", name(routing, query.from)));
     let Some(route) = longest(routing, &routing.for_any, query.user) else {
         steps.add(|| "no route from any trunk takes the number".to_owned());
         return None;
     };
     steps.add(|| words(routing, route));
-    let trunks: SmallVec<[TrunkId; 4]> = route
-        .to
-        .iter()
-        .copied()
-        .filter(|trunk| *trunk != query.from)
-        .collect();
+    let trunks: SmallVec<[TrunkId; 4]> = route.to.iter().copied().filter(|trunk| *trunk != query.from).collect();
     if trunks.len() < route.to.len() {
         let back = name(routing, query.from);
         steps.add(|| format!("`{back}` is where the request came from: passed over"));
@@ -217,11 +151,7 @@ fn by_routes<'a>(
         *looped = true;
         return None;
     }
-    Some(Choice {
-        trunks,
-        site,
-        matched: Matched::Route(route),
-    })
+    Some(Choice { trunks, site, matched: Matched::Route(route) })
 }
 
 fn longest<'a>(routing: &'a Routing, trie: &Trie, user: &[u8]) -> Option<&'a Route> {
@@ -230,10 +160,7 @@ fn longest<'a>(routing: &'a Routing, trie: &Trie, user: &[u8]) -> Option<&'a Rou
 }
 
 fn name(routing: &Routing, trunk: TrunkId) -> &str {
-    routing
-        .origins
-        .get(usize::from(trunk.0))
-        .map_or("?", |origin| &origin.name)
+    routing.origins.get(usize::from(trunk.0)).map_or("?", |origin| &origin.name)
 }
 
 fn words(routing: &Routing, route: &Route) -> String {
@@ -290,10 +217,7 @@ pub(super) fn explain(routing: &Routing, query: Query<'_>) -> Explanation {
         from: name(routing, query.from).to_owned(),
         number: prefix(query.user, usize::MAX),
         steps,
-        to: to
-            .iter()
-            .map(|trunk| name(routing, *trunk).to_owned())
-            .collect(),
+        to: to.iter().map(|trunk| name(routing, *trunk).to_owned()).collect(),
         site: site.map(|site| site.fqdn.to_string()),
         tenant: site.map(|site| site.tenant.to_string()),
         refused,

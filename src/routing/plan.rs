@@ -19,11 +19,7 @@ pub struct Rules {
 impl Rules {
     /// No rules yet; `limit` is how many prefixes are taken, those of ranges counted singly.
     pub fn new(limit: usize) -> Self {
-        Self {
-            prefixes: Prefixes::new(limit),
-            tags: Vec::new(),
-            index: HashMap::default(),
-        }
+        Self { prefixes: Prefixes::new(limit), tags: Vec::new(), index: HashMap::default() }
     }
 
     /// Adds a rule; `origin` is handed back in a [`Conflict`].
@@ -33,9 +29,7 @@ impl Rules {
         let known = self.index.get(tag).copied();
         let id = match known {
             Some(id) => id,
-            None => {
-                u32::try_from(self.tags.len()).map_err(|_| PrefixError::Full(self.tags.len()))?
-            }
+            None => u32::try_from(self.tags.len()).map_err(|_| PrefixError::Full(self.tags.len()))?,
         };
         self.prefixes.add(prefix, id, origin)?;
         if known.is_none() {
@@ -86,32 +80,13 @@ impl Plan {
     /// Compiles the rules; `resolve` tells where a tag leads.
     ///
     /// Two rules for one prefix that lead to different places come back as conflicts; the first of them stays.
-    pub fn new(
-        name: Arc<str>,
-        rules: Rules,
-        resolve: impl Fn(&str) -> Option<Destination>,
-    ) -> (Self, Vec<Conflict>) {
+    pub fn new(name: Arc<str>, rules: Rules, resolve: impl Fn(&str) -> Option<Destination>) -> (Self, Vec<Conflict>) {
         let Rules { prefixes, tags, .. } = rules;
         let count = prefixes.len();
-        let tags: Vec<Tag> = tags
-            .into_iter()
-            .map(|text| Tag {
-                destination: resolve(&text),
-                text,
-            })
-            .collect();
+        let tags: Vec<Tag> = tags.into_iter().map(|text| Tag { destination: resolve(&text), text }).collect();
         let lead = |tag: u32| tags.get(tag as usize).and_then(|tag| tag.destination);
-        let (trie, conflicts) =
-            prefixes.pack(|a, b| a == b || (lead(a).is_some() && lead(a) == lead(b)));
-        (
-            Self {
-                name,
-                trie,
-                tags,
-                rules: count,
-            },
-            conflicts,
-        )
+        let (trie, conflicts) = prefixes.pack(|a, b| a == b || (lead(a).is_some() && lead(a) == lead(b)));
+        (Self { name, trie, tags, rules: count }, conflicts)
     }
 
     /// The name that trunks refer to it by.
@@ -123,11 +98,7 @@ impl Plan {
     pub fn find(&self, user: &[u8]) -> Option<Found<'_>> {
         let found = self.trie.longest(Symbols::new(user))?;
         let tag = self.tags.get(found.value as usize)?;
-        Some(Found {
-            symbols: found.symbols,
-            tag: &tag.text,
-            destination: tag.destination,
-        })
+        Some(Found { symbols: found.symbols, tag: &tag.text, destination: tag.destination })
     }
 
     /// How many prefixes it holds, ranges expanded.
@@ -163,14 +134,7 @@ impl Sites {
         let list: Vec<Arc<Site>> = list.into_iter().map(Arc::new).collect();
         let mut by_fqdn = HashMap::default();
         for (index, site) in (0_u32..).zip(&list) {
-            by_fqdn
-                .entry(
-                    site.fqdn
-                        .to_ascii_lowercase()
-                        .into_bytes()
-                        .into_boxed_slice(),
-                )
-                .or_insert(index);
+            by_fqdn.entry(site.fqdn.to_ascii_lowercase().into_bytes().into_boxed_slice()).or_insert(index);
         }
         Self { list, by_fqdn }
     }

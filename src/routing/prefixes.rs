@@ -14,9 +14,7 @@ pub const MAX_PREFIX_SYMBOLS: usize = 64;
 pub enum PrefixError {
     #[error("`{0}` cannot stand in a prefix")]
     Character(char),
-    #[error(
-        "a range is written `[first-last]`, both of the same width, the first not above the last"
-    )]
+    #[error("a range is written `[first-last]`, both of the same width, the first not above the last")]
     Range,
     #[error("a prefix holds one range at most")]
     SecondRange,
@@ -55,11 +53,7 @@ struct Entry {
 
 impl Prefixes {
     pub(super) const fn new(limit: usize) -> Self {
-        Self {
-            symbols: Vec::new(),
-            entries: Vec::new(),
-            limit,
-        }
+        Self { symbols: Vec::new(), entries: Vec::new(), limit }
     }
 
     /// How many prefixes there are, ranges expanded.
@@ -71,9 +65,7 @@ impl Prefixes {
     pub(super) fn add(&mut self, prefix: &str, value: u32, origin: u32) -> Result<(), PrefixError> {
         let Some((head, rest)) = prefix.split_once('[') else {
             let start = self.symbols.len();
-            return self
-                .literal(prefix)
-                .and_then(|()| self.close(start, false, value, origin));
+            return self.literal(prefix).and_then(|()| self.close(start, false, value, origin));
         };
         let (range, tail) = rest.split_once(']').ok_or(PrefixError::Range)?;
         if tail.contains(['[', ']']) {
@@ -107,19 +99,12 @@ impl Prefixes {
     fn literal(&mut self, text: &str) -> Result<(), PrefixError> {
         for character in text.chars() {
             let symbol = u8::try_from(character).ok().and_then(symbols::symbol);
-            self.symbols
-                .push(symbol.ok_or(PrefixError::Character(character))?);
+            self.symbols.push(symbol.ok_or(PrefixError::Character(character))?);
         }
         Ok(())
     }
 
-    fn close(
-        &mut self,
-        start: usize,
-        ranged: bool,
-        value: u32,
-        origin: u32,
-    ) -> Result<(), PrefixError> {
+    fn close(&mut self, start: usize, ranged: bool, value: u32, origin: u32) -> Result<(), PrefixError> {
         let length = self.symbols.len() - start;
         if length > MAX_PREFIX_SYMBOLS {
             return Err(PrefixError::TooLong);
@@ -133,21 +118,13 @@ impl Prefixes {
             _ => return Err(PrefixError::Full(self.entries.len())),
         };
         // `length` is at most MAX_PREFIX_SYMBOLS, which fits.
-        self.entries.push(Entry {
-            start,
-            length: length as u8,
-            ranged,
-            value,
-            origin,
-        });
+        self.entries.push(Entry { start, length: length as u8, ranged, value, origin });
         Ok(())
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {
         let start = entry.start as usize;
-        self.symbols
-            .get(start..start + usize::from(entry.length))
-            .unwrap_or_default()
+        self.symbols.get(start..start + usize::from(entry.length)).unwrap_or_default()
     }
 
     /// Packs the trie. A literal beats a range; of two equals that do not lead to the `same` place the first stays, and
@@ -155,10 +132,7 @@ impl Prefixes {
     pub(super) fn pack(mut self, same: impl Fn(u32, u32) -> bool) -> (Trie, Vec<Conflict>) {
         let mut entries = std::mem::take(&mut self.entries);
         entries.sort_unstable_by(|a, b| {
-            self.key(a)
-                .cmp(self.key(b))
-                .then(a.ranged.cmp(&b.ranged))
-                .then(a.origin.cmp(&b.origin))
+            self.key(a).cmp(self.key(b)).then(a.ranged.cmp(&b.ranged)).then(a.origin.cmp(&b.origin))
         });
         let mut conflicts: Vec<Conflict> = Vec::new();
         let mut sorted: Vec<(&[u8], u32)> = Vec::with_capacity(entries.len());
@@ -167,10 +141,7 @@ impl Prefixes {
             let key = self.key(entry);
             match kept {
                 Some(winner) if self.key(&winner) == key => {
-                    let conflict = Conflict {
-                        kept: winner.origin,
-                        dropped: entry.origin,
-                    };
+                    let conflict = Conflict { kept: winner.origin, dropped: entry.origin };
                     let differs = winner.ranged == entry.ranged && !same(winner.value, entry.value);
                     // Two ranges that overlap meet once for each number.
                     if differs && conflicts.last() != Some(&conflict) {

@@ -12,10 +12,7 @@ const CARRIER_A: TrunkId = TrunkId(2);
 const CARRIER_B: TrunkId = TrunkId(3);
 const OTHER_TEAMS: TrunkId = TrunkId(4);
 
-fn plan_of(
-    rules: &[(&str, &str)],
-    resolve: impl Fn(&str) -> Option<Destination>,
-) -> (Plan, Vec<Conflict>) {
+fn plan_of(rules: &[(&str, &str)], resolve: impl Fn(&str) -> Option<Destination>) -> (Plan, Vec<Conflict>) {
     let mut set = Rules::new(1_000_000);
     for (origin, (prefix, tag)) in (0..).zip(rules) {
         set.add(prefix, tag, origin).unwrap();
@@ -30,15 +27,7 @@ fn tag<'a>(plan: &'a Plan, user: &str) -> Option<&'a str> {
 #[test]
 fn longest_prefix_wins_and_separators_do_not_count() {
     let (plan, conflicts) = plan_of(
-        &[
-            ("+44", "a"),
-            ("+4416", "b"),
-            ("+44163276", "c"),
-            ("44", "d"),
-            ("*", "e"),
-            ("#31", "f"),
-            ("5755", "g"),
-        ],
+        &[("+44", "a"), ("+4416", "b"), ("+44163276", "c"), ("44", "d"), ("*", "e"), ("#31", "f"), ("5755", "g")],
         |_| None,
     );
     assert_eq!(conflicts, []);
@@ -61,14 +50,8 @@ fn longest_prefix_wins_and_separators_do_not_count() {
 
 #[test]
 fn range_keeps_its_width_and_yields_to_a_literal() {
-    let (plan, conflicts) = plan_of(
-        &[
-            ("551136184[4000-9999]", "range"),
-            ("5511361844000", "one"),
-            ("+4[05-07]9", "tail"),
-        ],
-        |_| None,
-    );
+    let (plan, conflicts) =
+        plan_of(&[("551136184[4000-9999]", "range"), ("5511361844000", "one"), ("+4[05-07]9", "tail")], |_| None);
     assert_eq!(conflicts, []);
     assert_eq!(plan.len(), 6_000 + 1 + 3);
     for (user, expected) in [
@@ -113,32 +96,11 @@ fn same_prefix_with_another_destination_is_a_conflict() {
         _ => None,
     };
     let (plan, conflicts) = plan_of(
-        &[
-            ("1", "a"),
-            ("2", "a"),
-            ("1", "b"),
-            ("2", "A"),
-            ("3", "x"),
-            ("3", "y"),
-            ("4[0-9]", "a"),
-            ("4[5-9]", "b"),
-        ],
+        &[("1", "a"), ("2", "a"), ("1", "b"), ("2", "A"), ("3", "x"), ("3", "y"), ("4[0-9]", "a"), ("4[5-9]", "b")],
         resolve,
     );
-    let expected = [
-        Conflict {
-            kept: 0,
-            dropped: 2,
-        },
-        Conflict {
-            kept: 4,
-            dropped: 5,
-        },
-        Conflict {
-            kept: 6,
-            dropped: 7,
-        },
-    ];
+    let expected =
+        [Conflict { kept: 0, dropped: 2 }, Conflict { kept: 4, dropped: 5 }, Conflict { kept: 6, dropped: 7 }];
     assert_eq!(conflicts, expected);
     assert_eq!(tag(&plan, "1"), Some("a"), "the first stays");
 }
@@ -177,13 +139,7 @@ fn naive(rules: &BTreeMap<String, u32>, number: &str) -> Option<(usize, String)>
 fn hundred_thousand_rules_pack_small_and_answer_right() {
     let mut rules = Rules::new(100_000);
     for number in 0..100_000_u32 {
-        rules
-            .add(
-                &format!("+44163{number:07}"),
-                if number % 2 == 0 { "even" } else { "odd" },
-                number,
-            )
-            .unwrap();
+        rules.add(&format!("+44163{number:07}"), if number % 2 == 0 { "even" } else { "odd" }, number).unwrap();
     }
     let (plan, conflicts) = Plan::new("plan".into(), rules, |_| None);
     assert_eq!(conflicts, []);
@@ -196,12 +152,7 @@ fn hundred_thousand_rules_pack_small_and_answer_right() {
 /// Two tenants, one dial plan for the PBX and carrier A, routes with and without `from`.
 fn routing() -> Routing {
     let sites = Sites::new(vec![
-        Site {
-            tenant: "contoso".into(),
-            fqdn: "contoso.customers.example.net".into(),
-            teams: TEAMS,
-            trunk: PBX,
-        },
+        Site { tenant: "contoso".into(), fqdn: "contoso.customers.example.net".into(), teams: TEAMS, trunk: PBX },
         Site {
             tenant: "fabrikam".into(),
             fqdn: "fabrikam.customers.example.net".into(),
@@ -221,12 +172,7 @@ fn routing() -> Routing {
         ],
         resolve,
     );
-    let origin = |name: &str, kind, plan| Origin {
-        name: name.into(),
-        kind,
-        host: "sbc.example.net".into(),
-        plan,
-    };
+    let origin = |name: &str, kind, plan| Origin { name: name.into(), kind, host: "sbc.example.net".into(), plan };
     let origins = vec![
         origin("teams", TrunkKind::Teams, None),
         origin("pbx", TrunkKind::Pbx, Some(0)),
@@ -234,11 +180,7 @@ fn routing() -> Routing {
         origin("carrier-b", TrunkKind::Carrier, None),
         origin("other-teams", TrunkKind::Teams, None),
     ];
-    let route = |from, prefix: &str, to: &[TrunkId]| Route {
-        from,
-        prefix: prefix.into(),
-        to: to.to_vec(),
-    };
+    let route = |from, prefix: &str, to: &[TrunkId]| Route { from, prefix: prefix.into(), to: to.to_vec() };
     let routes = vec![
         route(Some(TEAMS), "+44", &[CARRIER_A, CARRIER_B]),
         route(Some(TEAMS), "+4420", &[CARRIER_B]),
@@ -257,13 +199,7 @@ fn rules_are_tried_in_their_order() {
     let routing = routing();
     const CONTOSO: &str = "contoso.customers.example.net";
     const FABRIKAM: &str = "fabrikam.customers.example.net";
-    type Row<'a> = (
-        &'a str,
-        TrunkId,
-        &'a str,
-        &'a str,
-        Result<(&'a [TrunkId], Option<&'a str>), NoRoute>,
-    );
+    type Row<'a> = (&'a str, TrunkId, &'a str, &'a str, Result<(&'a [TrunkId], Option<&'a str>), NoRoute>);
     #[rustfmt::skip]
     let rows: &[Row] = &[
         ("Teams: route that names the trunk",     TEAMS, CONTOSO, "+44161", Ok((&[CARRIER_A, CARRIER_B], Some(CONTOSO)))),
@@ -291,31 +227,16 @@ fn rules_are_tried_in_their_order() {
         ("no such trunk",                         TrunkId(99), "10.0.0.1", "+1", Err(NoRoute::UnknownTrunk)),
     ];
     for (what, from, host, user, expected) in rows {
-        let query = Query {
-            from: *from,
-            host: host.as_bytes(),
-            user: user.as_bytes(),
-        };
+        let query = Query { from: *from, host: host.as_bytes(), user: user.as_bytes() };
         let decision = match routing.route(query) {
-            Decision::To(choice) => Ok((
-                choice.trunks.to_vec(),
-                choice.site.map(|site| site.fqdn.to_string()),
-            )),
+            Decision::To(choice) => Ok((choice.trunks.to_vec(), choice.site.map(|site| site.fqdn.to_string()))),
             Decision::NoRoute(reason) => Err(reason),
         };
         let expected = expected.map(|(trunks, site)| (trunks.to_vec(), site.map(str::to_owned)));
         assert_eq!(decision, expected, "{what}");
         let explained = routing.explain(query);
-        assert_eq!(
-            explained.refused,
-            decision.as_ref().err().map(ToString::to_string),
-            "{what}"
-        );
-        assert_eq!(
-            explained.to.len(),
-            decision.map_or(0, |(trunks, _)| trunks.len()),
-            "{what}"
-        );
+        assert_eq!(explained.refused, decision.as_ref().err().map(ToString::to_string), "{what}");
+        assert_eq!(explained.to.len(), decision.map_or(0, |(trunks, _)| trunks.len()), "{what}");
     }
 }
 
@@ -330,22 +251,13 @@ fn matched_rule_is_told() {
         matched(PBX, b"", b"+441632761"),
         r#"Plan { plan: "plan", tag: "Contoso.Customers.Example.net", symbols: 9 }"#
     );
-    assert_eq!(
-        matched(TEAMS, b"contoso.customers.example.net", b"5"),
-        "SiteTrunk"
-    );
-    assert!(
-        matched(TEAMS, b"contoso.customers.example.net", b"+4420").contains(r#"prefix: "+4420""#)
-    );
+    assert_eq!(matched(TEAMS, b"contoso.customers.example.net", b"5"), "SiteTrunk");
+    assert!(matched(TEAMS, b"contoso.customers.example.net", b"+4420").contains(r#"prefix: "+4420""#));
 }
 
 #[test]
 fn explanation_tells_every_step() {
-    let explained = routing().explain(Query {
-        from: CARRIER_A,
-        host: b"x",
-        user: b"+1-212",
-    });
+    let explained = routing().explain(Query { from: CARRIER_A, host: b"x", user: b"+1-212" });
     assert_eq!(explained.number, "+1212");
     assert_eq!(
         explained.steps,
@@ -361,22 +273,9 @@ fn explanation_tells_every_step() {
 
 #[test]
 fn same_route_twice_is_a_conflict_and_a_bad_prefix_an_error() {
-    let route = |prefix: &str| Route {
-        from: None,
-        prefix: prefix.into(),
-        to: vec![PBX],
-    };
+    let route = |prefix: &str| Route { from: None, prefix: prefix.into(), to: vec![PBX] };
     let make = |routes| Routing::new(Sites::default(), Vec::new(), Vec::new(), routes);
     let (_, conflicts) = make(vec![route("+4"), route(""), route("+4")]).unwrap();
-    assert_eq!(
-        conflicts,
-        [Conflict {
-            kept: 0,
-            dropped: 2
-        }]
-    );
-    assert_eq!(
-        make(vec![route("+4"), route("abc")]).unwrap_err(),
-        (1, PrefixError::Character('a'))
-    );
+    assert_eq!(conflicts, [Conflict { kept: 0, dropped: 2 }]);
+    assert_eq!(make(vec![route("+4"), route("abc")]).unwrap_err(), (1, PrefixError::Character('a')));
 }

@@ -52,8 +52,7 @@ impl Trie {
                 node.base = base;
                 let mut children = 0;
                 while let Some(symbol) = here.first().and_then(|(prefix, _)| prefix.get(depth)) {
-                    let same =
-                        here.partition_point(|(prefix, _)| prefix.get(depth) <= Some(symbol));
+                    let same = here.partition_point(|(prefix, _)| prefix.get(depth) <= Some(symbol));
                     let (child, rest) = here.split_at(same);
                     node.bitmap |= 1 << symbol;
                     below.push(child);
@@ -65,9 +64,7 @@ impl Trie {
             level = below;
             depth += 1;
         }
-        Some(Self {
-            nodes: nodes.into_boxed_slice(),
-        })
+        Some(Self { nodes: nodes.into_boxed_slice() })
     }
 
     /// The longest prefix of the symbols.
@@ -97,7 +94,5 @@ impl Trie {
 }
 
 fn value(node: &Node, symbols: usize) -> Option<Match> {
-    node.value
-        .checked_sub(1)
-        .map(|value| Match { symbols, value })
+    node.value.checked_sub(1).map(|value| Match { symbols, value })
 }

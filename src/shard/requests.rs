@@ -13,7 +13,7 @@ use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
-use crate::sip::{Essentials, HeaderName, Message, What};
+use crate::sip::{Essentials, HeaderName, Message, Transport, What};
 use crate::transaction::Key;
 use crate::trunk::Flow;
 
@@ -31,6 +31,8 @@ impl Shard {
         let key = Key::of_request(&env.secrets.hash, &parts);
         if let Some(&slot) = self.by_key.get(&key)
             && let Some((context, _)) = self.contexts.get(slot as usize)
+            // The ACK of a 2xx is not of the INVITE's transaction, though some give it the INVITE's branch: it goes on.
+            && !(parts.method == b"ACK" && context.is_accepted())
         {
             let id = context.id;
             let event = if parts.method == b"ACK" { Event::Ack } else { Event::Copy };
@@ -192,10 +194,9 @@ impl Shard {
                 self.legacy.insert(slot, Legacy { request: request.bytes().clone(), ack: None });
             }
         }
-        if essentials.via.alias
-            && arrival.flow.transport.is_reliable()
-            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse)
-        {
+        let proved = arrival.flow.transport == Transport::Tls
+            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse && !trunk.peer_names.is_empty());
+        if essentials.via.alias && proved {
             offer_alias(env.edge, out, arrival, essentials);
         }
         self.settle(env, slot, had_server);

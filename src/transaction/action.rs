@@ -32,31 +32,18 @@ pub struct ClientActions {
 }
 
 impl ClientActions {
-    pub(super) const NONE: Self = Self {
-        send: None,
-        report: None,
-        ended: false,
-    };
+    pub(super) const NONE: Self = Self { send: None, report: None, ended: false };
 
     pub(super) const fn send(send: ClientSend) -> Self {
-        Self {
-            send: Some(send),
-            ..Self::NONE
-        }
+        Self { send: Some(send), ..Self::NONE }
     }
 
     pub(super) const fn report(report: ClientReport) -> Self {
-        Self {
-            report: Some(report),
-            ..Self::NONE
-        }
+        Self { report: Some(report), ..Self::NONE }
     }
 
     pub(super) const fn ended(self) -> Self {
-        Self {
-            ended: true,
-            ..self
-        }
+        Self { ended: true, ..self }
     }
 }
 
@@ -92,30 +79,17 @@ pub struct ServerActions {
 }
 
 impl ServerActions {
-    pub(super) const NONE: Self = Self {
-        send: None,
-        report: None,
-        ended: false,
-    };
+    pub(super) const NONE: Self = Self { send: None, report: None, ended: false };
 
     pub(super) const fn send(send: ServerSend) -> Self {
-        Self {
-            send: Some(send),
-            ..Self::NONE
-        }
+        Self { send: Some(send), ..Self::NONE }
     }
 
     pub(super) const fn report(report: ServerReport) -> Self {
-        Self {
-            report: Some(report),
-            ..Self::NONE
-        }
+        Self { report: Some(report), ..Self::NONE }
     }
 
     pub(super) const fn ended(self) -> Self {
-        Self {
-            ended: true,
-            ..self
-        }
+        Self { ended: true, ..self }
     }
 }

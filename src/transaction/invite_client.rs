@@ -70,11 +70,7 @@ impl InviteClient {
     pub fn start(now: Moment, reliable: bool, timing: &Timing) -> (Self, ClientActions) {
         let interval = timing.first_interval();
         let machine = Self {
-            retransmit: if reliable {
-                Deadline::UNSET
-            } else {
-                Deadline::after(now, interval.duration())
-            },
+            retransmit: if reliable { Deadline::UNSET } else { Deadline::after(now, interval.duration()) },
             expire: Deadline::after(now, timing.timer_b()),
             interval,
             state: InviteClientState::Calling,
@@ -96,10 +92,8 @@ impl InviteClient {
                 ClientActions::report(ClientReport::Response)
             }
             (Calling | Proceeding, 300..=699) => {
-                let actions = ClientActions {
-                    send: Some(ClientSend::Ack),
-                    ..ClientActions::report(ClientReport::Response)
-                };
+                let actions =
+                    ClientActions { send: Some(ClientSend::Ack), ..ClientActions::report(ClientReport::Response) };
                 if self.reliable {
                     self.enter(Terminated, Deadline::UNSET);
                     return actions.ended();
@@ -140,9 +134,9 @@ impl InviteClient {
                 self.enter(InviteClientState::Terminated, Deadline::UNSET);
                 ClientActions::report(ClientReport::TransportError).ended()
             }
-            InviteClientState::Accepted
-            | InviteClientState::Proceeding
-            | InviteClientState::Terminated => ClientActions::NONE,
+            InviteClientState::Accepted | InviteClientState::Proceeding | InviteClientState::Terminated => {
+                ClientActions::NONE
+            }
         }
     }
 
@@ -153,10 +147,7 @@ impl InviteClient {
 
     /// Whether the INVITE (Calling) or the ACK (Completed) may have to be sent again.
     pub fn needs_buffer(&self) -> bool {
-        matches!(
-            self.state,
-            InviteClientState::Calling | InviteClientState::Completed
-        )
+        matches!(self.state, InviteClientState::Calling | InviteClientState::Completed)
     }
 
     /// The state of the machine.

@@ -85,9 +85,7 @@ impl InviteServer {
     /// Takes a copy of the INVITE: the last response goes out again, or nothing does.
     pub fn handle_request(&mut self, _now: Moment) -> ServerActions {
         match self.state {
-            InviteServerState::Proceeding if self.responded => {
-                ServerActions::send(ServerSend::Last)
-            }
+            InviteServerState::Proceeding if self.responded => ServerActions::send(ServerSend::Last),
             InviteServerState::Completed => ServerActions::send(ServerSend::Last),
             InviteServerState::Accepted
             | InviteServerState::Confirmed
@@ -128,16 +126,13 @@ impl InviteServer {
                 ServerActions::NONE.ended()
             }
             InviteServerState::Completed => {
-                self.enter(
-                    InviteServerState::Confirmed,
-                    Deadline::after(now, timing.timer_i(false)),
-                );
+                self.enter(InviteServerState::Confirmed, Deadline::after(now, timing.timer_i(false)));
                 ServerActions::NONE
             }
             InviteServerState::Accepted => ServerActions::report(ServerReport::Ack),
-            InviteServerState::Confirmed
-            | InviteServerState::Proceeding
-            | InviteServerState::Terminated => ServerActions::NONE,
+            InviteServerState::Confirmed | InviteServerState::Proceeding | InviteServerState::Terminated => {
+                ServerActions::NONE
+            }
         }
     }
 
@@ -164,9 +159,9 @@ impl InviteServer {
     /// Takes the news that a response could not be sent (RFC 3261 section 17.2.4, RFC 6026 section 8.8).
     pub fn handle_transport_error(&mut self, _now: Moment) -> ServerActions {
         match self.state {
-            InviteServerState::Accepted
-            | InviteServerState::Completed
-            | InviteServerState::Proceeding => ServerActions::report(ServerReport::TransportError),
+            InviteServerState::Accepted | InviteServerState::Completed | InviteServerState::Proceeding => {
+                ServerActions::report(ServerReport::TransportError)
+            }
             InviteServerState::Confirmed | InviteServerState::Terminated => ServerActions::NONE,
         }
     }
@@ -178,10 +173,7 @@ impl InviteServer {
 
     /// Whether the last response may have to be sent again; a 2xx is never asked for twice.
     pub fn needs_buffer(&self) -> bool {
-        matches!(
-            self.state,
-            InviteServerState::Completed | InviteServerState::Proceeding
-        )
+        matches!(self.state, InviteServerState::Completed | InviteServerState::Proceeding)
     }
 
     /// The state of the machine.

@@ -73,11 +73,7 @@ impl Key {
     /// To tag is the one that the response carried.
     pub fn of_request(hash_key: &HashKey, parts: &KeyParts<'_>) -> Self {
         if has_unique_branch(parts.branch) {
-            let method = if parts.method == b"ACK" {
-                b"INVITE"
-            } else {
-                parts.method
-            };
+            let method = if parts.method == b"ACK" { b"INVITE" } else { parts.method };
             Self::of_branch(hash_key, parts, method)
         } else {
             Self::of_fields(hash_key, parts, parts.method, parts.to_tag)
@@ -86,22 +82,12 @@ impl Key {
 
     /// The key of the INVITE that a CANCEL is about (RFC 3261 section 9.2).
     pub fn of_cancelled_invite(hash_key: &HashKey, cancel: &KeyParts<'_>) -> Self {
-        Self::of_request(
-            hash_key,
-            &KeyParts {
-                method: b"INVITE",
-                ..*cancel
-            },
-        )
+        Self::of_request(hash_key, &KeyParts { method: b"INVITE", ..*cancel })
     }
 
     /// The second key of an RFC 2543 INVITE: the one its ACK will have, once a response with
     /// `response_to_tag` went out. `None` for RFC 3261 branches, where the first key serves the ACK too.
-    pub fn of_rfc2543_ack(
-        hash_key: &HashKey,
-        invite: &KeyParts<'_>,
-        response_to_tag: &[u8],
-    ) -> Option<Self> {
+    pub fn of_rfc2543_ack(hash_key: &HashKey, invite: &KeyParts<'_>, response_to_tag: &[u8]) -> Option<Self> {
         if has_unique_branch(invite.branch) {
             return None;
         }
@@ -117,9 +103,7 @@ impl Key {
         let mut hash = FieldHasher::new(hash_key, Rules::Rfc3261);
         hash.folded(parts.branch);
         hash.folded(parts.sent_by_host);
-        hash.number(u32::from(
-            parts.sent_by_port.unwrap_or(parts.transport.default_port()),
-        ));
+        hash.number(u32::from(parts.sent_by_port.unwrap_or(parts.transport.default_port())));
         hash.exact(method);
         hash.finish()
     }
@@ -218,11 +202,7 @@ mod tests {
         top_via: b"SIP/2.0/UDP pbx.example.com;branch=z9hG4bK74bf9",
     };
 
-    const RFC2543: KeyParts<'static> = KeyParts {
-        branch: b"",
-        top_via: b"SIP/2.0/UDP pbx.example.com",
-        ..RFC3261
-    };
+    const RFC2543: KeyParts<'static> = KeyParts { branch: b"", top_via: b"SIP/2.0/UDP pbx.example.com", ..RFC3261 };
 
     fn key(parts: &KeyParts<'_>) -> Key {
         Key::of_request(&HASH_KEY, parts)
@@ -241,26 +221,11 @@ mod tests {
         };
         assert_eq!(key(&RFC3261), key(&other_fields));
         for other in [
-            KeyParts {
-                branch: b"z9hG4bK74bf8",
-                ..RFC3261
-            },
-            KeyParts {
-                sent_by_host: b"pbx2.example.com",
-                ..RFC3261
-            },
-            KeyParts {
-                sent_by_port: Some(5070),
-                ..RFC3261
-            },
-            KeyParts {
-                method: b"OPTIONS",
-                ..RFC3261
-            },
-            KeyParts {
-                method: b"CANCEL",
-                ..RFC3261
-            },
+            KeyParts { branch: b"z9hG4bK74bf8", ..RFC3261 },
+            KeyParts { sent_by_host: b"pbx2.example.com", ..RFC3261 },
+            KeyParts { sent_by_port: Some(5070), ..RFC3261 },
+            KeyParts { method: b"OPTIONS", ..RFC3261 },
+            KeyParts { method: b"CANCEL", ..RFC3261 },
         ] {
             assert_ne!(key(&RFC3261), key(&other), "{other:?}");
         }
@@ -268,11 +233,7 @@ mod tests {
 
     #[test]
     fn branch_and_host_match_in_any_case() {
-        let upper = KeyParts {
-            branch: b"Z9HG4BK74BF9",
-            sent_by_host: b"PBX.Example.COM",
-            ..RFC3261
-        };
+        let upper = KeyParts { branch: b"Z9HG4BK74BF9", sent_by_host: b"PBX.Example.COM", ..RFC3261 };
         assert_eq!(key(&RFC3261), key(&upper));
     }
 
@@ -290,51 +251,23 @@ mod tests {
 
     #[test]
     fn a_missing_port_is_the_default_of_the_transport() {
-        let udp = KeyParts {
-            sent_by_port: Some(5060),
-            ..RFC3261
-        };
+        let udp = KeyParts { sent_by_port: Some(5060), ..RFC3261 };
         assert_eq!(key(&RFC3261), key(&udp));
-        let tls = KeyParts {
-            transport: Transport::Tls,
-            ..RFC3261
-        };
-        assert_eq!(
-            key(&tls),
-            key(&KeyParts {
-                sent_by_port: Some(5061),
-                ..tls
-            })
-        );
-        assert_ne!(
-            key(&tls),
-            key(&KeyParts {
-                sent_by_port: Some(5060),
-                ..tls
-            })
-        );
+        let tls = KeyParts { transport: Transport::Tls, ..RFC3261 };
+        assert_eq!(key(&tls), key(&KeyParts { sent_by_port: Some(5061), ..tls }));
+        assert_ne!(key(&tls), key(&KeyParts { sent_by_port: Some(5060), ..tls }));
     }
 
     #[test]
     fn ack_has_the_key_of_its_invite() {
-        assert_eq!(
-            key(&RFC3261),
-            key(&KeyParts {
-                method: b"ACK",
-                to_tag: b"a6c85cf",
-                ..RFC3261
-            })
-        );
+        assert_eq!(key(&RFC3261), key(&KeyParts { method: b"ACK", to_tag: b"a6c85cf", ..RFC3261 }));
         assert_eq!(Key::of_rfc2543_ack(&HASH_KEY, &RFC3261, b"a6c85cf"), None);
     }
 
     #[test]
     fn cancel_has_a_key_of_its_own_and_finds_its_invite() {
         for invite in [RFC3261, RFC2543] {
-            let cancel = KeyParts {
-                method: b"CANCEL",
-                ..invite
-            };
+            let cancel = KeyParts { method: b"CANCEL", ..invite };
             assert_ne!(key(&invite), key(&cancel));
             assert_eq!(key(&invite), Key::of_cancelled_invite(&HASH_KEY, &cancel));
         }
@@ -344,31 +277,13 @@ mod tests {
     fn without_the_cookie_every_field_of_rfc_2543_counts() {
         assert_eq!(key(&RFC2543), key(&RFC2543.clone()));
         for other in [
-            KeyParts {
-                method: b"OPTIONS",
-                ..RFC2543
-            },
-            KeyParts {
-                request_uri: b"sip:eve@example.com",
-                ..RFC2543
-            },
-            KeyParts {
-                from_tag: b"x",
-                ..RFC2543
-            },
-            KeyParts {
-                to_tag: b"x",
-                ..RFC2543
-            },
-            KeyParts {
-                call_id: b"x",
-                ..RFC2543
-            },
+            KeyParts { method: b"OPTIONS", ..RFC2543 },
+            KeyParts { request_uri: b"sip:eve@example.com", ..RFC2543 },
+            KeyParts { from_tag: b"x", ..RFC2543 },
+            KeyParts { to_tag: b"x", ..RFC2543 },
+            KeyParts { call_id: b"x", ..RFC2543 },
             KeyParts { cseq: 2, ..RFC2543 },
-            KeyParts {
-                top_via: b"SIP/2.0/UDP pbx2.example.com",
-                ..RFC2543
-            },
+            KeyParts { top_via: b"SIP/2.0/UDP pbx2.example.com", ..RFC2543 },
         ] {
             assert_ne!(key(&RFC2543), key(&other), "{other:?}");
         }
@@ -377,77 +292,31 @@ mod tests {
     #[test]
     fn an_rfc_2543_ack_matches_by_the_to_tag_of_the_response() {
         let expected = Key::of_rfc2543_ack(&HASH_KEY, &RFC2543, b"a6c85cf").unwrap();
-        let ack = KeyParts {
-            method: b"ACK",
-            to_tag: b"a6c85cf",
-            ..RFC2543
-        };
+        let ack = KeyParts { method: b"ACK", to_tag: b"a6c85cf", ..RFC2543 };
         assert_eq!(key(&ack), expected);
-        assert_ne!(
-            key(&KeyParts {
-                to_tag: b"other",
-                ..ack
-            }),
-            expected
-        );
-        assert_ne!(
-            key(&KeyParts {
-                from_tag: b"other",
-                ..ack
-            }),
-            expected
-        );
+        assert_ne!(key(&KeyParts { to_tag: b"other", ..ack }), expected);
+        assert_ne!(key(&KeyParts { from_tag: b"other", ..ack }), expected);
         assert_ne!(key(&RFC2543), expected);
     }
 
     #[test]
     fn the_bare_cookie_is_no_branch() {
-        let bare = KeyParts {
-            branch: b"z9hG4bK",
-            ..RFC3261
-        };
-        assert_ne!(
-            key(&bare),
-            key(&KeyParts {
-                call_id: b"another call",
-                ..bare
-            })
-        );
+        let bare = KeyParts { branch: b"z9hG4bK", ..RFC3261 };
+        assert_ne!(key(&bare), key(&KeyParts { call_id: b"another call", ..bare }));
         assert!(Key::of_rfc2543_ack(&HASH_KEY, &bare, b"t").is_some());
-        assert!(
-            Key::of_rfc2543_ack(
-                &HASH_KEY,
-                &KeyParts {
-                    branch: b"z9hG4b",
-                    ..bare
-                },
-                b"t"
-            )
-            .is_some()
-        );
+        assert!(Key::of_rfc2543_ack(&HASH_KEY, &KeyParts { branch: b"z9hG4b", ..bare }, b"t").is_some());
     }
 
     #[test]
     fn fields_do_not_run_into_each_other() {
-        let left = KeyParts {
-            from_tag: b"ab",
-            to_tag: b"c",
-            ..RFC2543
-        };
-        let right = KeyParts {
-            from_tag: b"a",
-            to_tag: b"bc",
-            ..RFC2543
-        };
+        let left = KeyParts { from_tag: b"ab", to_tag: b"c", ..RFC2543 };
+        let right = KeyParts { from_tag: b"a", to_tag: b"bc", ..RFC2543 };
         assert_ne!(key(&left), key(&right));
     }
 
     #[test]
     fn the_hash_key_decides() {
-        assert_ne!(
-            key(&RFC3261),
-            Key::of_request(&HashKey::new([8; 16]), &RFC3261)
-        );
+        assert_ne!(key(&RFC3261), Key::of_request(&HashKey::new([8; 16]), &RFC3261));
         assert_eq!(format!("{HASH_KEY:?}"), "HashKey(..)");
     }
 }

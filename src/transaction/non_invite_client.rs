@@ -62,11 +62,7 @@ impl NonInviteClient {
     pub fn start(now: Moment, reliable: bool, timing: &Timing) -> (Self, ClientActions) {
         let interval = timing.first_interval();
         let machine = Self {
-            retransmit: if reliable {
-                Deadline::UNSET
-            } else {
-                Deadline::after(now, interval.duration())
-            },
+            retransmit: if reliable { Deadline::UNSET } else { Deadline::after(now, interval.duration()) },
             expire: Deadline::after(now, timing.timer_f()),
             interval,
             state: NonInviteClientState::Trying,
@@ -128,9 +124,7 @@ impl NonInviteClient {
                 self.enter(NonInviteClientState::Terminated, Deadline::UNSET);
                 ClientActions::report(ClientReport::TransportError).ended()
             }
-            NonInviteClientState::Completed | NonInviteClientState::Terminated => {
-                ClientActions::NONE
-            }
+            NonInviteClientState::Completed | NonInviteClientState::Terminated => ClientActions::NONE,
         }
     }
 

@@ -72,22 +72,16 @@ pub struct NonInviteServer {
 impl NonInviteServer {
     /// Begins a transaction for a new request, which the owner passes up.
     pub fn start(_now: Moment, reliable: bool, _timing: &Timing) -> Self {
-        Self {
-            expire: Deadline::UNSET,
-            state: NonInviteServerState::Trying,
-            reliable,
-        }
+        Self { expire: Deadline::UNSET, state: NonInviteServerState::Trying, reliable }
     }
 
     /// Takes a copy of the request: the last response goes out again, or nothing does.
     pub fn handle_request(&mut self, _now: Moment) -> ServerActions {
         match self.state {
-            NonInviteServerState::Completed | NonInviteServerState::Proceeding => {
-                ServerActions::send(ServerSend::Last)
+            NonInviteServerState::Completed | NonInviteServerState::Proceeding => ServerActions::send(ServerSend::Last),
+            NonInviteServerState::Abandoned | NonInviteServerState::Terminated | NonInviteServerState::Trying => {
+                ServerActions::NONE
             }
-            NonInviteServerState::Abandoned
-            | NonInviteServerState::Terminated
-            | NonInviteServerState::Trying => ServerActions::NONE,
         }
     }
 
@@ -124,9 +118,9 @@ impl NonInviteServer {
                 self.expire = Deadline::after(now, timing.timer_j(false));
                 ServerActions::NONE
             }
-            NonInviteServerState::Abandoned
-            | NonInviteServerState::Completed
-            | NonInviteServerState::Terminated => ServerActions::NONE,
+            NonInviteServerState::Abandoned | NonInviteServerState::Completed | NonInviteServerState::Terminated => {
+                ServerActions::NONE
+            }
         }
     }
 
@@ -146,9 +140,9 @@ impl NonInviteServer {
             NonInviteServerState::Completed | NonInviteServerState::Proceeding => {
                 ServerActions::report(ServerReport::TransportError)
             }
-            NonInviteServerState::Abandoned
-            | NonInviteServerState::Terminated
-            | NonInviteServerState::Trying => ServerActions::NONE,
+            NonInviteServerState::Abandoned | NonInviteServerState::Terminated | NonInviteServerState::Trying => {
+                ServerActions::NONE
+            }
         }
     }
 
@@ -161,9 +155,7 @@ impl NonInviteServer {
     pub fn needs_buffer(&self) -> bool {
         matches!(
             self.state,
-            NonInviteServerState::Completed
-                | NonInviteServerState::Proceeding
-                | NonInviteServerState::Trying
+            NonInviteServerState::Completed | NonInviteServerState::Proceeding | NonInviteServerState::Trying
         )
     }
 

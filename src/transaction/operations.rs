@@ -40,12 +40,7 @@ fn timing() -> impl Strategy<Value = Timing> {
             t4: Duration::from_millis(t4),
             ..Timing::default()
         }),
-        Just(Timing {
-            t1: Duration::MAX,
-            t2: Duration::MAX,
-            t4: Duration::MAX,
-            timer_c: Duration::MAX
-        }),
+        Just(Timing { t1: Duration::MAX, t2: Duration::MAX, t4: Duration::MAX, timer_c: Duration::MAX }),
     ]
 }
 
@@ -65,11 +60,7 @@ proptest! {
     }
 }
 
-fn run<M: Machine>(
-    operations: &[Operation],
-    timing: &Timing,
-    reliable: bool,
-) -> Result<(), TestCaseError> {
+fn run<M: Machine>(operations: &[Operation], timing: &Timing, reliable: bool) -> Result<(), TestCaseError> {
     let mut now = Moment::from_millis(5);
     let mut machine = M::begin(now, reliable, timing);
     let mut terminated = false;
@@ -90,12 +81,7 @@ fn run<M: Machine>(
         };
         let outcome = machine.handle(now, event, timing);
         let now_terminated = machine.state_name() == "Terminated";
-        prop_assert_eq!(
-            outcome.ended,
-            now_terminated && !terminated,
-            "ended is said once: {:?}",
-            machine
-        );
+        prop_assert_eq!(outcome.ended, now_terminated && !terminated, "ended is said once: {:?}", machine);
         if terminated {
             prop_assert!(now_terminated, "came back: {:?}", machine);
             prop_assert_eq!(&outcome.words, "", "acted after its end");
@@ -105,12 +91,7 @@ fn run<M: Machine>(
         }
         if event == Event::Timeout {
             let later = machine.next_timeout().is_none_or(|next| next > now);
-            prop_assert!(
-                later,
-                "still due after its timeout was handled: {:?} at {:?}",
-                machine,
-                now
-            );
+            prop_assert!(later, "still due after its timeout was handled: {:?} at {:?}", machine, now);
         }
         terminated = now_terminated;
     }

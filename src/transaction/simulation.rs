@@ -36,13 +36,7 @@ proptest! {
 #[test]
 fn calls_on_sound_links_end_as_their_users_meant() {
     for reliable in [[false, false], [false, true], [true, false], [true, true]] {
-        let links = Links {
-            reliable,
-            duplicate: 0.2,
-            jitter_millis: 300,
-            delay_millis: 20,
-            ..Links::SOUND
-        };
+        let links = Links { reliable, duplicate: 0.2, jitter_millis: 300, delay_millis: 20, ..Links::SOUND };
         for seed in 0..4 {
             for call in &run(seed, links).calls {
                 check_as_meant(call);
@@ -53,12 +47,7 @@ fn calls_on_sound_links_end_as_their_users_meant() {
 
 #[test]
 fn one_seed_gives_one_log() {
-    let links = Links {
-        loss: 0.25,
-        duplicate: 0.1,
-        jitter_millis: 700,
-        ..Links::SOUND
-    };
+    let links = Links { loss: 0.25, duplicate: 0.1, jitter_millis: 700, ..Links::SOUND };
     let log = |seed| {
         let mut text = String::new();
         for entry in &run(seed, links).log {
@@ -74,20 +63,12 @@ fn one_seed_gives_one_log() {
 
 #[test]
 fn loss_is_repaired_by_retransmission() {
-    let links = Links {
-        loss: 0.3,
-        delay_millis: 40,
-        ..Links::SOUND
-    };
+    let links = Links { loss: 0.3, delay_millis: 40, ..Links::SOUND };
     let (mut answered, mut as_meant, mut retransmissions) = (0, 0, 0);
     for seed in 0..10 {
         let world = run(seed, links);
         retransmissions += world.retransmissions();
-        for call in world
-            .calls
-            .iter()
-            .filter(|call| call.kind == Kind::Answered)
-        {
+        for call in world.calls.iter().filter(|call| call.kind == Kind::Answered) {
             answered += 1;
             as_meant += u32::from(call.caller == Some(CallerEnd::Answered));
         }
@@ -99,24 +80,16 @@ fn loss_is_repaired_by_retransmission() {
 }
 
 fn links() -> impl Strategy<Value = Links> {
-    (
-        any::<[bool; 2]>(),
-        0..=30u32,
-        0..=15u32,
-        0..=5u32,
-        1..=150u64,
-        0..=1_000u64,
+    (any::<[bool; 2]>(), 0..=30u32, 0..=15u32, 0..=5u32, 1..=150u64, 0..=1_000u64).prop_map(
+        |(reliable, loss, duplicate, broken, delay_millis, jitter_millis)| Links {
+            reliable,
+            loss: f64::from(loss) / 100.0,
+            duplicate: f64::from(duplicate) / 100.0,
+            broken: f64::from(broken) / 100.0,
+            delay_millis,
+            jitter_millis,
+        },
     )
-        .prop_map(
-            |(reliable, loss, duplicate, broken, delay_millis, jitter_millis)| Links {
-                reliable,
-                loss: f64::from(loss) / 100.0,
-                duplicate: f64::from(duplicate) / 100.0,
-                broken: f64::from(broken) / 100.0,
-                delay_millis,
-                jitter_millis,
-            },
-        )
 }
 
 /// Runs a number of calls to the end and checks that nothing is left over.
@@ -128,11 +101,7 @@ fn run(seed: u64, links: Links) -> World {
     world.run_to_end();
     for (layer, name) in world.layers.iter().zip(["caller", "relay", "callee"]) {
         assert_eq!(layer.transactions(), 0, "transactions left at the {name}");
-        assert_eq!(
-            layer.wheel_len(),
-            0,
-            "entries left in the wheel of the {name}"
-        );
+        assert_eq!(layer.wheel_len(), 0, "entries left in the wheel of the {name}");
     }
     world
 }
@@ -154,10 +123,7 @@ fn check_ends(call: &Call, links: &Links) -> Result<(), &'static str> {
         (CallerEnd::Answered, _) => Err("answered by nobody"),
         (CallerEnd::Done, Some(CalleeEnd::Done)) => Ok(()),
         (CallerEnd::Done, _) => Err("done by nobody"),
-        (
-            CallerEnd::Refused(status @ (486 | 487)),
-            Some(CalleeEnd::Refused { status: sent, .. }),
-        ) => {
+        (CallerEnd::Refused(status @ (486 | 487)), Some(CalleeEnd::Refused { status: sent, .. })) => {
             if status == sent {
                 Ok(())
             } else {
@@ -176,14 +142,8 @@ fn check_as_meant(call: &Call) {
     let acked = true;
     let (caller, callee) = match call.kind {
         Kind::Answered => (CallerEnd::Answered, Some(CalleeEnd::Answered { acked })),
-        Kind::Busy => (
-            CallerEnd::Refused(486),
-            Some(CalleeEnd::Refused { status: 486, acked }),
-        ),
-        Kind::Cancelled | Kind::NoAnswer => (
-            CallerEnd::Refused(487),
-            Some(CalleeEnd::Refused { status: 487, acked }),
-        ),
+        Kind::Busy => (CallerEnd::Refused(486), Some(CalleeEnd::Refused { status: 486, acked })),
+        Kind::Cancelled | Kind::NoAnswer => (CallerEnd::Refused(487), Some(CalleeEnd::Refused { status: 487, acked })),
         Kind::Dead => (CallerEnd::Refused(408), None),
         Kind::Options => (CallerEnd::Done, Some(CalleeEnd::Done)),
         Kind::OptionsDead => (CallerEnd::TimedOut, None),

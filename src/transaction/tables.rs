@@ -236,32 +236,16 @@ fn machines_and_actions_are_small() {
 
 #[test]
 fn buffers_are_needed_only_while_something_may_be_sent_again() {
-    let at = |state, reliable| {
-        InviteServer::in_state(state, reliable)
-            .unwrap()
-            .needs_buffer()
-    };
+    let at = |state, reliable| InviteServer::in_state(state, reliable).unwrap().needs_buffer();
     assert!(at("Proceeding", true) && at("Completed", false));
     assert!(!at("Accepted", false) && !at("Confirmed", false) && !at("Terminated", true));
-    let at = |state, reliable| {
-        InviteClient::in_state(state, reliable)
-            .unwrap()
-            .needs_buffer()
-    };
+    let at = |state, reliable| InviteClient::in_state(state, reliable).unwrap().needs_buffer();
     assert!(at("Calling", false) && at("Completed", false));
     assert!(!at("Proceeding", false) && !at("Accepted", false));
-    let at = |state, reliable| {
-        NonInviteClient::in_state(state, reliable)
-            .unwrap()
-            .needs_buffer()
-    };
+    let at = |state, reliable| NonInviteClient::in_state(state, reliable).unwrap().needs_buffer();
     assert!(at("Trying", false) && at("Proceeding", false));
     assert!(!at("Trying", true) && !at("Completed", false));
-    let at = |state, reliable| {
-        NonInviteServer::in_state(state, reliable)
-            .unwrap()
-            .needs_buffer()
-    };
+    let at = |state, reliable| NonInviteServer::in_state(state, reliable).unwrap().needs_buffer();
     assert!(at("Proceeding", true) && at("Completed", false));
     assert!(!at("Abandoned", false) && !at("Terminated", true));
 }

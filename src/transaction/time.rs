@@ -58,10 +58,7 @@ impl Sub for Moment {
 
 /// Milliseconds of a duration, parts rounded up.
 pub(super) fn millis(duration: Duration) -> u64 {
-    duration
-        .as_secs()
-        .saturating_mul(1000)
-        .saturating_add(u64::from(duration.subsec_nanos().div_ceil(1_000_000)))
+    duration.as_secs().saturating_mul(1000).saturating_add(u64::from(duration.subsec_nanos().div_ceil(1_000_000)))
 }
 
 /// An `Option<Moment>` in 8 bytes: a timer that is set, or is not.
@@ -89,11 +86,7 @@ impl Deadline {
 
     /// The moment at which the timer fires, when it is set.
     pub(super) const fn moment(self) -> Option<Moment> {
-        if self.0 == u64::MAX {
-            None
-        } else {
-            Some(Moment(self.0))
-        }
+        if self.0 == u64::MAX { None } else { Some(Moment(self.0)) }
     }
 
     /// The timer that fires first.
@@ -108,38 +101,17 @@ mod tests {
 
     #[test]
     fn parts_of_a_millisecond_round_up() {
-        assert_eq!(
-            Moment::START + Duration::from_micros(1),
-            Moment::from_millis(1)
-        );
-        assert_eq!(
-            Moment::START + Duration::from_micros(1000),
-            Moment::from_millis(1)
-        );
-        assert_eq!(
-            Moment::from_millis(7) + Duration::from_nanos(1_000_001),
-            Moment::from_millis(9)
-        );
+        assert_eq!(Moment::START + Duration::from_micros(1), Moment::from_millis(1));
+        assert_eq!(Moment::START + Duration::from_micros(1000), Moment::from_millis(1));
+        assert_eq!(Moment::from_millis(7) + Duration::from_nanos(1_000_001), Moment::from_millis(9));
     }
 
     #[test]
     fn sums_and_differences_stop_at_the_ends() {
-        assert_eq!(
-            Moment::from_millis(5) + Duration::MAX,
-            Moment::from_millis(u64::MAX)
-        );
-        assert_eq!(
-            Moment::from_millis(5) - Duration::from_secs(1),
-            Moment::START
-        );
-        assert_eq!(
-            Moment::from_millis(5) - Moment::from_millis(9),
-            Duration::ZERO
-        );
-        assert_eq!(
-            Moment::from_millis(9) - Moment::from_millis(5),
-            Duration::from_millis(4)
-        );
+        assert_eq!(Moment::from_millis(5) + Duration::MAX, Moment::from_millis(u64::MAX));
+        assert_eq!(Moment::from_millis(5) - Duration::from_secs(1), Moment::START);
+        assert_eq!(Moment::from_millis(5) - Moment::from_millis(9), Duration::ZERO);
+        assert_eq!(Moment::from_millis(9) - Moment::from_millis(5), Duration::from_millis(4));
     }
 
     #[test]

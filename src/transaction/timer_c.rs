@@ -36,10 +36,7 @@ enum Phase {
 impl ProxyTimerC {
     /// Sets the timer as the INVITE is forwarded.
     pub fn start(now: Moment, timing: &Timing) -> Self {
-        Self {
-            deadline: Deadline::after(now, timing.timer_c),
-            phase: Phase::Waiting,
-        }
+        Self { deadline: Deadline::after(now, timing.timer_c), phase: Phase::Waiting }
     }
 
     /// Takes a response of the branch: 101-199 begin the wait anew, 200-699 end it.
@@ -115,10 +112,7 @@ mod tests {
     fn fires_once_after_more_than_three_minutes() {
         let mut timer = ProxyTimerC::start(T0, &TIMING);
         assert_eq!(timer.handle_timeout(after(180), &TIMING), None);
-        assert_eq!(
-            timer.handle_timeout(after(181), &TIMING),
-            Some(TimerCExpiry::TimedOut)
-        );
+        assert_eq!(timer.handle_timeout(after(181), &TIMING), Some(TimerCExpiry::TimedOut));
         assert_eq!(timer.handle_timeout(after(999), &TIMING), None);
         assert_eq!(timer.next_timeout(), None);
     }
@@ -128,10 +122,7 @@ mod tests {
         let mut timer = ProxyTimerC::start(T0, &TIMING);
         timer.handle_response(after(10), 100, &TIMING);
         assert_eq!(timer.next_timeout(), Some(after(181)));
-        assert_eq!(
-            timer.handle_timeout(after(181), &TIMING),
-            Some(TimerCExpiry::Cancel)
-        );
+        assert_eq!(timer.handle_timeout(after(181), &TIMING), Some(TimerCExpiry::Cancel));
     }
 
     #[test]
@@ -158,10 +149,7 @@ mod tests {
         timer.handle_response(after(11), 180, &TIMING);
         timer.handle_cancel(after(12), &TIMING);
         assert_eq!(timer.next_timeout(), Some(after(42)));
-        assert_eq!(
-            timer.handle_timeout(after(42), &TIMING),
-            Some(TimerCExpiry::TimedOut)
-        );
+        assert_eq!(timer.handle_timeout(after(42), &TIMING), Some(TimerCExpiry::TimedOut));
         assert_eq!(timer.next_timeout(), None);
     }
 
@@ -169,15 +157,9 @@ mod tests {
     fn fires_again_when_its_own_cancel_stays_without_answer() {
         let mut timer = ProxyTimerC::start(T0, &TIMING);
         timer.handle_response(after(1), 100, &TIMING);
-        assert_eq!(
-            timer.handle_timeout(after(181), &TIMING),
-            Some(TimerCExpiry::Cancel)
-        );
+        assert_eq!(timer.handle_timeout(after(181), &TIMING), Some(TimerCExpiry::Cancel));
         assert_eq!(timer.handle_timeout(after(212), &TIMING), None);
-        assert_eq!(
-            timer.handle_timeout(after(213), &TIMING),
-            Some(TimerCExpiry::TimedOut)
-        );
+        assert_eq!(timer.handle_timeout(after(213), &TIMING), Some(TimerCExpiry::TimedOut));
         timer.handle_cancel(after(214), &TIMING);
         assert_eq!(timer.next_timeout(), None);
     }

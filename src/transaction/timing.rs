@@ -103,11 +103,7 @@ pub(super) struct Interval(u32);
 impl Interval {
     /// At least a millisecond: with a zero interval, time would stand still at one moment.
     fn of(duration: Duration) -> Self {
-        Self(
-            u32::try_from(time::millis(duration))
-                .unwrap_or(u32::MAX)
-                .max(1),
-        )
+        Self(u32::try_from(time::millis(duration)).unwrap_or(u32::MAX).max(1))
     }
 
     /// Twice the interval (timer A).
@@ -148,28 +144,17 @@ mod tests {
         assert_eq!(timing.timer_i(false), seconds(5));
         assert_eq!(timing.timer_k(false), seconds(5));
         assert!(timing.timer_c > seconds(180));
-        for timer in [
-            timing.timer_d(true),
-            timing.timer_i(true),
-            timing.timer_j(true),
-            timing.timer_k(true),
-        ] {
+        for timer in [timing.timer_d(true), timing.timer_i(true), timing.timer_j(true), timing.timer_k(true)] {
             assert_eq!(timer, Duration::ZERO);
         }
     }
 
     #[test]
     fn timer_d_stays_at_32_seconds_when_t1_is_small() {
-        let timing = Timing {
-            t1: Duration::from_millis(100),
-            ..Timing::default()
-        };
+        let timing = Timing { t1: Duration::from_millis(100), ..Timing::default() };
         assert_eq!(timing.timer_b(), Duration::from_millis(6400));
         assert_eq!(timing.timer_d(false), Duration::from_secs(32));
-        let slow = Timing {
-            t1: Duration::from_secs(1),
-            ..Timing::default()
-        };
+        let slow = Timing { t1: Duration::from_secs(1), ..Timing::default() };
         assert_eq!(slow.timer_d(false), Duration::from_secs(64));
     }
 

@@ -36,12 +36,7 @@ impl Wheel {
     /// An empty wheel whose time begins at `now`; `limit` is the number of entries at which it counts
     /// as full.
     pub fn new(now: Moment, limit: usize) -> Self {
-        Self {
-            now: tick_before(now),
-            levels: [Level::EMPTY; LEVELS],
-            slab: Slab::default(),
-            limit,
-        }
+        Self { now: tick_before(now), levels: [Level::EMPTY; LEVELS], slab: Slab::default(), limit }
     }
 
     /// Adds an entry that comes due at `at`; a time that has passed comes due at the next `advance`.
@@ -49,11 +44,7 @@ impl Wheel {
     /// Never fails, since a transaction without a timer would never end; the owner begins no new
     /// transaction while the wheel [is full](Self::is_full).
     pub fn arm(&mut self, id: u32, generation: u32, at: Moment) {
-        let index = self.slab.insert(Entry {
-            tick: tick_after(at),
-            due: Due { id, generation },
-            next: NONE,
-        });
+        let index = self.slab.insert(Entry { tick: tick_after(at), due: Due { id, generation }, next: NONE });
         self.place(index);
     }
 
@@ -81,8 +72,7 @@ impl Wheel {
     /// When `advance` is wanted next: never later than the first entry comes due, at times earlier
     /// (then it only moves entries to a finer level). `None` when the wheel is empty.
     pub fn next_wake(&self) -> Option<Moment> {
-        self.first_slot()
-            .map(|slot| Moment::from_millis(slot.tick.saturating_mul(TICK_MILLIS)))
+        self.first_slot().map(|slot| Moment::from_millis(slot.tick.saturating_mul(TICK_MILLIS)))
     }
 
     /// Whether the limit is reached: the owner refuses new transactions.
@@ -121,26 +111,16 @@ impl Wheel {
     /// The slot in use that begins first. A finer level always comes before a coarser one: what it
     /// holds lies within the coarser level's current slot.
     fn first_slot(&self) -> Option<FirstSlot> {
-        self.levels
-            .iter()
-            .enumerate()
-            .find(|(_, level)| level.used != 0)
-            .map(|(level, bits)| {
-                let slot = bits.used.trailing_zeros();
-                let shift = SLOT_BITS * level as u32;
-                let origin = (self.now >> shift) & !SLOT_MASK;
-                FirstSlot {
-                    level,
-                    slot,
-                    tick: (origin | u64::from(slot)) << shift,
-                }
-            })
+        self.levels.iter().enumerate().find(|(_, level)| level.used != 0).map(|(level, bits)| {
+            let slot = bits.used.trailing_zeros();
+            let shift = SLOT_BITS * level as u32;
+            let origin = (self.now >> shift) & !SLOT_MASK;
+            FirstSlot { level, slot, tick: (origin | u64::from(slot)) << shift }
+        })
     }
 
     fn take_chain(&mut self, first: FirstSlot) -> u32 {
-        self.levels
-            .get_mut(first.level)
-            .map_or(NONE, |level| level.take(first.slot))
+        self.levels.get_mut(first.level).map_or(NONE, |level| level.take(first.slot))
     }
 
     /// Lets go of the memory of a burst: when three quarters of a large slab lie idle, what is left
@@ -226,26 +206,19 @@ struct Level {
 }
 
 impl Level {
-    const EMPTY: Self = Self {
-        used: 0,
-        heads: [NONE; SLOTS],
-    };
+    const EMPTY: Self = Self { used: 0, heads: [NONE; SLOTS] };
 
     /// Puts an entry in front of a slot's chain and returns the one that follows it.
     fn push(&mut self, slot: u32, index: u32) -> u32 {
         self.used |= 1 << slot;
         // `slot` is six bits (`slot_of`, `trailing_zeros` of a non-zero word), so a head is there.
-        self.heads
-            .get_mut(slot as usize)
-            .map_or(NONE, |head| std::mem::replace(head, index))
+        self.heads.get_mut(slot as usize).map_or(NONE, |head| std::mem::replace(head, index))
     }
 
     /// Empties a slot and returns the first entry of its chain.
     fn take(&mut self, slot: u32) -> u32 {
         self.used &= !(1 << slot);
-        self.heads
-            .get_mut(slot as usize)
-            .map_or(NONE, |head| std::mem::replace(head, NONE))
+        self.heads.get_mut(slot as usize).map_or(NONE, |head| std::mem::replace(head, NONE))
     }
 }
 
@@ -259,11 +232,7 @@ struct Slab {
 
 impl Default for Slab {
     fn default() -> Self {
-        Self {
-            entries: Vec::new(),
-            free: NONE,
-            used: 0,
-        }
+        Self { entries: Vec::new(), free: NONE, used: 0 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Connections that peers open.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +12,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use super::connection::{Connection, Session};
+use super::connection::Connection;
 use super::counters::DropReason;
 use super::limits::Permit;
+use super::outbox::Session;
 use super::read;
 use super::socket::{BoundStream, prepare_stream};
 use super::streams::Streams;
@@ -26,16 +28,15 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Starts to accept.
 pub(super) fn start(streams: &Arc<Streams>, bound: BoundStream) -> AbortHandle {
-    streams
-        .runtime
-        .spawn(accept(streams.clone(), bound))
-        .abort_handle()
+    streams.runtime.spawn(accept(streams.clone(), bound)).abort_handle()
 }
 
 async fn accept(streams: Arc<Streams>, bound: BoundStream) {
     loop {
         match bound.listener.accept().await {
             Ok((socket, remote)) => admit(&streams, &bound, socket, remote),
+            // The peer has given up already.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 warn!(local = %bound.local, %error, "accepting a connection");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -56,13 +57,7 @@ fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote:
     if let Err(error) = prepare_stream(&socket, &streams.limits) {
         return debug!(%remote, %error, "setting up a connection");
     }
-    let newcomer = Newcomer {
-        listener: bound.id,
-        transport: bound.transport,
-        socket,
-        remote,
-        permit,
-    };
+    let newcomer = Newcomer { listener: bound.id, transport: bound.transport, socket, remote, permit };
     streams.tracker.spawn(serve(streams.clone(), newcomer));
 }
 
@@ -113,11 +108,7 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
 
 type Opened = (TcpStream, Option<Session>, SmallVec<[TrunkId; 2]>);
 
-async fn handshake(
-    streams: &Streams,
-    listener: ListenerId,
-    socket: TcpStream,
-) -> Result<Opened, String> {
+async fn handshake(streams: &Streams, listener: ListenerId, socket: TcpStream) -> Result<Opened, String> {
     let tls = streams
         .identity(listener)
         .and_then(|identity| identity.server_tls())
@@ -128,10 +119,7 @@ async fn handshake(
         .map_err(|_| "took too long".to_owned())?
         .map_err(|error| explain(&error))?;
     let (socket, mut session) = stream.into_inner();
-    let authenticated = session
-        .peer_certificates()
-        .map(|chain| tls.trunks_of(chain))
-        .unwrap_or_default();
+    let authenticated = session.peer_certificates().map(|chain| tls.trunks_of(chain)).unwrap_or_default();
     session.set_buffer_limit(Some(streams.limits.session_buffer_bytes()));
     Ok((socket, Some(Box::new(session.into())), authenticated))
 }

@@ -8,26 +8,22 @@
 //! A message is written by whoever sends it, under the connection's lock; what the socket does not take
 //! waits in the outbox, as plain text also for TLS, where at most one message is encrypted ahead.
 
-use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use smallvec::SmallVec;
 use socket2::SockRef;
-use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::limits::Permit;
+use super::outbox::{Outbox, Refused, Session, write_session};
 use super::streams::Key;
 use super::{SendFault, Source, Token};
 use crate::sip::Transport;
 use crate::trunk::{ConnectionId, Flow, ListenerId, TrunkId};
-
-/// A TLS session whose handshake is over.
-pub(super) type Session = Box<rustls::Connection>;
 
 /// A stream connection, shared by its reading task, the tables and whoever sends.
 pub(super) struct Connection {
@@ -73,24 +69,6 @@ enum Phase {
     Closed,
 }
 
-#[derive(Default)]
-struct Outbox {
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
-    /// The first message has been handed to the TLS session, which has not got rid of it yet.
-    sealed: bool,
-    /// Who sent what has left before the peer said anything. A peer that ends the connection without a
-    /// word has not taken it: so ends a TLS 1.3 handshake in which it refuses the edge's certificate.
-    unheard: Vec<Token>,
-    /// Room in `unheard`; zero once the peer was heard.
-    unheard_room: usize,
-}
-
-struct Waiting {
-    bytes: Bytes,
-    token: Token,
-}
-
 /// Room that the sender grants to a connection's outbox.
 #[derive(Clone, Copy)]
 pub(super) struct Room {
@@ -122,13 +100,7 @@ pub(super) struct Remains {
 
 impl Connection {
     /// A connection that is still to be opened, found under `key`.
-    pub(super) fn dialling(
-        id: ConnectionId,
-        key: Key,
-        trunk: TrunkId,
-        room: Room,
-        permit: Permit,
-    ) -> Self {
+    pub(super) fn dialling(id: ConnectionId, key: Key, trunk: TrunkId, room: Room, permit: Permit) -> Self {
         let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
         state.outbox.unheard_room = room.pending;
         Self {
@@ -201,11 +173,7 @@ impl Connection {
 
     /// Takes over the socket of a dialled connection and sends what waited for it; `None` when the
     /// connection was closed meanwhile.
-    pub(super) fn opened(
-        &self,
-        socket: TcpStream,
-        session: Option<Session>,
-    ) -> Option<io::Result<Written>> {
+    pub(super) fn opened(&self, socket: TcpStream, session: Option<Session>) -> Option<io::Result<Written>> {
         let mut state = self.lock();
         if !matches!(state.phase, Phase::Connecting) {
             return None;
@@ -225,7 +193,7 @@ impl Connection {
             Phase::Closed | Phase::Finishing(_) => {
                 return Err(Refused::new(SendFault::Closed, bytes));
             }
-            Phase::Connecting if state.outbox.waiting.len() >= room.pending => {
+            Phase::Connecting if state.outbox.len() >= room.pending => {
                 return Err(Refused::new(SendFault::QueueFull, bytes));
             }
             Phase::Connecting | Phase::Open(_) => {}
@@ -246,13 +214,7 @@ impl Connection {
     }
 
     /// Writes a message before which nothing waits.
-    fn send_now(
-        &self,
-        state: &mut State,
-        socket: &TcpStream,
-        bytes: Bytes,
-        token: Token,
-    ) -> Result<Written, Refused> {
+    fn send_now(&self, state: &mut State, socket: &TcpStream, bytes: Bytes, token: Token) -> Result<Written, Refused> {
         let State { phase, outbox, .. } = &mut *state;
         let Phase::Open(session) = phase else {
             return Err(Refused::new(SendFault::Closed, bytes));
@@ -263,11 +225,7 @@ impl Connection {
             Err(refused) => return Err(refused),
         }
         self.count_queued(outbox.bytes);
-        self.pump(state, socket).map_err(|error| Refused {
-            fault: SendFault::Closed,
-            bytes: None,
-            error: Some(error),
-        })
+        self.pump(state, socket).map_err(|error| Refused { fault: SendFault::Closed, bytes: None, error: Some(error) })
     }
 
     /// Sends more of what waits; the task that was asked for is the only caller.
@@ -285,32 +243,21 @@ impl Connection {
         let before = state.outbox.bytes;
         let done = match &mut state.phase {
             Phase::Open(None) | Phase::Finishing(None) => state.outbox.write_plain(socket),
-            Phase::Open(Some(session)) | Phase::Finishing(Some(session)) => {
-                state.outbox.write_sealed(socket, session)
-            }
+            Phase::Open(Some(session)) | Phase::Finishing(Some(session)) => state.outbox.write_sealed(socket, session),
             Phase::Connecting | Phase::Closed => Ok(true),
         };
         let written = before - state.outbox.bytes;
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_sub(written, Ordering::Relaxed);
+        self.permit.counters().queued_bytes.fetch_sub(written, Ordering::Relaxed);
         if done? {
             return Ok(Written::All);
         }
         let flush = !state.flushing;
         state.flushing = true;
-        Ok(Written::Blocked {
-            progress: written > 0,
-            flush,
-        })
+        Ok(Written::Blocked { progress: written > 0, flush })
     }
 
     fn count_queued(&self, bytes: usize) {
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_add(bytes, Ordering::Relaxed);
+        self.permit.counters().queued_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Sends what the TLS session itself has to say, such as an alert.
@@ -324,11 +271,7 @@ impl Connection {
     /// Takes in bytes as they came from the socket; `plain` is given what they mean.
     ///
     /// Returns how writing went that this made necessary, and whether the peer has ended the session.
-    pub(super) fn decrypt(
-        &self,
-        mut wire: &[u8],
-        mut plain: impl FnMut(&[u8]),
-    ) -> io::Result<(Written, bool)> {
+    pub(super) fn decrypt(&self, mut wire: &[u8], mut plain: impl FnMut(&[u8])) -> io::Result<(Written, bool)> {
         let mut state = self.lock();
         let mut ended = false;
         loop {
@@ -353,11 +296,7 @@ impl Connection {
             }
         }
         let wants_write = state.session().is_some_and(|session| session.wants_write());
-        let written = if wants_write {
-            self.flush_session(&mut state)?
-        } else {
-            Written::All
-        };
+        let written = if wants_write { self.flush_session(&mut state)? } else { Written::All };
         Ok((written, ended))
     }
 
@@ -366,8 +305,7 @@ impl Connection {
         if !self.heard.load(Ordering::Relaxed) {
             let mut state = self.lock();
             self.heard.store(true, Ordering::Relaxed);
-            state.outbox.unheard = Vec::new();
-            state.outbox.unheard_room = 0;
+            state.outbox.hear();
         }
     }
 
@@ -382,7 +320,7 @@ impl Connection {
     /// Whether nothing waits to leave.
     pub(super) fn is_drained(&self) -> bool {
         let mut state = self.lock();
-        state.outbox.waiting.is_empty() && !state.session().is_some_and(|s| s.wants_write())
+        state.outbox.is_empty() && !state.session().is_some_and(|s| s.wants_write())
     }
 
     /// Tells the peer that nothing more comes; reading goes on.
@@ -414,14 +352,8 @@ impl Connection {
         }
         state.phase = Phase::Closed;
         let outbox = std::mem::take(&mut state.outbox);
-        self.permit
-            .counters()
-            .queued_bytes
-            .fetch_sub(outbox.bytes, Ordering::Relaxed);
-        Some(Remains {
-            keys: std::mem::take(&mut state.keys),
-            tokens: outbox.tokens().collect(),
-        })
+        self.permit.counters().queued_bytes.fetch_sub(outbox.bytes, Ordering::Relaxed);
+        Some(Remains { keys: std::mem::take(&mut state.keys), tokens: outbox.tokens().collect() })
     }
 
     /// Whether the connection can still take messages.
@@ -430,33 +362,9 @@ impl Connection {
     }
 }
 
-/// A message that a connection did not take.
-pub(super) struct Refused {
-    pub(super) fault: SendFault,
-    /// The message, where nothing of it has left, so that it may be tried elsewhere.
-    pub(super) bytes: Option<Bytes>,
-    /// Set when the socket failed: the connection has to be closed.
-    pub(super) error: Option<io::Error>,
-}
-
-impl Refused {
-    const fn new(fault: SendFault, bytes: Bytes) -> Self {
-        Self {
-            fault,
-            bytes: Some(bytes),
-            error: None,
-        }
-    }
-}
-
 impl State {
     fn new(phase: Phase, keys: SmallVec<[Key; 1]>) -> Self {
-        Self {
-            phase,
-            outbox: Outbox::default(),
-            flushing: false,
-            keys,
-        }
+        Self { phase, outbox: Outbox::default(), flushing: false, keys }
     }
 
     fn session(&mut self) -> Option<&mut Session> {
@@ -474,140 +382,6 @@ impl State {
             let _ = write_session(socket, session);
         }
     }
-}
-
-impl Outbox {
-    fn push(&mut self, bytes: Bytes, token: Token) {
-        self.bytes += bytes.len();
-        self.waiting.push_back(Waiting { bytes, token });
-    }
-
-    fn pop(&mut self) {
-        if let Some(first) = self.waiting.pop_front() {
-            self.bytes -= first.bytes.len();
-            self.note_left(first.token);
-        }
-        if self.waiting.is_empty() {
-            // An idle connection keeps no memory for a burst of long ago.
-            self.waiting = VecDeque::new();
-        }
-    }
-
-    fn note_left(&mut self, token: Token) {
-        if self.unheard.len() < self.unheard_room && token != Token::NONE {
-            self.unheard.push(token);
-        }
-    }
-
-    /// Who sent what the peer has not taken, oldest first.
-    fn tokens(&self) -> impl Iterator<Item = Token> {
-        let waiting = self.waiting.iter().map(|waiting| waiting.token);
-        self.unheard.iter().copied().chain(waiting)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Writes a message before which nothing waits; false when a part of it has to wait.
-    fn write_first(
-        &mut self,
-        socket: &TcpStream,
-        session: Option<&mut Session>,
-        mut bytes: Bytes,
-        token: Token,
-    ) -> Result<bool, Refused> {
-        let failed = |error, bytes| Refused {
-            fault: SendFault::Closed,
-            bytes: Some(bytes),
-            error: Some(error),
-        };
-        if let Some(session) = session {
-            // An alert or a key update may still be on its way.
-            let written = write_session(socket, session).and_then(|clear| {
-                if !clear {
-                    return Ok(false);
-                }
-                io::Write::write_all(&mut session.writer(), &bytes)?;
-                self.sealed = true;
-                write_session(socket, session)
-            });
-            match written {
-                Ok(true) => {
-                    self.sealed = false;
-                    self.note_left(token);
-                    return Ok(true);
-                }
-                Ok(false) => {}
-                Err(error) => return Err(failed(error, bytes)),
-            }
-        } else {
-            match socket.try_write(&bytes) {
-                Ok(written) if written == bytes.len() => {
-                    self.note_left(token);
-                    return Ok(true);
-                }
-                Ok(written) => bytes.advance(written),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => return Err(failed(error, bytes)),
-            }
-        }
-        self.push(bytes, token);
-        Ok(false)
-    }
-
-    fn write_plain(&mut self, socket: &TcpStream) -> io::Result<bool> {
-        while let Some(first) = self.waiting.front_mut() {
-            match socket.try_write(&first.bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    first.bytes.advance(written);
-                    self.bytes -= written;
-                    if first.bytes.is_empty() {
-                        self.pop();
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
-    }
-
-    fn write_sealed(&mut self, socket: &TcpStream, session: &mut Session) -> io::Result<bool> {
-        loop {
-            if !write_session(socket, session)? {
-                return Ok(false);
-            }
-            if std::mem::take(&mut self.sealed) {
-                self.pop();
-            }
-            let Some(first) = self.waiting.front() else {
-                return Ok(true);
-            };
-            io::Write::write_all(&mut session.writer(), &first.bytes)?;
-            self.sealed = true;
-        }
-    }
-}
-
-/// Writes what the session has encrypted; false when the socket takes no more.
-fn write_session(socket: &TcpStream, session: &mut Session) -> io::Result<bool> {
-    while session.wants_write() {
-        let wrote = socket.try_io(Interest::WRITABLE, || {
-            let raw = SockRef::from(socket);
-            session.write_tls(&mut &*raw)
-        });
-        match wrote {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(true)
 }
 
 /// Gives away all that the session has decrypted.

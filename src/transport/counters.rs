@@ -141,8 +141,7 @@ impl Counters {
             tcp: Traffic::register(Transport::Tcp),
             tls: Traffic::register(Transport::Tls),
             dropped: DropReason::ALL.map(|drop| {
-                let counter =
-                    counter!("trunkway_transport_dropped_total", "reason" => drop.reason());
+                let counter = counter!("trunkway_transport_dropped_total", "reason" => drop.reason());
                 (AtomicU64::new(0), counter)
             }),
             connections: AtomicUsize::new(0),
@@ -169,10 +168,7 @@ impl Counters {
         Counts {
             connections: self.connections.load(Ordering::Relaxed),
             queued_bytes: self.queued_bytes.load(Ordering::Relaxed),
-            drops: self
-                .dropped
-                .each_ref()
-                .map(|(count, _)| count.load(Ordering::Relaxed)),
+            drops: self.dropped.each_ref().map(|(count, _)| count.load(Ordering::Relaxed)),
         }
     }
 }

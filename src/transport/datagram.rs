@@ -32,7 +32,7 @@ use crate::trunk::{ConnectionId, Flow, ListenerId};
 const KEEPALIVE_BYTES: usize = 20;
 
 /// Full batches after which other tasks of the worker get their turn.
-const BATCHES_PER_TURN: usize = 8;
+const BATCHES_PER_TURN: usize = 4;
 
 /// The sockets of one UDP listener.
 pub(super) struct Datagrams {
@@ -67,28 +67,13 @@ struct Outgoing {
 }
 
 impl Datagrams {
-    pub(super) fn bind(
-        settings: &ListenerSettings,
-        limits: &Limits,
-        counters: Arc<Counters>,
-    ) -> io::Result<Arc<Self>> {
+    pub(super) fn bind(settings: &ListenerSettings, limits: &Limits, counters: Arc<Counters>) -> io::Result<Arc<Self>> {
         let wildcard = settings.bind.ip().is_unspecified();
         let ios = bind_udp(settings.bind, settings.sockets, limits)?;
-        let local = ios
-            .first()
-            .ok_or_else(|| io::Error::other("no socket"))?
-            .local_addr()?;
-        let sockets = ios
-            .into_iter()
-            .map(|io| Socket::new(io, wildcard).map(Arc::new))
-            .collect::<io::Result<Vec<_>>>()?;
-        Ok(Arc::new(Self {
-            listener: settings.id,
-            local,
-            sockets,
-            counters,
-            queue_bytes: limits.datagram_queue_bytes,
-        }))
+        let local = ios.first().ok_or_else(|| io::Error::other("no socket"))?.local_addr()?;
+        let sockets =
+            ios.into_iter().map(|io| Socket::new(io, wildcard).map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
+        Ok(Arc::new(Self { listener: settings.id, local, sockets, counters, queue_bytes: limits.datagram_queue_bytes }))
     }
 
     pub(super) const fn local(&self) -> SocketAddr {
@@ -96,11 +81,7 @@ impl Datagrams {
     }
 
     /// Starts one reading task for each socket.
-    pub(super) fn start(
-        self: &Arc<Self>,
-        receiver: &Arc<dyn Receiver>,
-        runtime: &Handle,
-    ) -> Vec<AbortHandle> {
+    pub(super) fn start(self: &Arc<Self>, receiver: &Arc<dyn Receiver>, runtime: &Handle) -> Vec<AbortHandle> {
         (0..self.sockets.len())
             .map(|index| {
                 let read = read(self.clone(), index, receiver.clone());
@@ -120,18 +101,11 @@ impl Datagrams {
     ) -> Result<(), SendFault> {
         let index = scratch::socket() % self.sockets.len().max(1);
         let socket = self.sockets.get(index).ok_or(SendFault::NoSocket)?;
-        let outgoing = Outgoing {
-            remote,
-            local,
-            bytes,
-            token,
-        };
+        let outgoing = Outgoing { remote, local, bytes, token };
         if !socket.blocked.load(Ordering::Acquire) {
             match socket.try_send(&outgoing) {
                 Ok(()) => {
-                    self.counters
-                        .traffic(Transport::Udp)
-                        .sent(outgoing.bytes.len());
+                    self.counters.traffic(Transport::Udp).sent(outgoing.bytes.len());
                     return Ok(());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -177,9 +151,7 @@ impl Datagrams {
             let mut slots = slots(buffer);
             let mut taken = 0;
             let result = socket.io.try_io(Interest::READABLE, || {
-                taken = socket
-                    .state
-                    .recv((&socket.io).into(), &mut slots, &mut metas)?;
+                taken = socket.state.recv((&socket.io).into(), &mut slots, &mut metas)?;
                 if taken < SLOTS {
                     // Empty now. A datagram that comes from here on wakes the task again.
                     return Err(ErrorKind::WouldBlock.into());
@@ -263,21 +235,12 @@ impl Socket {
             let other = std::net::UdpSocket::bind(SocketAddr::new(io.local_addr()?.ip(), 0))?;
             UdpSocketState::new((&other).into())?
         };
-        Ok(Self {
-            io,
-            state,
-            wildcard,
-            blocked: AtomicBool::new(false),
-            queue: Mutex::default(),
-        })
+        Ok(Self { io, state, wildcard, blocked: AtomicBool::new(false), queue: Mutex::default() })
     }
 
     fn try_send(&self, outgoing: &Outgoing) -> io::Result<()> {
         let once = || match outgoing.local.filter(|_| self.wildcard) {
-            None => self
-                .io
-                .try_send_to(&outgoing.bytes, outgoing.remote)
-                .map(drop),
+            None => self.io.try_send_to(&outgoing.bytes, outgoing.remote).map(drop),
             local => self.io.try_io(Interest::WRITABLE, || {
                 let transmit = Transmit {
                     destination: outgoing.remote,
@@ -297,12 +260,7 @@ impl Socket {
     }
 
     /// Queues; whether a task has to be started that empties the queue.
-    fn enqueue(
-        &self,
-        outgoing: Outgoing,
-        limit: usize,
-        counters: &Counters,
-    ) -> Result<bool, SendFault> {
+    fn enqueue(&self, outgoing: Outgoing, limit: usize, counters: &Counters) -> Result<bool, SendFault> {
         let mut queue = self.lock();
         let length = outgoing.bytes.len();
         if queue.bytes.saturating_add(length) > limit {
@@ -349,22 +307,17 @@ fn datagrams(received: &[u8], stride: usize) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_keepalive(datagram: &[u8]) -> bool {
-    datagram.len() < KEEPALIVE_BYTES
-        && datagram
-            .iter()
-            .all(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0))
+    datagram.len() < KEEPALIVE_BYTES && datagram.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b' ' | b'\t' | 0))
 }
 
 fn fault_of(error: &io::Error) -> SendFault {
-    if quinn_udp::is_msg_size_err(error) {
-        SendFault::TooLarge
-    } else {
-        SendFault::Unreachable
-    }
+    if quinn_udp::is_msg_size_err(error) { SendFault::TooLarge } else { SendFault::Unreachable }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -375,6 +328,37 @@ mod tests {
         for datagram in [b"\r\n\r\nX".as_slice(), &[b' '; KEEPALIVE_BYTES]] {
             assert!(!is_keepalive(datagram));
         }
+    }
+
+    fn outgoing(remote: SocketAddr, bytes: &'static [u8]) -> Outgoing {
+        Outgoing { remote, local: None, bytes: Bytes::from_static(bytes), token: Token::NONE }
+    }
+
+    #[tokio::test]
+    async fn what_the_socket_does_not_take_waits_within_bounds_and_leaves_in_order() {
+        let counters = Arc::new(Counters::register());
+        let streams = Streams::new(Vec::new(), HashMap::new(), Limits::default(), counters.clone());
+        let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let remote = peer.local_addr().unwrap();
+        let io = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let socket = Arc::new(Socket::new(io, false).unwrap());
+
+        // The first that waits asks for the task that empties the queue, later ones do not.
+        let queue = |bytes| socket.enqueue(outgoing(remote, bytes), 8, &counters);
+        assert_eq!(queue(b"one"), Ok(true));
+        assert_eq!(queue(b"two"), Ok(false));
+        assert_eq!(queue(b"three"), Err(SendFault::QueueFull));
+        assert_eq!(counters.counts().queued_bytes, 6);
+        assert!(socket.blocked.load(Ordering::Acquire));
+
+        flush(socket.clone(), counters.clone(), streams).await;
+        let mut buffer = [0; 10];
+        for expected in [b"one", b"two"] {
+            let length = peer.recv(&mut buffer).await.unwrap();
+            assert_eq!(&buffer[..length], expected);
+        }
+        assert_eq!(counters.counts().queued_bytes, 0);
+        assert!(!socket.blocked.load(Ordering::Acquire));
     }
 
     #[test]

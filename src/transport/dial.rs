@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tracing::debug;
 
-use super::connection::{Connection, Session};
+use super::connection::Connection;
+use super::outbox::Session;
 use super::settings::Limits;
 use super::socket::{dialling_socket, prepare_stream};
 use super::streams::Streams;
@@ -30,7 +31,7 @@ pub(super) struct Plan {
 pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
     let identity = streams.identity(hop.listener).ok_or(SendFault::NoSocket)?;
     let tls = if hop.transport == Transport::Tls {
-        let client = identity.client_tls().ok_or(SendFault::NoSocket)?;
+        let client = streams.client_tls(hop).ok_or(SendFault::NoSocket)?;
         let name = match &hop.name {
             Some(name) => server_name(name).map_err(|_| SendFault::Tls)?,
             None => ServerName::from(hop.addr.ip()),
@@ -39,11 +40,7 @@ pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
     } else {
         None
     };
-    Ok(Plan {
-        local: identity.local_ip().ok_or(SendFault::NoSocket)?,
-        remote: hop.addr,
-        tls,
-    })
+    Ok(Plan { local: identity.local_ip().ok_or(SendFault::NoSocket)?, remote: hop.addr, tls })
 }
 
 /// Opens the connection, sends what has been waiting for it, and reads it to its end.
@@ -78,13 +75,10 @@ async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Sessi
         return Ok((tcp, None));
     };
     let handshake = timeout(limits.tls_handshake_timeout, connector.connect(name, tcp));
-    let stream = handshake
-        .await
-        .map_err(|_| SendFault::ConnectTimeout)?
-        .map_err(|error| {
-            debug!(%remote, error = explain(&error), "TLS handshake with a peer");
-            SendFault::Tls
-        })?;
+    let stream = handshake.await.map_err(|_| SendFault::ConnectTimeout)?.map_err(|error| {
+        debug!(%remote, error = explain(&error), "TLS handshake with a peer");
+        SendFault::Tls
+    })?;
     let (tcp, mut session) = stream.into_inner();
     session.set_buffer_limit(Some(limits.session_buffer_bytes()));
     Ok((tcp, Some(Box::new(session.into()))))

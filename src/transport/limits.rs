@@ -28,25 +28,12 @@ pub(super) struct Permit {
 }
 
 impl Doors {
-    pub(super) fn new(
-        max_connections: usize,
-        max_per_address: usize,
-        counters: Arc<Counters>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            max_connections,
-            max_per_address,
-            addresses: DashMap::new(),
-            counters,
-        })
+    pub(super) fn new(max_connections: usize, max_per_address: usize, counters: Arc<Counters>) -> Arc<Self> {
+        Arc::new(Self { max_connections, max_per_address, addresses: DashMap::new(), counters })
     }
 
     /// Lets in a connection that a peer opened.
-    pub(super) fn accept(
-        self: &Arc<Self>,
-        transport: Transport,
-        peer: IpAddr,
-    ) -> Result<Permit, DropReason> {
+    pub(super) fn accept(self: &Arc<Self>, transport: Transport, peer: IpAddr) -> Result<Permit, DropReason> {
         let mut permit = self.dial(transport)?;
         let address = counted_as(peer);
         let mut count = self.addresses.entry(address).or_insert(0);
@@ -66,11 +53,7 @@ impl Doors {
             return Err(DropReason::TooManyConnections);
         }
         self.counters.traffic(transport).opened();
-        Ok(Permit {
-            doors: self.clone(),
-            transport,
-            address: None,
-        })
+        Ok(Permit { doors: self.clone(), transport, address: None })
     }
 }
 
@@ -137,11 +120,7 @@ mod tests {
         let doors = doors(10, 1);
         let first = doors.accept(Transport::Tls, ip("2001:db8::1"));
         assert!(first.is_ok());
-        assert!(
-            doors
-                .accept(Transport::Tls, ip("2001:db8::ffff:2"))
-                .is_err()
-        );
+        assert!(doors.accept(Transport::Tls, ip("2001:db8::ffff:2")).is_err());
         assert!(doors.accept(Transport::Tls, ip("2001:db8:0:1::1")).is_ok());
     }
 

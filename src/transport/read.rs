@@ -92,7 +92,8 @@ impl Reader {
             match outcome {
                 Outcome::Ended => return None,
                 Outcome::Unframed(unframed) => return Some(unframed),
-                Outcome::More => tokio::task::coop::consume_budget().await,
+                // A peer that sends much does not keep the worker from others.
+                Outcome::More => tokio::task::yield_now().await,
                 Outcome::Empty => {
                     self.receiver.idle();
                     socket.readable().await.ok()?;
@@ -144,17 +145,11 @@ impl Reader {
         let mut harvest = Harvest::default();
         let framer = &mut self.framer;
         let outcome = if self.connection.transport == Transport::Tls {
-            let decrypted = self
-                .connection
-                .decrypt(wire, |plain| harvest.reap(framer, plain));
+            let decrypted = self.connection.decrypt(wire, |plain| harvest.reap(framer, plain));
             match decrypted {
                 Ok((written, ended)) => {
                     self.streams.follow(&self.connection, written);
-                    if ended {
-                        Outcome::Ended
-                    } else {
-                        Outcome::Empty
-                    }
+                    if ended { Outcome::Ended } else { Outcome::Empty }
                 }
                 Err(error) => self.outcome_of(&error),
             }
@@ -209,10 +204,7 @@ impl Reader {
                 Frame::Ping => self.pong(),
             }
         }
-        self.streams
-            .counters
-            .traffic(self.connection.transport)
-            .received(messages, harvest.bytes);
+        self.streams.counters.traffic(self.connection.transport).received(messages, harvest.bytes);
         true
     }
 
@@ -227,8 +219,7 @@ impl Reader {
         debug!(remote = %self.connection.remote, fault = %unframed.fault, "a stream is out of step");
         let source = self.connection.source(self.local);
         let call = AssertUnwindSafe(|| {
-            self.receiver
-                .unframed(source, unframed.head, unframed.fault);
+            self.receiver.unframed(source, unframed.head, unframed.fault);
         });
         if catch_unwind(call).is_err() {
             return self.streams.counters.dropped(DropReason::ReceiverPanic);

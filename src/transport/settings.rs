@@ -1,5 +1,6 @@
 //! What the transports are told: listeners and limits.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,14 @@ use std::time::Duration;
 use super::tls::{ClientTls, ServerTls};
 use crate::sip::Transport;
 use crate::sip::frame::FrameLimits;
-use crate::trunk::ListenerId;
+use crate::trunk::{ListenerId, TrunkId};
 
 /// Everything the transports are told at start.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
+    /// The identity and trust of trunks that have their own, instead of their listener's.
+    pub trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
     pub limits: Limits,
 }
 
@@ -21,7 +24,9 @@ pub struct Settings {
 pub struct ListenerSettings {
     pub id: ListenerId,
     pub transport: Transport,
-    /// Address and port; port 0 lets the system choose. An IPv6 address takes IPv6 only.
+    /// Address and port; port 0 lets the system choose. An IPv6 address takes IPv6 only. Over UDP, a
+    /// wildcard costs a little more per message than an address, and `[::]` sends nothing larger than
+    /// the path takes in one packet.
     pub bind: SocketAddr,
     /// How many sockets share a UDP port (at least one); streams have one.
     pub sockets: usize,
@@ -34,14 +39,7 @@ pub struct ListenerSettings {
 impl ListenerSettings {
     /// A listener with one socket and no TLS.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
-        Self {
-            id,
-            transport,
-            bind,
-            sockets: 1,
-            server_tls: None,
-            client_tls: None,
-        }
+        Self { id, transport, bind, sockets: 1, server_tls: None, client_tls: None }
     }
 }
 
@@ -52,7 +50,7 @@ pub struct Limits {
     pub max_header_bytes: usize,
     /// Bytes of a whole stream message.
     pub max_message_bytes: usize,
-    /// Connections open or being opened, in both directions together.
+    /// Connections open or being opened, in both directions together; each takes a file descriptor.
     pub max_connections: usize,
     /// Accepted connections from one IPv4 address or one IPv6 /64 network.
     pub max_connections_per_address: usize,
@@ -118,9 +116,6 @@ impl Limits {
     }
 
     pub(super) const fn frame(&self) -> FrameLimits {
-        FrameLimits {
-            max_header_bytes: self.max_header_bytes,
-            max_message_bytes: self.max_message_bytes,
-        }
+        FrameLimits { max_header_bytes: self.max_header_bytes, max_message_bytes: self.max_message_bytes }
     }
 }

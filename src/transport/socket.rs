@@ -28,11 +28,7 @@ pub(super) struct BoundStream {
 
 impl BoundStream {
     pub(super) fn bind(settings: &ListenerSettings) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(settings.bind),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(settings.bind), Type::STREAM, Some(Protocol::TCP))?;
         only_v6(&socket, settings.bind)?;
         // A restart must not wait for the connections of the last run to be forgotten.
         socket.set_reuse_address(true)?;
@@ -40,21 +36,12 @@ impl BoundStream {
         socket.bind(&settings.bind.into())?;
         socket.listen(BACKLOG)?;
         let listener = TcpListener::from_std(socket.into())?;
-        Ok(Self {
-            id: settings.id,
-            transport: settings.transport,
-            local: listener.local_addr()?,
-            listener,
-        })
+        Ok(Self { id: settings.id, transport: settings.transport, local: listener.local_addr()?, listener })
     }
 }
 
 /// The sockets of a UDP port, all bound to the same address.
-pub(super) fn bind_udp(
-    bind: SocketAddr,
-    count: usize,
-    limits: &Limits,
-) -> io::Result<Vec<tokio::net::UdpSocket>> {
+pub(super) fn bind_udp(bind: SocketAddr, count: usize, limits: &Limits) -> io::Result<Vec<tokio::net::UdpSocket>> {
     let open = |addr: SocketAddr, share: bool| -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
         only_v6(&socket, addr)?;
@@ -80,10 +67,7 @@ pub(super) fn bind_udp(
         buffers(socket, limits)?;
     }
     warn_about_clipped_buffers(sockets.first(), bind, limits);
-    sockets
-        .into_iter()
-        .map(|socket| tokio::net::UdpSocket::from_std(socket.into()))
-        .collect()
+    sockets.into_iter().map(|socket| tokio::net::UdpSocket::from_std(socket.into())).collect()
 }
 
 /// IPv6 sockets take IPv6 only, so that a peer has one form of address and not two.
@@ -95,10 +79,7 @@ fn only_v6(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
 }
 
 fn local_addr(socket: &Socket) -> io::Result<SocketAddr> {
-    socket
-        .local_addr()?
-        .as_socket()
-        .ok_or_else(|| io::Error::other("not an internet socket"))
+    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
 fn buffers(socket: &Socket, limits: &Limits) -> io::Result<()> {
@@ -125,10 +106,7 @@ pub(super) fn prepare_stream(stream: &TcpStream, limits: &Limits) -> io::Result<
     let socket = SockRef::from(stream);
     let interval = (limits.tcp_keepalive / 4).max(Duration::from_secs(1));
     socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(limits.tcp_keepalive)
-            .with_interval(interval)
-            .with_retries(KEEPALIVE_RETRIES),
+        &TcpKeepalive::new().with_time(limits.tcp_keepalive).with_interval(interval).with_retries(KEEPALIVE_RETRIES),
     )?;
     // What the peer's system does not acknowledge for so long ends the connection.
     socket.set_tcp_user_timeout(Some(limits.write_stall_timeout))
@@ -136,11 +114,7 @@ pub(super) fn prepare_stream(stream: &TcpStream, limits: &Limits) -> io::Result<
 
 /// A socket for a connection to `remote` that leaves from the listener's own address, where it has one.
 pub(super) fn dialling_socket(local: IpAddr, remote: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if remote.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if !local.is_unspecified() && local.is_ipv4() == remote.is_ipv4() {
         // Lets connections to different peers share a port, so that ports do not run out.
         socket.set_reuseaddr(true)?;

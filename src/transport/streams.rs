@@ -3,12 +3,13 @@
 //!
 //! Lock order: a table's lock comes before a connection's. No table guard leaves this module.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -17,14 +18,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use super::connection::{Connection, Refused, Room, Watch, Written};
+use super::connection::{Connection, Room, Watch, Written};
 use super::counters::{Counters, DropReason};
 use super::limits::Doors;
+use super::outbox::Refused;
 use super::settings::Limits;
 use super::tls::{ClientTls, ServerTls};
 use super::{Receiver, SendFault, Token, dial};
 use crate::sip::Transport;
-use crate::trunk::{ConnectionId, Hop, ListenerId};
+use crate::trunk::{ConnectionId, Hop, ListenerId, TrunkId};
 
 /// How often a shutdown looks whether everything has left.
 const SHUTDOWN_STEP: std::time::Duration = std::time::Duration::from_millis(5);
@@ -36,17 +38,8 @@ pub(super) struct Key {
     pub(super) addr: SocketAddr,
     pub(super) name: Option<Arc<str>>,
     pub(super) listener: ListenerId,
-}
-
-impl Key {
-    fn of(hop: &Hop) -> Self {
-        Self {
-            transport: hop.transport,
-            addr: hop.addr,
-            name: hop.name.clone(),
-            listener: hop.listener,
-        }
-    }
+    /// The trunk whose own identity the edge shows, where it has one: no other trunk may use the connection.
+    pub(super) shown_as: Option<TrunkId>,
 }
 
 /// How a listener shows itself in connections, accepted and dialled.
@@ -59,16 +52,8 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    pub(super) fn new(
-        local: SocketAddr,
-        server: Option<Arc<ServerTls>>,
-        client: Option<Arc<ClientTls>>,
-    ) -> Self {
-        Self {
-            local: Some(local),
-            server_tls: ArcSwapOption::new(server),
-            client_tls: ArcSwapOption::new(client),
-        }
+    pub(super) fn new(local: SocketAddr, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) -> Self {
+        Self { local: Some(local), server_tls: ArcSwapOption::new(server), client_tls: ArcSwapOption::new(client) }
     }
 
     pub(super) fn local_ip(&self) -> Option<IpAddr> {
@@ -87,6 +72,7 @@ impl Identity {
 /// All stream connections.
 pub(super) struct Streams {
     identities: Vec<Identity>,
+    trunk_tls: ArcSwap<HashMap<TrunkId, Arc<ClientTls>>>,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
     pub(super) doors: Arc<Doors>,
@@ -105,16 +91,14 @@ pub(super) struct Streams {
 impl Streams {
     pub(super) fn new(
         identities: Vec<Identity>,
+        trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
         limits: Limits,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         Arc::new(Self {
             identities,
-            doors: Doors::new(
-                limits.max_connections,
-                limits.max_connections_per_address,
-                counters.clone(),
-            ),
+            trunk_tls: ArcSwap::from_pointee(trunk_tls),
+            doors: Doors::new(limits.max_connections, limits.max_connections_per_address, counters.clone()),
             limits,
             counters,
             tracker: TaskTracker::new(),
@@ -145,9 +129,7 @@ impl Streams {
     }
 
     pub(super) fn identity(&self, listener: ListenerId) -> Option<&Identity> {
-        self.identities
-            .get(usize::from(listener.0))
-            .filter(|identity| identity.local.is_some())
+        self.identities.get(usize::from(listener.0)).filter(|identity| identity.local.is_some())
     }
 
     pub(super) fn renew_tls(
@@ -199,11 +181,7 @@ impl Streams {
 
     /// All connections for which `condition` holds.
     pub(super) fn select(&self, condition: impl Fn(&Connection) -> bool) -> Vec<Arc<Connection>> {
-        self.by_id
-            .iter()
-            .filter(|entry| condition(entry.value()))
-            .map(|entry| entry.value().clone())
-            .collect()
+        self.by_id.iter().filter(|entry| condition(entry.value())).map(|entry| entry.value().clone()).collect()
     }
 
     /// Writes an answer to its connection; the bytes come back when it has gone.
@@ -221,13 +199,8 @@ impl Streams {
     }
 
     /// Writes a request to the connection that fits the hop, or to a new one.
-    pub(super) fn request(
-        self: &Arc<Self>,
-        hop: &Hop,
-        bytes: Bytes,
-        token: Token,
-    ) -> Result<(), SendFault> {
-        let key = Key::of(hop);
+    pub(super) fn request(self: &Arc<Self>, hop: &Hop, bytes: Bytes, token: Token) -> Result<(), SendFault> {
+        let key = self.key_of(hop);
         let found = self.by_key.get(&key).map(|entry| entry.value().clone());
         let mut bytes = bytes;
         if let Some(connection) = found {
@@ -238,8 +211,23 @@ impl Streams {
             }
         }
         let connection = self.dial(key, hop)?;
-        self.send(&connection, bytes, token)
-            .map_err(|(fault, _)| fault)
+        self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
+    }
+
+    fn key_of(&self, hop: &Hop) -> Key {
+        Key {
+            transport: hop.transport,
+            addr: hop.addr,
+            name: hop.name.clone(),
+            listener: hop.listener,
+            shown_as: self.trunk_tls.load().get(&hop.trunk).map(|_| hop.trunk),
+        }
+    }
+
+    /// The identity and trust for a connection to a hop: the trunk's own, or the listener's.
+    pub(super) fn client_tls(&self, hop: &Hop) -> Option<Arc<ClientTls>> {
+        let own = self.trunk_tls.load().get(&hop.trunk).cloned();
+        own.or_else(|| self.identity(hop.listener)?.client_tls())
     }
 
     /// The connection for a key: a new one, unless another worker was faster.
@@ -258,8 +246,7 @@ impl Streams {
                     SendFault::TooManyConnections
                 })?;
                 let key = entry.key().clone();
-                let connection =
-                    Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
+                let connection = Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection
@@ -285,11 +272,7 @@ impl Streams {
                 self.follow(connection, written);
                 Ok(())
             }
-            Err(Refused {
-                fault,
-                bytes,
-                error,
-            }) => {
+            Err(Refused { fault, bytes, error }) => {
                 if let Some(error) = error {
                     debug!(remote = %connection.remote, %error, "writing");
                     self.close(connection, SendFault::Closed, false);
@@ -332,6 +315,7 @@ impl Streams {
             addr,
             name,
             listener: connection.listener,
+            shown_as: connection.authenticated.iter().copied().find(|trunk| self.trunk_tls.load().contains_key(trunk)),
         };
         let mut state = connection.lock();
         let full = state.keys.len() >= self.limits.aliases_per_connection;
@@ -344,8 +328,7 @@ impl Streams {
         self.by_key.insert(key.clone(), connection.clone());
         if !Connection::is_usable(&connection.lock()) {
             // Closed between the two steps, and so not taken out by the closing.
-            self.by_key
-                .remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
+            self.by_key.remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
         }
     }
 
@@ -356,8 +339,7 @@ impl Streams {
         };
         self.by_id.remove(&connection.id);
         for key in &remains.keys {
-            self.by_key
-                .remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
+            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
         }
         for token in remains.tokens {
             self.fail(token, fault);
@@ -374,8 +356,7 @@ impl Streams {
             return;
         }
         if let Some(receiver) = self.receiver() {
-            self.runtime
-                .spawn(async move { receiver.send_failed(token, fault) });
+            self.runtime.spawn(async move { receiver.send_failed(token, fault) });
         }
     }
 
@@ -391,10 +372,7 @@ impl Streams {
         }
         self.tracker.close();
         self.tracker.wait().await;
-        self.receiver
-            .write()
-            .unwrap_or_else(|e| e.into_inner())
-            .take();
+        self.receiver.write().unwrap_or_else(|e| e.into_inner()).take();
     }
 }
 
@@ -406,10 +384,7 @@ async fn flush_when_writable(streams: Arc<Streams>, connection: Arc<Connection>)
     while socket.writable().await.is_ok() {
         match connection.flush() {
             Ok(Written::Blocked { progress, .. }) => {
-                let again = Written::Blocked {
-                    progress,
-                    flush: false,
-                };
+                let again = Written::Blocked { progress, flush: false };
                 streams.follow(&connection, again);
             }
             Ok(written) => return streams.follow(&connection, written),

@@ -35,20 +35,13 @@ async fn sweep(streams: Arc<Streams>) {
             };
             debug!(remote = %connection.remote, reason = reason.reason(), "closing a connection");
             streams.counters.dropped(reason);
-            streams.close(
-                &connection,
-                SendFault::Closed,
-                reason == DropReason::WriteStall,
-            );
+            streams.close(&connection, SendFault::Closed, reason == DropReason::WriteStall);
         }
     }
 }
 
 fn period(limits: &Limits) -> Duration {
-    let shortest = limits
-        .partial_message_timeout
-        .min(limits.write_stall_timeout)
-        .min(limits.stream_idle_timeout);
+    let shortest = limits.partial_message_timeout.min(limits.write_stall_timeout).min(limits.stream_idle_timeout);
     (shortest / SWEEPS_PER_TIMEOUT).clamp(Duration::from_millis(5), Duration::from_millis(500))
 }
 

@@ -38,20 +38,12 @@ impl Identify {
             let Some(peers) = table.get_mut(index) else {
                 continue;
             };
-            for trunk in trunks
-                .0
-                .iter()
-                .filter(|trunk| trunk.listener == listener.id)
-            {
+            for trunk in trunks.0.iter().filter(|trunk| trunk.listener == listener.id) {
                 let named = listener.transport == Transport::Tls && !trunk.peer_names.is_empty();
                 if named && trunk.allow_from.is_empty() {
                     peers.by_name_anywhere.push(trunk.id);
                 }
-                let networks = if named {
-                    &mut peers.by_name
-                } else {
-                    &mut peers.by_address
-                };
+                let networks = if named { &mut peers.by_name } else { &mut peers.by_address };
                 for network in &trunk.allow_from {
                     let (first, bits) = network.prefix();
                     networks.add(first, bits, trunk.id);
@@ -66,25 +58,14 @@ impl Identify {
     /// The trunk of a request that came in at `listener` from `remote`, if any.
     ///
     /// `authenticated` are the trunks whose `peer_names` the peer's verified certificate carries; empty without TLS.
-    pub fn trunk(
-        &self,
-        listener: ListenerId,
-        remote: IpAddr,
-        authenticated: &[TrunkId],
-    ) -> Option<TrunkId> {
+    pub fn trunk(&self, listener: ListenerId, remote: IpAddr, authenticated: &[TrunkId]) -> Option<TrunkId> {
         let peers = self.listeners.get(usize::from(listener.0))?;
         let address = address_bits(remote);
         if !authenticated.is_empty() {
             let proved = peers
                 .by_name
                 .find(address, |trunk| authenticated.contains(&trunk))
-                .or_else(|| {
-                    peers
-                        .by_name_anywhere
-                        .iter()
-                        .copied()
-                        .find(|trunk| authenticated.contains(trunk))
-                });
+                .or_else(|| peers.by_name_anywhere.iter().copied().find(|trunk| authenticated.contains(trunk)));
             if proved.is_some() {
                 return proved;
             }
@@ -108,8 +89,7 @@ impl Networks {
     }
 
     fn sort(&mut self) {
-        self.groups
-            .sort_by_key(|(length, _)| std::cmp::Reverse(*length));
+        self.groups.sort_by_key(|(length, _)| std::cmp::Reverse(*length));
         for (_, entries) in &mut self.groups {
             entries.sort_unstable();
         }
@@ -140,10 +120,7 @@ mod tests {
 
     fn network(text: &str) -> Network {
         let (addr, bits) = text.split_once('/').unwrap();
-        Network {
-            addr: addr.parse().unwrap(),
-            bits: bits.parse().unwrap(),
-        }
+        Network { addr: addr.parse().unwrap(), bits: bits.parse().unwrap() }
     }
 
     fn trunk(id: u16, listener: u16, allow_from: &[&str], peer_names: &[&str]) -> Trunk {
@@ -188,11 +165,7 @@ mod tests {
             trunk(7, 1, &["0.0.0.0/0"], &["carrier.example.net"]),
             trunk(8, 2, &["0.0.0.0/0"], &[]),
         ]);
-        let listeners = [
-            listener(0, Transport::Udp),
-            listener(1, Transport::Tls),
-            listener(2, Transport::Tls),
-        ];
+        let listeners = [listener(0, Transport::Udp), listener(1, Transport::Tls), listener(2, Transport::Tls)];
         Identify::new(&listeners, &trunks)
     }
 
@@ -229,11 +202,7 @@ mod tests {
         ];
         for (what, listener, remote, authenticated, expected) in rows {
             let authenticated: Vec<TrunkId> = authenticated.iter().copied().map(TrunkId).collect();
-            let found = table.trunk(
-                ListenerId(*listener),
-                remote.parse().unwrap(),
-                &authenticated,
-            );
+            let found = table.trunk(ListenerId(*listener), remote.parse().unwrap(), &authenticated);
             assert_eq!(found, expected.map(TrunkId), "{what}");
         }
     }

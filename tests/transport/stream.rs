@@ -70,18 +70,12 @@ async fn an_unframed_stream_is_answered_and_closed() {
     let counts = edge.transports.counts();
     assert_eq!(counts.dropped(DropReason::Unframed), 1);
     drop(stream);
-    eventually("the connection goes", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("the connection goes", || edge.transports.counts().connections == 0).await;
 }
 
 #[tokio::test]
 async fn a_message_that_never_ends_closes_the_connection() {
-    let edge = Edge::tcp(Limits {
-        partial_message_timeout: SHORT,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { partial_message_timeout: SHORT, ..Limits::default() });
     let mut slow = served(edge.addr).await;
     let mut idle = served(edge.addr).await;
     // Always another header line: there is progress, but never a message.
@@ -103,30 +97,28 @@ async fn a_message_that_never_ends_closes_the_connection() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
-    let edge = Edge::tcp(Limits {
-        stream_idle_timeout: SHORT * 2,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { stream_idle_timeout: Duration::from_secs(1), ..Limits::default() });
     let mut idle = served(edge.addr).await;
     let mut busy = served(edge.addr).await;
-    let begun = Instant::now();
-    while begun.elapsed() < SHORT * 4 {
-        busy.write_all(b"\r\n\r\n").await.unwrap();
-        expect(&mut busy, b"\r\n").await;
-        tokio::time::sleep(SHORT / 10).await;
+    let keep_busy = async {
+        loop {
+            busy.write_all(b"\r\n\r\n").await.unwrap();
+            expect(&mut busy, b"\r\n").await;
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    };
+    tokio::select! {
+        rest = read_to_end(&mut idle) => assert_eq!(rest, b""),
+        () = keep_busy => {}
     }
-    assert_eq!(read_to_end(&mut idle).await, b"");
     let counts = edge.transports.counts();
     assert_eq!(counts.dropped(DropReason::Idle), 1);
-    assert_eq!(counts.connections, 1);
+    eventually("only the busy one stays", || edge.transports.counts().connections == 1).await;
 }
 
 #[tokio::test]
 async fn one_address_may_open_only_so_many() {
-    let edge = Edge::tcp(Limits {
-        max_connections_per_address: 2,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { max_connections_per_address: 2, ..Limits::default() });
     let first = served(edge.addr).await;
     let _second = served(edge.addr).await;
     let mut third = TcpStream::connect(edge.addr).await.unwrap();
@@ -140,20 +132,14 @@ async fn one_address_may_open_only_so_many() {
     let counts = edge.transports.counts();
     assert_eq!(counts.dropped(DropReason::TooManyPerAddress), 1);
     drop(first);
-    eventually("the place comes back", || {
-        edge.transports.counts().connections == 2
-    })
-    .await;
+    eventually("the place comes back", || edge.transports.counts().connections == 2).await;
     served(edge.addr).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_never_reads_costs_bounded_memory_and_delays_nobody() {
-    let limits = Limits {
-        connection_queue_bytes: 200_000,
-        write_stall_timeout: Duration::from_millis(700),
-        ..Limits::default()
-    };
+    let limits =
+        Limits { connection_queue_bytes: 200_000, write_stall_timeout: Duration::from_secs(2), ..Limits::default() };
     let edge = Edge::tcp(limits);
     let mut dead = TcpStream::connect(edge.addr).await.unwrap();
     dead.write_all(&request("OPTIONS", 0)).await.unwrap();
@@ -172,26 +158,17 @@ async fn a_peer_that_never_reads_costs_bounded_memory_and_delays_nobody() {
 
     let begun = Instant::now();
     drop(served(edge.addr).await);
-    assert!(begun.elapsed() < Duration::from_millis(300), "delayed");
+    assert!(begun.elapsed() < Duration::from_secs(1), "delayed");
 
-    eventually("the dead peer is closed", || {
-        edge.transports.counts().dropped(DropReason::WriteStall) == 1
-    })
-    .await;
-    eventually("what waited is told", || {
-        edge.echo.failures().contains(&(token, SendFault::Closed))
-    })
-    .await;
+    eventually("the dead peer is closed", || edge.transports.counts().dropped(DropReason::WriteStall) == 1).await;
+    eventually("what waited is told", || edge.echo.failures().contains(&(token, SendFault::Closed))).await;
     assert_eq!(edge.transports.counts().queued_bytes, 0);
     drop(dead);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_reader_gets_everything_in_order() {
-    let edge = Edge::tcp(Limits {
-        connection_queue_bytes: 64 * 1024 * 1024,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { connection_queue_bytes: 64 * 1024 * 1024, ..Limits::default() });
     let mut slow = served(edge.addr).await;
     let flow = edge.echo.last().flow;
     let sent: Vec<_> = (0..300).map(|n| request("NOTIFY", 20_000 + n)).collect();
@@ -245,16 +222,10 @@ async fn a_request_after_the_peer_has_closed_opens_another_connection() {
         edge.transports.request(&hop, bytes, Token(1, 0));
         let (mut stream, _) = peer.accept().await.unwrap();
         expect(&mut stream, &message).await;
-        stream
-            .write_all(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n").await.unwrap();
         eventually("the answer comes", || edge.echo.count() == n + 1).await;
         drop(stream);
-        eventually("the end is noticed", || {
-            edge.transports.counts().connections == 0
-        })
-        .await;
+        eventually("the end is noticed", || edge.transports.counts().connections == 0).await;
     }
     assert_eq!(edge.echo.failures(), []);
 }
@@ -270,10 +241,7 @@ async fn a_peer_that_hangs_up_without_a_word_has_not_taken_the_request() {
     let (mut stream, _) = peer.accept().await.unwrap();
     expect(&mut stream, &message).await;
     drop(stream);
-    eventually("it is told", || {
-        edge.echo.failures() == [(Token(1, 0), SendFault::Closed)]
-    })
-    .await;
+    eventually("it is told", || edge.echo.failures() == [(Token(1, 0), SendFault::Closed)]).await;
 }
 
 #[tokio::test]
@@ -288,15 +256,12 @@ async fn a_closed_port_is_told_at_once() {
         edge.transports.request(&hop, bytes, Token(n, 0));
     }
     eventually("all three fail", || edge.echo.failures().len() == 3).await;
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_secs(2));
     for (_, fault) in edge.echo.failures() {
         assert_eq!(fault, SendFault::ConnectFailed);
     }
     assert_eq!(edge.transports.counts().queued_bytes, 0);
-    eventually("no connection stays", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("no connection stays", || edge.transports.counts().connections == 0).await;
 }
 
 /// An address that takes no connection and refuses none: its queue of unaccepted ones is full.
@@ -307,9 +272,7 @@ async fn black_hole() -> (socket2::Socket, Vec<TcpStream>) {
     socket.listen(0).unwrap();
     let addr = socket.local_addr().unwrap().as_socket().unwrap();
     let mut filling = Vec::new();
-    while let Ok(stream) =
-        tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(addr)).await
-    {
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(addr)).await {
         filling.push(stream.unwrap());
     }
     (socket, filling)
@@ -317,11 +280,8 @@ async fn black_hole() -> (socket2::Socket, Vec<TcpStream>) {
 
 #[tokio::test]
 async fn a_black_hole_times_out_and_bounds_what_waits_for_it() {
-    let edge = Edge::tcp(Limits {
-        connect_timeout: Duration::from_millis(400),
-        pending_per_connect: 5,
-        ..Limits::default()
-    });
+    let edge =
+        Edge::tcp(Limits { connect_timeout: Duration::from_millis(400), pending_per_connect: 5, ..Limits::default() });
     let (hole, _filling) = black_hole().await;
     let addr = hole.local_addr().unwrap().as_socket().unwrap();
     let hop = edge.hop(Transport::Tcp, addr);
@@ -334,14 +294,28 @@ async fn a_black_hole_times_out_and_bounds_what_waits_for_it() {
     drop(served(edge.addr).await);
     eventually("all fail", || edge.echo.failures().len() == 8).await;
     assert!(begun.elapsed() < Duration::from_secs(3));
-    let faults: Vec<_> = edge
-        .echo
-        .failures()
-        .iter()
-        .map(|(_, fault)| *fault)
-        .collect();
+    let faults: Vec<_> = edge.echo.failures().iter().map(|(_, fault)| *fault).collect();
     assert_eq!(faults[..3], [SendFault::QueueFull; 3]);
     assert_eq!(faults[3..], [SendFault::ConnectTimeout; 5]);
+}
+
+#[tokio::test]
+async fn all_connections_together_hold_only_so_many_bytes() {
+    let message = request("OPTIONS", 100);
+    let edge =
+        Edge::tcp(Limits { total_queue_bytes: 3 * message.len() / 2, connect_timeout: SHORT * 3, ..Limits::default() });
+    let (one, _filling_one) = black_hole().await;
+    let (two, _filling_two) = black_hole().await;
+    for (n, hole) in [(1, &one), (2, &two)] {
+        let addr = hole.local_addr().unwrap().as_socket().unwrap();
+        let hop = edge.hop(Transport::Tcp, addr);
+        let bytes = Bytes::from(message.clone());
+        edge.transports.request(&hop, bytes, Token(n, 0));
+    }
+    eventually("both fail", || edge.echo.failures().len() == 2).await;
+    let expected = [(Token(2, 0), SendFault::QueueFull), (Token(1, 0), SendFault::ConnectTimeout)];
+    assert_eq!(edge.echo.failures(), expected);
+    assert_eq!(edge.transports.counts().queued_bytes, 0);
 }
 
 #[tokio::test]
@@ -349,31 +323,21 @@ async fn an_answer_whose_connection_has_gone_uses_the_fallback() {
     let edge = Edge::tcp(Limits::default());
     drop(served(edge.addr).await);
     let flow = edge.echo.last().flow;
-    eventually("the end is noticed", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("the end is noticed", || edge.transports.counts().connections == 0).await;
     let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let hop = edge.hop(Transport::Tcp, peer.local_addr().unwrap());
     let answer = Bytes::from_static(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n");
-    edge.transports
-        .answer(&flow, Some(&hop), answer.clone(), Token::NONE);
+    edge.transports.answer(&flow, Some(&hop), answer.clone(), Token::NONE);
     let (mut stream, _) = peer.accept().await.unwrap();
     expect(&mut stream, &answer).await;
 
     edge.transports.answer(&flow, None, answer, Token(3, 4));
-    eventually("without a fallback it fails", || {
-        edge.echo.failures() == [(Token(3, 4), SendFault::Closed)]
-    })
-    .await;
+    eventually("without a fallback it fails", || edge.echo.failures() == [(Token(3, 4), SendFault::Closed)]).await;
 }
 
 #[tokio::test]
 async fn an_alias_lets_requests_use_the_peers_own_connection() {
-    let edge = Edge::tcp(Limits {
-        aliases_per_connection: 1,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { aliases_per_connection: 1, ..Limits::default() });
     let mut peer = served(edge.addr).await;
     let connection = edge.echo.last().flow.connection;
     let advertised = "127.0.0.1:5099".parse().unwrap();
@@ -390,10 +354,7 @@ async fn an_alias_lets_requests_use_the_peers_own_connection() {
     let other = edge.hop(Transport::Tcp, other);
     edge.transports.request(&other, bytes.clone(), Token(2, 0));
     drop(peer);
-    eventually("both are gone", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("both are gone", || edge.transports.counts().connections == 0).await;
     edge.transports.request(&hop, bytes, Token(3, 0));
     eventually("nothing is found", || edge.echo.failures().len() == 2).await;
     for (_, fault) in edge.echo.failures() {
@@ -415,34 +376,25 @@ async fn a_panic_of_the_receiver_costs_one_connection() {
 
 #[tokio::test]
 async fn the_limit_of_all_connections_holds_for_both_directions() {
-    let edge = Edge::tcp(Limits {
-        max_connections: 1,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { max_connections: 1, ..Limits::default() });
     let first = served(edge.addr).await;
     let mut second = TcpStream::connect(edge.addr).await.unwrap();
     assert_eq!(read_to_end(&mut second).await, b"");
     let hop = edge.hop(Transport::Tcp, edge.addr);
     let bytes = Bytes::from(request("OPTIONS", 0));
     edge.transports.request(&hop, bytes, Token(1, 0));
-    eventually("the request is refused", || {
-        edge.echo.failures() == [(Token(1, 0), SendFault::TooManyConnections)]
-    })
-    .await;
+    eventually("the request is refused", || edge.echo.failures() == [(Token(1, 0), SendFault::TooManyConnections)])
+        .await;
     drop(first);
 }
 
 #[tokio::test]
 async fn a_shutdown_lets_what_is_queued_leave_and_closes_everything() {
-    let edge = Edge::tcp(Limits {
-        connection_queue_bytes: 64 * 1024 * 1024,
-        ..Limits::default()
-    });
+    let edge = Edge::tcp(Limits { connection_queue_bytes: 64 * 1024 * 1024, ..Limits::default() });
     let mut peer = served(edge.addr).await;
     let flow = edge.echo.last().flow;
     let big = Bytes::from(vec![b'x'; 20_000_000]);
-    edge.transports
-        .answer(&flow, None, big.clone(), Token::NONE);
+    edge.transports.answer(&flow, None, big.clone(), Token::NONE);
     let (got, ()) = tokio::join!(read_to_end(&mut peer), edge.transports.shutdown());
     assert_eq!(got.len(), big.len());
     assert!(TcpStream::connect(edge.addr).await.is_err());

@@ -50,16 +50,14 @@ impl Receiver for Echo {
             bytes: bytes.clone(),
         });
         if !self.silent && !bytes.starts_with(b"SIP/2.0") {
-            self.transports()
-                .answer(&source.flow, None, bytes, Token::NONE);
+            self.transports().answer(&source.flow, None, bytes, Token::NONE);
         }
     }
 
     fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault) {
         self.unframed.lock().unwrap().push((head, fault));
         let answer = Bytes::from(format!("SIP/2.0 400 {fault}\r\nl: 0\r\n\r\n"));
-        self.transports()
-            .answer(&source.flow, None, answer, Token::NONE);
+        self.transports().answer(&source.flow, None, answer, Token::NONE);
     }
 
     fn send_failed(&self, token: Token, fault: SendFault) {
@@ -83,10 +81,7 @@ impl Echo {
 
     pub fn failures(&self) -> Vec<(Token, SendFault)> {
         let failed = self.failed.lock().unwrap();
-        failed
-            .iter()
-            .map(|(token, fault, _)| (*token, *fault))
-            .collect()
+        failed.iter().map(|(token, fault, _)| (*token, *fault)).collect()
     }
 }
 
@@ -103,31 +98,18 @@ impl Edge {
     }
 
     pub fn new(listener: ListenerSettings, limits: Limits, echo: Echo) -> Self {
-        let settings = Settings {
-            listeners: vec![listener],
-            limits,
-        };
+        let settings = Settings { listeners: vec![listener], limits, ..Settings::default() };
         let transports = Transports::bind(settings).expect("bound");
         let echo = Arc::new(echo);
         assert!(echo.transports.set(transports.clone()).is_ok());
         transports.start(echo.clone());
         let addr = transports.bound(LISTENER).expect("the listener");
-        Self {
-            echo,
-            transports,
-            addr,
-        }
+        Self { echo, transports, addr }
     }
 
     /// A hop to `addr` through this edge's listener.
     pub fn hop(&self, transport: Transport, addr: SocketAddr) -> Hop {
-        Hop {
-            listener: LISTENER,
-            transport,
-            addr,
-            name: None,
-            trunk: TrunkId(7),
-        }
+        Hop { listener: LISTENER, transport, addr, name: None, trunk: TrunkId(7) }
     }
 }
 
@@ -157,19 +139,14 @@ pub async fn expect(stream: &mut (impl AsyncReadExt + Unpin), expected: &[u8]) {
     let read = stream.read_exact(&mut got);
     let read = tokio::time::timeout(PATIENCE, read).await;
     read.expect("in time").expect("enough bytes");
-    assert_eq!(
-        String::from_utf8_lossy(&got),
-        String::from_utf8_lossy(expected)
-    );
+    assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(expected));
 }
 
 /// Reads until the peer ends the stream, in an orderly way or not; what came before.
 pub async fn read_to_end(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
     let mut got = Vec::new();
     let read = stream.read_to_end(&mut got);
-    let _ = tokio::time::timeout(PATIENCE, read)
-        .await
-        .expect("the peer closes");
+    let _ = tokio::time::timeout(PATIENCE, read).await.expect("the peer closes");
     got
 }
 

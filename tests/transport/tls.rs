@@ -17,8 +17,7 @@ use tokio_rustls::client::TlsStream;
 use trunkway::cli::certs::{DevAuthority, KeyKind, Leaf, Purpose};
 use trunkway::sip::Transport;
 use trunkway::transport::tls::{
-    ClientCertificate, ClientSettings, ClientTls, PeerRule, ServerSettings, ServerTls, pem,
-    server_name,
+    ClientCertificate, ClientSettings, ClientTls, PeerRule, ServerSettings, ServerTls, pem, server_name,
 };
 use trunkway::transport::{DropReason, Limits, ListenerSettings, SendFault, Token};
 use trunkway::trunk::{Hop, TrunkId};
@@ -36,18 +35,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let bench = Self {
-            dir: TempDir::new().unwrap(),
-        };
+        let bench = Self { dir: TempDir::new().unwrap() };
         let authority = DevAuthority::generate("test CA", KeyKind::EcdsaP256).unwrap();
         std::fs::write(bench.path("ca.pem"), authority.certificate()).unwrap();
         for (stem, name) in [("edge", EDGE_NAME), ("pbx", PBX_NAME)] {
-            let leaf = Leaf {
-                names: vec![name.to_owned()],
-                purpose: Purpose::Both,
-                expired: false,
-                key: KeyKind::EcdsaP256,
-            };
+            let leaf =
+                Leaf { names: vec![name.to_owned()], purpose: Purpose::Both, expired: false, key: KeyKind::EcdsaP256 };
             let issued = authority.issue(&leaf).unwrap();
             std::fs::write(bench.path(&format!("{stem}.pem")), issued.certificate).unwrap();
             std::fs::write(bench.path(&format!("{stem}.key")), issued.key).unwrap();
@@ -61,25 +54,15 @@ impl Bench {
 
     /// A TLS listener with the identity of `stem`, in both directions, that knows `peer` by name.
     fn listener(&self, stem: &str, peer: &str) -> ListenerSettings {
-        let identity = (
-            self.path(&format!("{stem}.pem")),
-            self.path(&format!("{stem}.key")),
-        );
+        let identity = (self.path(&format!("{stem}.pem")), self.path(&format!("{stem}.key")));
         let server = ServerSettings {
             certificate: identity.0.clone(),
             key: identity.1.clone(),
             client_ca: Some(self.path("ca.pem")),
             client_certificate: ClientCertificate::Optional,
-            peers: vec![PeerRule {
-                trunk: PBX,
-                names: vec![peer.into()],
-                accept_server_auth_only: false,
-            }],
+            peers: vec![PeerRule { trunk: PBX, names: vec![peer.into()], accept_server_auth_only: false }],
         };
-        let client = ClientSettings {
-            ca: Some(self.path("ca.pem")),
-            identity: Some(identity),
-        };
+        let client = ClientSettings { ca: Some(self.path("ca.pem")), identity: Some(identity) };
         let mut listener = listener(Transport::Tls);
         listener.server_tls = Some(Arc::new(ServerTls::load(&server).unwrap()));
         listener.client_tls = Some(Arc::new(ClientTls::load(&client).unwrap()));
@@ -93,8 +76,7 @@ impl Bench {
     /// A peer's own way to dial, with the PBX's certificate or none.
     fn peer(&self, version: &'static SupportedProtocolVersion, proved: bool) -> TlsConnector {
         let roots = pem::authorities(&self.path("ca.pem")).unwrap();
-        let builder =
-            ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
+        let builder = ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
         let config = if proved {
             let chain = pem::certificates(&self.path("pbx.pem")).unwrap();
             let key = pem::private_key(&self.path("pbx.key")).unwrap();
@@ -114,10 +96,7 @@ async fn dial(peer: &TlsConnector, addr: SocketAddr) -> TlsStream<TcpStream> {
 }
 
 fn hop(edge: &Edge, addr: SocketAddr, name: &str) -> Hop {
-    Hop {
-        name: Some(name.into()),
-        ..edge.hop(Transport::Tls, addr)
-    }
+    Hop { name: Some(name.into()), ..edge.hop(Transport::Tls, addr) }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,19 +129,13 @@ async fn messages_pass_over_both_versions_whole_and_in_pieces() {
         assert_eq!(read_to_end(&mut stream).await, b"");
     }
     assert_eq!(edge.echo.count(), 8);
-    eventually("both are gone", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("both are gone", || edge.transports.counts().connections == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_tls_reader_gets_everything_in_order() {
     let bench = Bench::new();
-    let edge = bench.edge(Limits {
-        connection_queue_bytes: 16 * 1024 * 1024,
-        ..Limits::default()
-    });
+    let edge = bench.edge(Limits { connection_queue_bytes: 16 * 1024 * 1024, ..Limits::default() });
     let mut slow = dial(&bench.peer(&version::TLS13, true), edge.addr).await;
     let hello = request("OPTIONS", 0);
     slow.write_all(&hello).await.unwrap();
@@ -190,10 +163,7 @@ async fn a_slow_tls_reader_gets_everything_in_order() {
 async fn a_dialled_peer_proves_its_name_and_speaks_for_its_trunk() {
     let bench = Bench::new();
     let edge = bench.edge(Limits::default());
-    let pbx = Echo {
-        silent: true,
-        ..Echo::default()
-    };
+    let pbx = Echo { silent: true, ..Echo::default() };
     let pbx = Edge::new(bench.listener("pbx", EDGE_NAME), Limits::default(), pbx);
     let hop = hop(&edge, pbx.addr, PBX_NAME);
     for n in 0..3 {
@@ -211,31 +181,21 @@ async fn a_dialled_peer_proves_its_name_and_speaks_for_its_trunk() {
     assert_eq!(edge.echo.failures(), []);
 
     pbx.transports.shutdown().await;
-    eventually("the end is noticed", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("the end is noticed", || edge.transports.counts().connections == 0).await;
 }
 
 #[tokio::test]
 async fn a_peer_with_another_name_gets_nothing() {
     let bench = Bench::new();
     let edge = bench.edge(Limits::default());
-    let pbx = Edge::new(
-        bench.listener("pbx", EDGE_NAME),
-        Limits::default(),
-        Echo::default(),
-    );
+    let pbx = Edge::new(bench.listener("pbx", EDGE_NAME), Limits::default(), Echo::default());
     let token = Token(9, 9);
     let bytes = Bytes::from(request("INVITE", 0));
     let wrong = hop(&edge, pbx.addr, "carrier.example.net");
     edge.transports.request(&wrong, bytes, token);
     eventually("it fails", || !edge.echo.failures().is_empty()).await;
     assert_eq!(edge.echo.failures(), [(token, SendFault::Tls)]);
-    eventually("the peer notices", || {
-        pbx.transports.counts().dropped(DropReason::Handshake) == 1
-    })
-    .await;
+    eventually("the peer notices", || pbx.transports.counts().dropped(DropReason::Handshake) == 1).await;
     assert_eq!(pbx.echo.count(), 0);
 }
 
@@ -258,10 +218,7 @@ async fn a_peer_that_refuses_the_edges_certificate_gets_nothing_and_the_sender_i
 async fn one_name_is_not_reached_over_the_connection_of_another() {
     let bench = Bench::new();
     let edge = bench.edge(Limits::default());
-    let pbx = Echo {
-        silent: true,
-        ..Echo::default()
-    };
+    let pbx = Echo { silent: true, ..Echo::default() };
     let pbx = Edge::new(bench.listener("pbx", EDGE_NAME), Limits::default(), pbx);
     let bytes = Bytes::from(request("INVITE", 0));
     let right = hop(&edge, pbx.addr, PBX_NAME);
@@ -269,19 +226,13 @@ async fn one_name_is_not_reached_over_the_connection_of_another() {
     eventually("it comes", || pbx.echo.count() == 1).await;
     let wrong = hop(&edge, pbx.addr, "carrier.example.net");
     edge.transports.request(&wrong, bytes, Token(2, 0));
-    eventually("the other fails", || {
-        edge.echo.failures() == [(Token(2, 0), SendFault::Tls)]
-    })
-    .await;
+    eventually("the other fails", || edge.echo.failures() == [(Token(2, 0), SendFault::Tls)]).await;
 }
 
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_ended_in_both_directions() {
     let bench = Bench::new();
-    let edge = bench.edge(Limits {
-        tls_handshake_timeout: Duration::from_millis(200),
-        ..Limits::default()
-    });
+    let edge = bench.edge(Limits { tls_handshake_timeout: Duration::from_millis(200), ..Limits::default() });
     let mut mute = TcpStream::connect(edge.addr).await.unwrap();
     assert_eq!(read_to_end(&mut mute).await, b"");
     let counts = edge.transports.counts();
@@ -314,10 +265,7 @@ async fn garbage_instead_of_tls_ends_the_connection() {
     tcp.write_all(&[23, 3, 3, 0, 32]).await.unwrap();
     tcp.write_all(&[7; 32]).await.unwrap();
     read_to_end(&mut tcp).await;
-    eventually("nothing stays", || {
-        edge.transports.counts().connections == 0
-    })
-    .await;
+    eventually("nothing stays", || edge.transports.counts().connections == 0).await;
     assert_eq!(edge.echo.count(), 1);
 }
 
@@ -328,8 +276,7 @@ async fn a_renewed_certificate_is_shown_in_the_next_handshake() {
     let edge = old.edge(Limits::default());
     let mut stays = dial(&old.peer(&version::TLS13, false), edge.addr).await;
     let fresh = new.listener("edge", PBX_NAME);
-    edge.transports
-        .renew_tls(LISTENER, fresh.server_tls, fresh.client_tls);
+    edge.transports.renew_tls(LISTENER, fresh.server_tls, fresh.client_tls);
     let mut stream = dial(&new.peer(&version::TLS13, true), edge.addr).await;
     let hello = request("OPTIONS", 0);
     for stream in [&mut stays, &mut stream] {
@@ -390,17 +337,10 @@ fn an_idle_tls_connection_costs_at_most_sixteen_kibibytes() {
             .status();
         return assert!(status.unwrap().success());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let bench = Bench::new();
-        let edge = bench.edge(Limits {
-            max_connections_per_address: 2 * COUNT,
-            ..Limits::default()
-        });
+        let edge = bench.edge(Limits { max_connections_per_address: 2 * COUNT, ..Limits::default() });
         let mut held = Vec::new();
         let mut before = 0;
         for n in 0..WARM + COUNT {

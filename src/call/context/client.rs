@@ -129,6 +129,7 @@ impl Context {
         index: u16,
         response: &Message,
     ) {
+        let invite = self.work.as_ref().is_some_and(|work| work.invite);
         let Some(branch) = self.branch(index) else {
             out.counts.dropped += 1;
             return;
@@ -142,6 +143,12 @@ impl Context {
             {
                 cancel.machine = None;
             }
+            return;
+        }
+        // The method is a part of what an answer is matched by (RFC 3261 section 17.1.3). Without the caller's Via there
+        // is nobody to pass the answer to: it counts as none, so that a timer ends the branch.
+        if (cseq.method == b"INVITE") != invite || has_one_via(response) {
+            out.counts.dropped += 1;
             return;
         }
         let actions = branch.client(|client| match client {
@@ -205,11 +212,6 @@ impl Context {
 
     /// Sends an answer of a branch on to the caller, less the edge's Via.
     fn pass_back(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, response: &Message) {
-        if response.lines_of(HeaderName::Via).count() == 1 && response.values(HeaderName::Via).count() == 1 {
-            // Nobody to send it to: a far end that does not copy Via.
-            out.counts.dropped += 1;
-            return;
-        }
         tools.edits.clear();
         tools.edits.remove_values(response, HeaderName::Via, 1);
         let bytes = tools.edits.apply(response);
@@ -404,6 +406,11 @@ impl Context {
     fn branch(&mut self, index: u16) -> Option<&mut Branch> {
         self.work.as_mut()?.branches.get_mut(usize::from(index))
     }
+}
+
+/// Whether an answer has no Via but the edge's.
+fn has_one_via(response: &Message) -> bool {
+    response.lines_of(HeaderName::Via).count() == 1 && response.values(HeaderName::Via).count() == 1
 }
 
 impl Work {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, RsaKeySize,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, RsaKeySize,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -48,9 +48,7 @@ pub struct Pem {
 
 impl fmt::Debug for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pem")
-            .field("certificate", &self.certificate)
-            .finish_non_exhaustive()
+        f.debug_struct("Pem").field("certificate", &self.certificate).finish_non_exhaustive()
     }
 }
 
@@ -89,10 +87,7 @@ impl DevAuthority {
         let params = authority_params(common_name);
         let key = key.generate()?;
         let certificate = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate })
     }
 
     /// The authority of a key that lies on disk together with its `certificate`.
@@ -101,18 +96,12 @@ impl DevAuthority {
     /// `common_name`, so it must be the one that the certificate was made with.
     pub fn from_pem(common_name: &str, certificate: &str, key: &str) -> Result<Self, CertsError> {
         let key = KeyPair::from_pem(key)?;
-        Ok(Self {
-            issuer: Issuer::new(authority_params(common_name), key),
-            certificate: certificate.to_owned(),
-        })
+        Ok(Self { issuer: Issuer::new(authority_params(common_name), key), certificate: certificate.to_owned() })
     }
 
     /// The authority's own certificate and key.
     pub fn pem(&self) -> Pem {
-        Pem {
-            certificate: self.certificate.clone(),
-            key: self.issuer.key().serialize_pem(),
-        }
+        Pem { certificate: self.certificate.clone(), key: self.issuer.key().serialize_pem() }
     }
 
     /// The authority's certificate, which peers are to trust.
@@ -124,10 +113,7 @@ impl DevAuthority {
     pub fn issue(&self, leaf: &Leaf) -> Result<Pem, CertsError> {
         let key = leaf.key.generate()?;
         let certificate = leaf_params(leaf)?.signed_by(&key, &self.issuer)?;
-        Ok(Pem {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-        })
+        Ok(Pem { certificate: certificate.pem(), key: key.serialize_pem() })
     }
 }
 
@@ -141,9 +127,7 @@ fn authority_params(common_name: &str) -> CertificateParams {
     let now = OffsetDateTime::now_utc();
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params.not_before = now - CLOCK_SLACK;
@@ -154,37 +138,22 @@ fn authority_params(common_name: &str) -> CertificateParams {
 fn leaf_params(leaf: &Leaf) -> Result<CertificateParams, CertsError> {
     let mut params = CertificateParams::new(leaf.names.clone()).map_err(|error| {
         let names = leaf.names.join(", ");
-        CertsError::BadName {
-            name: names,
-            reason: error.to_string(),
-        }
+        CertsError::BadName { name: names, reason: error.to_string() }
     })?;
     let now = OffsetDateTime::now_utc();
     params.distinguished_name = DistinguishedName::new();
     if let Some(name) = leaf.names.first() {
-        params
-            .distinguished_name
-            .push(DnType::CommonName, name.as_str());
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
     }
     params.use_authority_key_identifier_extension = true;
-    params.key_usages = vec![
-        KeyUsagePurpose::DigitalSignature,
-        KeyUsagePurpose::KeyEncipherment,
-    ];
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = match leaf.purpose {
-        Purpose::Both => vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ],
+        Purpose::Both => vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
         Purpose::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
         Purpose::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
     };
     params.not_before = now - CLOCK_SLACK;
-    params.not_after = if leaf.expired {
-        now - Duration::hours(1)
-    } else {
-        now + Duration::days(LEAF_DAYS)
-    };
+    params.not_after = if leaf.expired { now - Duration::hours(1) } else { now + Duration::days(LEAF_DAYS) };
     Ok(params)
 }
 
@@ -200,13 +169,7 @@ pub enum Role {
 
 impl Role {
     /// Every role, in the order in which files are made.
-    pub const ALL: [Self; 5] = [
-        Self::Edge,
-        Self::Teams,
-        Self::Pbx,
-        Self::Expired,
-        Self::WrongName,
-    ];
+    pub const ALL: [Self; 5] = [Self::Edge, Self::Teams, Self::Pbx, Self::Expired, Self::WrongName];
 
     /// Name of the files without `.pem` and `.key`.
     pub const fn file_stem(self) -> &'static str {
@@ -233,11 +196,7 @@ impl Role {
     /// What stands in the certificate.
     pub fn leaf(self, options: &DevOptions) -> Leaf {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let teams = [
-            "sip.pstnhub.microsoft.com",
-            "sip2.pstnhub.microsoft.com",
-            "sip3.pstnhub.microsoft.com",
-        ];
+        let teams = ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com", "sip3.pstnhub.microsoft.com"];
         Leaf {
             names: match self {
                 Self::Edge => options.edge_names.clone(),

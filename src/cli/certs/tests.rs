@@ -7,10 +7,7 @@ use super::*;
 
 /// P-256, since RSA keys take long to make.
 fn quick() -> DevOptions {
-    DevOptions {
-        key: KeyKind::EcdsaP256,
-        ..DevOptions::default()
-    }
+    DevOptions { key: KeyKind::EcdsaP256, ..DevOptions::default() }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -24,10 +21,8 @@ fn set_is_written_with_keys_for_the_owner_alone() {
     let made = make_dev_certificates(&dir, &quick()).unwrap();
     assert!(made.iter().all(|file| file.written));
     assert_eq!(mode(&dir), 0o700);
-    let names: BTreeSet<_> = fs::read_dir(&dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names: BTreeSet<_> =
+        fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let expected = ["ca", "edge", "expired", "pbx", "teams", "wrong-name"]
         .iter()
         .flat_map(|stem| [format!("{stem}.key"), format!("{stem}.pem")])
@@ -87,10 +82,7 @@ fn force_replaces_authority_and_certificates() {
     let dir = TempDir::new().unwrap();
     make_dev_certificates(dir.path(), &quick()).unwrap();
     let before = fs::read(dir.path().join("ca.pem")).unwrap();
-    let options = DevOptions {
-        force: true,
-        ..quick()
-    };
+    let options = DevOptions { force: true, ..quick() };
     let made = make_dev_certificates(dir.path(), &options).unwrap();
     assert!(made.iter().all(|file| file.written));
     assert_ne!(fs::read(dir.path().join("ca.pem")).unwrap(), before);
@@ -126,10 +118,7 @@ fn authority_made_by_something_else_is_refused() {
     fs::write(dir.path().join("ca.pem"), other.certificate()).unwrap();
     fs::write(dir.path().join("ca.key"), other.pem().key).unwrap();
     let error = make_dev_certificates(dir.path(), &quick()).unwrap_err();
-    assert!(
-        matches!(error, CertsError::ForeignAuthority { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, CertsError::ForeignAuthority { .. }), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
 
@@ -137,9 +126,7 @@ fn authority_made_by_something_else_is_refused() {
 fn rsa_keys_of_2048_bits_are_made_by_default() {
     let dir = TempDir::new().unwrap();
     let authority = DevAuthority::generate("test CA", KeyKind::EcdsaP256).unwrap();
-    let pem = authority
-        .issue(&Role::Edge.leaf(&DevOptions::default()))
-        .unwrap();
+    let pem = authority.issue(&Role::Edge.leaf(&DevOptions::default())).unwrap();
     let (certificate, key) = (dir.path().join("a.pem"), dir.path().join("a.key"));
     fs::write(&certificate, &pem.certificate).unwrap();
     fs::write(&key, &pem.key).unwrap();
@@ -158,10 +145,7 @@ fn debug_output_shows_no_key() {
 
 #[test]
 fn name_that_fits_no_certificate_is_quoted() {
-    let options = DevOptions {
-        edge_names: vec!["büro.example".to_owned()],
-        ..quick()
-    };
+    let options = DevOptions { edge_names: vec!["büro.example".to_owned()], ..quick() };
     let error = DevCertificates::generate(&options).unwrap_err();
     assert!(error.to_string().contains("büro.example"), "{error}");
 }

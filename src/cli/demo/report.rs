@@ -124,7 +124,10 @@ mod tests {
         report.rows.push(row(false, Some("no answer in time")));
         assert!(!report.passed());
         let text = report.to_text();
-        assert!(text.contains("FAILED a call") && text.contains("no answer in time") && text.contains("1 of 2 passed"), "{text}");
+        assert!(
+            text.contains("FAILED a call") && text.contains("no answer in time") && text.contains("1 of 2 passed"),
+            "{text}"
+        );
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
         assert_eq!((json["passed"].as_bool(), json["cost"]["messages"].as_u64()), (Some(false), Some(3)));
     }

@@ -6,7 +6,7 @@ use super::stage::{EDGE_NAME, Parts, Stage};
 use crate::lab::{Agent, CallPlan, CallRecord, Ending, Role, Script, Scripts};
 
 /// A call is a failure when it is not over by then.
-const LIMIT: Duration = Duration::from_secs(12);
+const LIMIT: Duration = Duration::from_secs(8);
 /// How long the called side may take to see the end after the caller did.
 const MARGIN: Duration = Duration::from_secs(2);
 /// From the INVITE to the answer.
@@ -222,7 +222,9 @@ impl CallScene {
         if let Some(error) = &made.error {
             return Some(format!("caller: {error}"));
         }
-        let Some(seen) = seen else { return Some("the call never reached the called side".into()) };
+        let Some(seen) = seen else {
+            return Some("the call never reached the called side".into());
+        };
         if let Some(error) = &seen.error {
             return Some(format!("callee: {error}"));
         }

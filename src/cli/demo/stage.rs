@@ -107,7 +107,10 @@ impl Stage {
 
     /// What all stand-ins complain about.
     pub fn complaints(&self) -> Vec<Complaint> {
-        [&self.pbx1, &self.pbx2, &self.pbx3, &self.teams].iter().flat_map(|agent| agent.journal().complaints()).collect()
+        [&self.pbx1, &self.pbx2, &self.pbx3, &self.teams]
+            .iter()
+            .flat_map(|agent| agent.journal().complaints())
+            .collect()
     }
 
     /// Stops the stand-ins; the files go with the folder.
@@ -119,7 +122,8 @@ impl Stage {
 
     /// The edge's configuration for this stage.
     pub fn config_toml(&self) -> String {
-        let address = |agent: &Agent, transport| agent.endpoint(transport).map(|e| e.addr.to_string()).unwrap_or_default();
+        let address =
+            |agent: &Agent, transport| agent.endpoint(transport).map(|e| e.addr.to_string()).unwrap_or_default();
         let (inside_udp, inside_tcp, edge_tls) = (self.inside_udp, self.inside_tcp, self.edge_tls);
         let dead = self.dead.local_addr().map(|addr| addr.to_string()).unwrap_or_default();
         let teams = address(&self.teams, Transport::Tls);
@@ -207,7 +211,13 @@ rules = [
     }
 }
 
-async fn start_pbx(name: &str, ip: Ipv4Addr, transport: Transport, scripts: Scripts, ladder: &Ladder) -> Result<Agent, DemoError> {
+async fn start_pbx(
+    name: &str,
+    ip: Ipv4Addr,
+    transport: Transport,
+    scripts: Scripts,
+    ladder: &Ladder,
+) -> Result<Agent, DemoError> {
     let mut settings = PbxSettings::new(name, vec![Endpoint { transport, addr: SocketAddr::from((ip, 0)) }]);
     settings.scripts = scripts;
     let agent = pbx::start(settings, ladder).await?;

@@ -42,18 +42,12 @@ fn rendered(text: &str) -> String {
 fn lines(text: &str) -> Vec<String> {
     let faults = faults_in(text, Path::new("/nonexistent"));
     let failed = faults.errors().next().is_some();
-    let wanted = faults
-        .faults
-        .iter()
-        .filter(|fault| !failed || fault.severity == Severity::Error);
+    let wanted = faults.faults.iter().filter(|fault| !failed || fault.severity == Severity::Error);
     wanted
         .map(|fault| {
             let place = fault.at.as_ref().and_then(|at| at.position.as_ref());
             let place = place.map_or("-".to_owned(), |at| format!("{}:{}", at.line, at.column));
-            let help = fault
-                .help
-                .as_ref()
-                .map_or(String::new(), |help| format!(" | {help}"));
+            let help = fault.help.as_ref().map_or(String::new(), |help| format!(" | {help}"));
             format!("{place} {}{help}", fault.message)
         })
         .collect()
@@ -93,9 +87,7 @@ error: trunk `carrier` has no key `alow_from`
 
 #[test]
 fn toml_fault_is_drawn_and_does_not_hide_the_others() {
-    let text = GROUND
-        .replace("name = \"edge-1\"", "name = \"edge-1")
-        .replace("kind = \"pbx\"", "kind = \"pbxx\"");
+    let text = GROUND.replace("name = \"edge-1\"", "name = \"edge-1").replace("kind = \"pbx\"", "kind = \"pbxx\"");
     assert_eq!(
         rendered(&text),
         "\
@@ -120,10 +112,7 @@ error: trunk `pbx`: `kind`: `pbxx` is none of `teams`, `carrier`, `pbx`
 #[test]
 fn faults_of_two_files_are_told_at_once() {
     let directory = directory(&[
-        (
-            "edge.toml",
-            &format!("include = [\"tenants/*.toml\"]\n{GROUND}max_calls = 100\n"),
-        ),
+        ("edge.toml", &format!("include = [\"tenants/*.toml\"]\n{GROUND}max_calls = 100\n")),
         (
             "tenants/a.toml",
             "[trunk.pbx]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.3']\n[[route]]\nto = ['carier']\n",
@@ -176,18 +165,14 @@ error: an included file cannot have `node`
 
 #[test]
 fn same_prefix_with_two_tags_names_both_places() {
-    let directory = directory(&[(
-        "numbers.csv",
-        "dialPlanName,prefix,tag\nmain,+4416,pbx\nmain,+4417,pbx\nother,1,x\n",
-    )]);
+    let directory =
+        directory(&[("numbers.csv", "dialPlanName,prefix,tag\nmain,+4416,pbx\nmain,+4417,pbx\nother,1,x\n")]);
     let text = format!(
         "{GROUND}[dialplan.main]\nfiles = [\"numbers.csv\"]\nrules = [{{ prefix = \"+4417\", tag = \"carrier\" }}]\n"
     );
     let base = format!("{}/", directory.path().display());
     assert_eq!(
-        faults_in(&text, directory.path())
-            .to_string()
-            .replace(&base, ""),
+        faults_in(&text, directory.path()).to_string().replace(&base, ""),
         "\
 error: dial plan `main`: one prefix with two tags
   --> edge.toml:19:21
@@ -212,10 +197,7 @@ warning: dial plan `main`: 1 rows are for a dial plan `other` that is not config
 
 #[test]
 fn fault_as_json_has_its_place_and_what_to_do() {
-    let faults = faults_in(
-        &format!("{GROUND}[[route]]\nto = ['pbs']\n"),
-        Path::new("/nonexistent"),
-    );
+    let faults = faults_in(&format!("{GROUND}[[route]]\nto = ['pbs']\n"), Path::new("/nonexistent"));
     assert_eq!(
         serde_json::to_value(&faults).unwrap(),
         serde_json::json!({
@@ -236,42 +218,25 @@ fn fault_as_json_has_its_place_and_what_to_do() {
 fn missing_file_is_a_fault_of_the_file() {
     let faults = load(Path::new("/nonexistent/edge.toml")).unwrap_err();
     let text = faults.to_string();
-    assert!(
-        text.starts_with("error: cannot read the configuration: No such file"),
-        "{text}"
-    );
+    assert!(text.starts_with("error: cannot read the configuration: No such file"), "{text}");
     assert!(text.contains("--> /nonexistent/edge.toml"), "{text}");
 }
 
 #[test]
 fn secrets_are_not_shown() {
-    let text = format!(
-        "{GROUND}password = \"hunter2\"\n[tls_client]\nkey = \"-----BEGIN PRIVATE KEY----- abc\"\n"
-    );
+    let text = format!("{GROUND}password = \"hunter2\"\n[tls_client]\nkey = \"-----BEGIN PRIVATE KEY----- abc\"\n");
     let faults = faults_in(&text, Path::new("/nonexistent"));
     assert_eq!(faults.errors().count(), 3);
-    for shown in [
-        faults.to_string(),
-        serde_json::to_string(&faults).unwrap(),
-        format!("{faults:?}"),
-    ] {
+    for shown in [faults.to_string(), serde_json::to_string(&faults).unwrap(), format!("{faults:?}")] {
         assert!(shown.contains("password"), "{shown}");
-        assert!(
-            !shown.contains("hunter2") && !shown.contains("abc"),
-            "{shown}"
-        );
+        assert!(!shown.contains("hunter2") && !shown.contains("abc"), "{shown}");
     }
 }
 
 #[test]
 fn flood_of_faults_is_counted() {
-    let rules: String = (0..500)
-        .map(|number| format!("{{ prefix = 'x{number}', tag = 'pbx' }},"))
-        .collect();
-    let faults = faults_in(
-        &format!("{GROUND}[dialplan.main]\nrules = [{rules}]\n"),
-        Path::new("/nonexistent"),
-    );
+    let rules: String = (0..500).map(|number| format!("{{ prefix = 'x{number}', tag = 'pbx' }},")).collect();
+    let faults = faults_in(&format!("{GROUND}[dialplan.main]\nrules = [{rules}]\n"), Path::new("/nonexistent"));
     assert_eq!((faults.errors().count(), faults.more), (100, 400));
     assert!(faults.to_string().ends_with("... and 400 more\n"));
 }
@@ -365,15 +330,10 @@ fn every_table_complains_of_what_it_cannot_take() {
 
 #[test]
 fn configuration_without_a_node_or_trunk_says_so() {
-    assert_eq!(
-        lines(""),
-        ["- there is no [node] table | begin with: [node] and name = \"edge-1\""]
-    );
+    assert_eq!(lines(""), ["- there is no [node] table | begin with: [node] and name = \"edge-1\""]);
     assert_eq!(
         lines("[node]\nname = 'edge-1'\n"),
-        [
-            "- there is no trunk | every request is refused until a [trunk.NAME] table says who may send them"
-        ]
+        ["- there is no trunk | every request is refused until a [trunk.NAME] table says who may send them"]
     );
     assert_eq!(lines("[node]\n"), ["1:1 [node] has no `name`"]);
 }
@@ -381,13 +341,10 @@ fn configuration_without_a_node_or_trunk_says_so() {
 #[test]
 fn warnings_tell_what_the_operator_may_not_want() {
     let nowhere = |line: usize, name: &str| {
-        format!(
-            "{line}:8 trunk `{name}`: its calls go nowhere | give it a `dialplan`, or a [[route]] with `from`"
-        )
+        format!("{line}:8 trunk `{name}`: its calls go nowhere | give it a `dialplan`, or a [[route]] with `from`")
     };
     assert_eq!(on_ground(""), [nowhere(8, "pbx"), nowhere(13, "carrier")]);
-    let pbx_route =
-        "[[route]]\nfrom = 'pbx'\nto = ['carrier']\n[[route]]\nfrom = 'carrier'\nto = ['pbx']\n";
+    let pbx_route = "[[route]]\nfrom = 'pbx'\nto = ['carrier']\n[[route]]\nfrom = 'carrier'\nto = ['pbx']\n";
     assert_eq!(on_ground(pbx_route), [""; 0]);
     #[rustfmt::skip]
     let rows: &[(&str, &[&str])] = &[

@@ -17,14 +17,7 @@ fn copied() -> tempfile::TempDir {
     for directory in ["", "examples", "examples/hosting"] {
         let certs = copy.path().join(directory).join("certs");
         fs::create_dir_all(&certs).unwrap();
-        for name in [
-            "edge.pem",
-            "edge.key",
-            "roots.pem",
-            "carrier-roots.pem",
-            "carrier.pem",
-            "carrier.key",
-        ] {
+        for name in ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key"] {
             fs::write(certs.join(name), "").unwrap();
         }
     }
@@ -47,15 +40,10 @@ fn copy_directory(from: &Path, to: &Path) {
 #[test]
 fn every_file_passes_the_check_without_a_warning() {
     let copy = copied();
-    let mut files = vec![
-        copy.path().join("edge.toml"),
-        copy.path().join("examples/hosting/edge.toml"),
-    ];
+    let mut files = vec![copy.path().join("edge.toml"), copy.path().join("examples/hosting/edge.toml")];
     for entry in fs::read_dir(copy.path().join("examples")).unwrap() {
-        files.extend(
-            Some(entry.unwrap().path())
-                .filter(|path| path.extension().is_some_and(|ending| ending == "toml")),
-        );
+        files
+            .extend(Some(entry.unwrap().path()).filter(|path| path.extension().is_some_and(|ending| ending == "toml")));
     }
     assert!(files.len() >= 5, "{files:?}");
     for file in files {
@@ -73,13 +61,7 @@ fn reference_shows_the_defaults() {
     assert_eq!(loaded.config.timers, Timers::default());
     assert_eq!(loaded.config.limits, Limits::default());
     let Dns { servers, .. } = loaded.config.dns.clone();
-    assert_eq!(
-        loaded.config.dns,
-        Dns {
-            servers,
-            ..Dns::default()
-        }
-    );
+    assert_eq!(loaded.config.dns, Dns { servers, ..Dns::default() });
 
     // Each of these keys of the reference's Teams trunk is its default: without them nothing changes.
     let optional = [
@@ -97,29 +79,14 @@ fn reference_shows_the_defaults() {
     let short: Vec<&str> = text
         .lines()
         .filter(|line| {
-            !optional
-                .iter()
-                .any(|key| line.starts_with(&format!("{key} =")))
-                || line.contains("fqdn = \"contoso")
+            !optional.iter().any(|key| line.starts_with(&format!("{key} ="))) || line.contains("fqdn = \"contoso")
         })
         .collect();
-    assert_eq!(
-        text.lines().count() - short.len(),
-        optional.len() + 1,
-        "`fqdn` stands in [node] as well"
-    );
-    let short = short.join("\n").replace(
-        "name = \"edge-1\"",
-        "name = \"edge-1\"\nfqdn = \"sbc.example.net\"",
-    );
-    let short =
-        load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(text.lines().count() - short.len(), optional.len() + 1, "`fqdn` stands in [node] as well");
+    let short = short.join("\n").replace("name = \"edge-1\"", "name = \"edge-1\"\nfqdn = \"sbc.example.net\"");
+    let short = load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
     let mut trunk = short.trunks.0[0].clone();
-    assert_eq!(
-        trunk.fqdn.take(),
-        None,
-        "the name is that of the listener then"
-    );
+    assert_eq!(trunk.fqdn.take(), None, "the name is that of the listener then");
     let mut full = loaded.trunks.0[0].clone();
     full.fqdn = None;
     assert_eq!(format!("{trunk:?}"), format!("{full:?}"));
@@ -131,10 +98,7 @@ fn keys_in(text: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     let mut table = String::new();
     for line in text.lines() {
-        if let Some(header) = line
-            .strip_prefix('[')
-            .map(|rest| rest.trim_matches(['[', ']']))
-        {
+        if let Some(header) = line.strip_prefix('[').map(|rest| rest.trim_matches(['[', ']'])) {
             let parts: Vec<&str> = header.split('.').collect();
             table = match parts.as_slice() {
                 ["trunk", _, rest @ ..] => [&["trunk", "NAME"], rest].concat().join("."),
@@ -168,30 +132,15 @@ fn reference_and_readme_leave_no_key_out() {
     let path = copy.path().join("edge.toml");
     let text = fs::read_to_string(&path).unwrap();
     let reading = Reading::default();
-    assert!(
-        compile(
-            &reading,
-            "edge.toml".to_owned(),
-            &text,
-            copy.path(),
-            Some(&path)
-        )
-        .is_some()
-    );
+    assert!(compile(&reading, "edge.toml".to_owned(), &text, copy.path(), Some(&path)).is_some());
     let keys = reading.keys.into_inner();
     let standing = keys_in(&text);
     let readme = fs::read_to_string(config().join("README.md")).unwrap();
     let mut count = 0;
     for (table, keys) in &keys {
         for key in keys {
-            assert!(
-                standing.contains(&format!("{table}.{key}")),
-                "edge.toml does not show `{key}` of [{table}]"
-            );
-            assert!(
-                readme.contains(&format!("`{key}`")) || table.is_empty(),
-                "README.md has no `{key}` of [{table}]"
-            );
+            assert!(standing.contains(&format!("{table}.{key}")), "edge.toml does not show `{key}` of [{table}]");
+            assert!(readme.contains(&format!("`{key}`")) || table.is_empty(), "README.md has no `{key}` of [{table}]");
             count += 1;
         }
     }

@@ -16,14 +16,7 @@ use crate::trunk::{Fork, ListenerId, TrunkId};
 fn directory() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("certs")).unwrap();
-    for name in [
-        "edge.pem",
-        "edge.key",
-        "roots.pem",
-        "client.pem",
-        "client.key",
-        "own-ca.pem",
-    ] {
+    for name in ["edge.pem", "edge.key", "roots.pem", "client.pem", "client.key", "own-ca.pem"] {
         fs::write(directory.path().join("certs").join(name), "").unwrap();
     }
     directory
@@ -113,32 +106,16 @@ bind = "127.0.0.1:9090"
 #[test]
 fn everything_is_read_and_defaults_fill_the_rest() {
     let directory = directory();
-    let loaded =
-        load_str("edge.toml", EDGE, directory.path()).unwrap_or_else(|faults| panic!("{faults}"));
-    let Loaded {
-        config,
-        trunks,
-        warnings,
-        ..
-    } = &loaded;
-    assert_eq!(
-        warnings.to_string().lines().next(),
-        Some("warning: no trunk uses listener `six`"),
-        "and nothing else"
-    );
+    let loaded = load_str("edge.toml", EDGE, directory.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    let Loaded { config, trunks, warnings, .. } = &loaded;
+    assert_eq!(warnings.to_string().lines().next(), Some("warning: no trunk uses listener `six`"), "and nothing else");
     assert_eq!(warnings.faults.len(), 1);
     assert_eq!(config.node.fqdn.as_deref(), Some("sbc.example.net"));
 
     let own: Vec<(&str, u16, Transport)> = config
         .listeners
         .iter()
-        .map(|listen| {
-            (
-                &*listen.listener.host,
-                listen.listener.port,
-                listen.listener.transport,
-            )
-        })
+        .map(|listen| (&*listen.listener.host, listen.listener.port, listen.listener.transport))
         .collect();
     assert_eq!(
         own,
@@ -160,17 +137,9 @@ fn everything_is_read_and_defaults_fill_the_rest() {
         })
     );
 
-    let [teams, pbx, secure] = trunks.0.as_slice() else {
-        panic!("{trunks:?}")
-    };
-    assert_eq!(
-        (teams.id, pbx.id, secure.id),
-        (TrunkId(0), TrunkId(1), TrunkId(2))
-    );
-    assert_eq!(
-        (teams.listener, pbx.listener),
-        (ListenerId(2), ListenerId(0))
-    );
+    let [teams, pbx, secure] = trunks.0.as_slice() else { panic!("{trunks:?}") };
+    assert_eq!((teams.id, pbx.id, secure.id), (TrunkId(0), TrunkId(1), TrunkId(2)));
+    assert_eq!((teams.listener, pbx.listener), (ListenerId(2), ListenerId(0)));
     assert_eq!(teams.peer_names.len(), 2);
     assert_eq!(teams.failover_codes, [503]);
     assert_eq!(teams.fqdn, None, "the listener's name serves");
@@ -180,62 +149,27 @@ fn everything_is_read_and_defaults_fill_the_rest() {
     assert_eq!(pbx.fork, Fork::Parallel);
     assert_eq!(pbx.no_answer, Duration::from_secs(16), "64 times T1");
     assert_eq!(pbx.failover_codes, [408, 502, 503, 504]);
-    assert_eq!(
-        pbx.targets[1].literal,
-        Some("192.0.2.7:5060".parse().unwrap())
-    );
-    assert_eq!(
-        pbx.allow_from
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>(),
-        ["127.0.0.1/32", "192.0.2.7/32"]
-    );
+    assert_eq!(pbx.targets[1].literal, Some("192.0.2.7:5060".parse().unwrap()));
+    assert_eq!(pbx.allow_from.iter().map(ToString::to_string).collect::<Vec<_>>(), ["127.0.0.1/32", "192.0.2.7/32"]);
     assert!(pbx.connection_reuse && pbx.stream_when_large && pbx.peer_names.is_empty());
     assert_eq!(secure.no_answer, Duration::from_millis(2_500));
-    assert_eq!(
-        secure.allow_from,
-        [],
-        "a target that is a name may have any address"
-    );
+    assert_eq!(secure.allow_from, [], "a target that is a name may have any address");
     assert_eq!(secure.fqdn.as_deref(), Some("edge.example.org"));
     assert!(!secure.connection_reuse && !secure.stream_when_large);
 
-    let [teams, pbx, secure] = config.trunk_tls.as_slice() else {
-        panic!()
-    };
-    assert!(
-        teams.accept_server_auth_only
-            && !pbx.accept_server_auth_only
-            && secure.accept_server_auth_only
-    );
+    let [teams, pbx, secure] = config.trunk_tls.as_slice() else { panic!() };
+    assert!(teams.accept_server_auth_only && !pbx.accept_server_auth_only && secure.accept_server_auth_only);
     assert_eq!(teams.client.ca, Some(certs.join("roots.pem")));
     assert_eq!(secure.client.ca, Some(certs.join("own-ca.pem")));
     assert_eq!(secure.client.key, Some(certs.join("client.key")));
     assert_eq!(pbx.client, ClientTls::default());
 
-    assert_eq!(
-        config.timers,
-        Timers {
-            t1: Duration::from_millis(250),
-            ..Timers::default()
-        }
-    );
+    assert_eq!(config.timers, Timers { t1: Duration::from_millis(250), ..Timers::default() });
     assert_eq!(
         config.limits,
-        Limits {
-            max_branches: 4,
-            stream_idle_timeout: Duration::from_secs(60),
-            ..Limits::default()
-        }
+        Limits { max_branches: 4, stream_idle_timeout: Duration::from_secs(60), ..Limits::default() }
     );
-    assert_eq!(
-        config.dns.servers,
-        [
-            "127.0.0.1:5353".parse().unwrap(),
-            "[::1]:53".parse().unwrap()
-        ]
-    );
+    assert_eq!(config.dns.servers, ["127.0.0.1:5353".parse().unwrap(), "[::1]:53".parse().unwrap()]);
     assert_eq!(config.dns.stale, Duration::ZERO);
     assert_eq!(config.metrics.bind, Some("127.0.0.1:9090".parse().unwrap()));
 }
@@ -247,11 +181,7 @@ fn tables_work_together() {
     let (teams, pbx, secure) = (TrunkId(0), TrunkId(1), TrunkId(2));
 
     let from = |listener, remote: &str, authenticated: &[TrunkId]| {
-        loaded.identify.trunk(
-            ListenerId(listener),
-            remote.parse::<IpAddr>().unwrap(),
-            authenticated,
-        )
+        loaded.identify.trunk(ListenerId(listener), remote.parse::<IpAddr>().unwrap(), authenticated)
     };
     assert_eq!(from(0, "192.0.2.7", &[]), Some(pbx));
     assert_eq!(from(0, "192.0.2.8", &[]), None);
@@ -260,11 +190,7 @@ fn tables_work_together() {
     assert_eq!(from(2, "203.0.113.9", &[secure]), Some(secure));
 
     let to = |from, host: &str, user: &str| {
-        let query = Query {
-            from,
-            host: host.as_bytes(),
-            user: user.as_bytes(),
-        };
+        let query = Query { from, host: host.as_bytes(), user: user.as_bytes() };
         match loaded.routing.route(query) {
             Decision::To(choice) => Ok((choice.trunks.to_vec(), choice.site.is_some())),
             Decision::NoRoute(reason) => Err(reason),
@@ -273,19 +199,9 @@ fn tables_work_together() {
     let contoso = "contoso.customers.example.net";
     assert_eq!(to(teams, contoso, "+441"), Ok((vec![secure], true)));
     assert_eq!(to(teams, contoso, "5755"), Ok((vec![pbx], true)));
-    assert_eq!(
-        to(teams, "sbc.example.net", "+441"),
-        Ok((vec![secure], false))
-    );
-    assert_eq!(
-        to(secure, "edge.example.org", "+441632760001"),
-        Ok((vec![teams], true))
-    );
-    assert_eq!(
-        to(secure, "edge.example.org", "5755"),
-        Ok((vec![pbx], false)),
-        "the only plan is everybody's"
-    );
+    assert_eq!(to(teams, "sbc.example.net", "+441"), Ok((vec![secure], false)));
+    assert_eq!(to(secure, "edge.example.org", "+441632760001"), Ok((vec![teams], true)));
+    assert_eq!(to(secure, "edge.example.org", "5755"), Ok((vec![pbx], false)), "the only plan is everybody's");
     assert_eq!(to(pbx, "127.0.0.1", "5755"), Err(NoRoute::Loop));
     assert_eq!(to(pbx, "127.0.0.1", "+1"), Err(NoRoute::NoRule));
 }
@@ -299,9 +215,7 @@ fn included_files_and_dial_plans_are_read_in_order() {
         fs::write(path, text).unwrap();
     };
     let trunk = |number: u8| {
-        format!(
-            "[trunk.t{number}]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.{number}']\ndialplan = 'p'\n"
-        )
+        format!("[trunk.t{number}]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.{number}']\ndialplan = 'p'\n")
     };
     write(
         "edge.toml",
@@ -315,27 +229,15 @@ fn included_files_and_dial_plans_are_read_in_order() {
             trunk(1)
         ),
     );
-    write(
-        "numbers/1.csv",
-        "dialPlanName,prefix,tag\np,+1,t1\nq,+1,t2\n",
-    );
+    write("numbers/1.csv", "dialPlanName,prefix,tag\np,+1,t1\nq,+1,t2\n");
     write("numbers/2.csv", "prefix,tag\n+2,t2\n55[00-19],t1\n");
-    let loaded =
-        load(&directory.path().join("edge.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    let loaded = load(&directory.path().join("edge.toml")).unwrap_or_else(|faults| panic!("{faults}"));
     let names: Vec<&str> = loaded.trunks.0.iter().map(|trunk| &*trunk.name).collect();
     assert_eq!(names, ["t1", "t2"]);
-    let sizes: Vec<usize> = loaded
-        .routing
-        .plans()
-        .iter()
-        .map(|plan| plan.len())
-        .collect();
+    let sizes: Vec<usize> = loaded.routing.plans().iter().map(|plan| plan.len()).collect();
     assert_eq!(sizes, [1 + 1 + 20, 1]);
-    let files: Vec<String> = loaded
-        .files
-        .iter()
-        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
-        .collect();
+    let files: Vec<String> =
+        loaded.files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(files, ["edge.toml", "a.toml", "b.toml", "1.csv", "2.csv"]);
 }
 
@@ -343,23 +245,15 @@ fn included_files_and_dial_plans_are_read_in_order() {
 fn trunks_of_one_network_are_told_apart_by_certificate_names() {
     let directory = directory();
     let trunk = |name: &str, names: &str| {
-        format!(
-            "\n[trunk.{name}]\nkind = 'carrier'\nlisten = 'teams'\ntargets = ['127.0.0.1']\npeer_names = {names}\n"
-        )
+        format!("\n[trunk.{name}]\nkind = 'carrier'\nlisten = 'teams'\ntargets = ['127.0.0.1']\npeer_names = {names}\n")
     };
     let load = |a: &str, b: &str| {
         let text = format!("{EDGE}{}{}", trunk("a", a), trunk("b", b));
         load_str("edge.toml", &text, directory.path()).map_err(|faults| faults.errors().count())
     };
     assert!(load("['a.example']", "['b.example']").is_ok());
-    assert!(
-        load("['a.example']", "[]").is_ok(),
-        "one by name, the other by address"
-    );
-    assert_eq!(
-        load("['a.example', 'b.example']", "['b.example', 'a.example']").err(),
-        Some(1)
-    );
+    assert!(load("['a.example']", "[]").is_ok(), "one by name, the other by address");
+    assert_eq!(load("['a.example', 'b.example']", "['b.example', 'a.example']").err(), Some(1));
     assert_eq!(load("[]", "[]").err(), Some(1));
 }
 
@@ -369,9 +263,7 @@ fn operators_prefix_file_is_read() {
     if !base.join("dialplan-prefixes.csv").exists() {
         return;
     }
-    let site = |fqdn: &str| {
-        format!("[[tenant.t.site]]\nfqdn = '{fqdn}'\nteams = 'teams'\ntrunk = 'pbx'\n")
-    };
+    let site = |fqdn: &str| format!("[[tenant.t.site]]\nfqdn = '{fqdn}'\nteams = 'teams'\ntrunk = 'pbx'\n");
     let sites: String = [
         "trnkpck01.customers.example.net",
         "contoso.customers.example.net",
@@ -389,28 +281,14 @@ fn operators_prefix_file_is_read() {
     );
     let loaded = load_str("edge.toml", &text, &base).unwrap_or_else(|faults| panic!("{faults}"));
     let site = |number: &str| {
-        let explained = loaded.routing.explain(Query {
-            from: TrunkId(1),
-            host: b"",
-            user: number.as_bytes(),
-        });
+        let explained = loaded.routing.explain(Query { from: TrunkId(1), host: b"", user: number.as_bytes() });
         explained.site
     };
-    assert_eq!(
-        site("5511361844000").as_deref(),
-        Some("fabrikam.customers.example.net")
-    );
+    assert_eq!(site("5511361844000").as_deref(), Some("fabrikam.customers.example.net"));
     assert_eq!(site("5511361843999"), None);
-    assert_eq!(
-        site("+9729004568").as_deref(),
-        Some("trnkpck01.customers.example.net")
-    );
+    assert_eq!(site("+9729004568").as_deref(), Some("trnkpck01.customers.example.net"));
     assert_eq!(site("911").as_deref(), Some("emergency.example.net"));
-    assert_eq!(
-        site("+441632768402").as_deref(),
-        Some("contoso.customers.example.net"),
-        "not that of the other plan"
-    );
+    assert_eq!(site("+441632768402").as_deref(), Some("contoso.customers.example.net"), "not that of the other plan");
 }
 
 proptest! {

@@ -14,38 +14,23 @@ fn cache(max_entries: usize) -> Cache {
 }
 
 fn key(host: &str) -> Key {
-    Key {
-        host: Arc::from(host),
-        port: None,
-        transport: None,
-        allowed: Transports::ALL,
-    }
+    Key { host: Arc::from(host), port: None, transport: None, allowed: Transports::ALL }
 }
 
 fn answer() -> Arc<Answer> {
     let services = vec![Destinations {
         transport: Transport::Udp,
-        targets: vec![Destination {
-            priority: 0,
-            weight: 0,
-            port: 5060,
-            addrs: vec!["192.0.2.1".parse().unwrap()],
-        }],
+        targets: vec![Destination { priority: 0, weight: 0, port: 5060, addrs: vec!["192.0.2.1".parse().unwrap()] }],
     }];
     Arc::new(Answer::new(Arc::from("a.example"), services, 4))
 }
 
 fn no_reply() -> ResolveError {
-    ResolveError::NoReply {
-        host: Arc::from("a.example"),
-        reason: Arc::from("test"),
-    }
+    ResolveError::NoReply { host: Arc::from("a.example"), reason: Arc::from("test") }
 }
 
 fn not_found() -> ResolveError {
-    ResolveError::NotFound {
-        host: Arc::from("a.example"),
-    }
+    ResolveError::NotFound { host: Arc::from("a.example") }
 }
 
 /// `fresh`, `missing`, `nothing`, or for a stale answer whether it is usable and to be refreshed.
@@ -54,9 +39,7 @@ fn word(known: &Known) -> String {
         Known::Fresh(_) => "fresh".to_owned(),
         Known::Missing(_) => "missing".to_owned(),
         Known::Nothing => "nothing".to_owned(),
-        Known::Stale {
-            usable, refresh, ..
-        } => format!("stale usable={usable} refresh={refresh}"),
+        Known::Stale { usable, refresh, .. } => format!("stale usable={usable} refresh={refresh}"),
     }
 }
 
@@ -118,10 +101,7 @@ fn silence_of_dns_without_an_older_answer_is_remembered_for_a_moment() {
 fn same_host_under_other_transports_is_another_entry() {
     let (cache, start) = (cache(8), Instant::now());
     cache.keep(key("a.example"), answer(), TTL, start);
-    let tls = Key {
-        allowed: Transports::of(Transport::Tls),
-        ..key("a.example")
-    };
+    let tls = Key { allowed: Transports::of(Transport::Tls), ..key("a.example") };
     assert_eq!(word(&cache.look(&tls, start)), "nothing");
 }
 

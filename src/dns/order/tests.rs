@@ -6,12 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn target(transport: Option<Transport>, port: Option<u16>) -> Target {
-    Target {
-        transport,
-        host: Arc::from("example.net"),
-        port,
-        literal: None,
-    }
+    Target { transport, host: Arc::from("example.net"), port, literal: None }
 }
 
 fn literal(text: &str, transport: Option<Transport>, port: Option<u16>) -> Target {
@@ -35,19 +30,11 @@ fn naptr(order: u16, preference: u16, services: &str, replacement: &str) -> Napt
 }
 
 fn destination(priority: u16, weight: u16, last: u8) -> Destination {
-    Destination {
-        priority,
-        weight,
-        port: 5060,
-        addrs: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))],
-    }
+    Destination { priority, weight, port: 5060, addrs: vec![IpAddr::V4(Ipv4Addr::new(192, 0, 2, last))] }
 }
 
 fn answer(targets: Vec<Destination>, limit: usize) -> Answer {
-    let services = vec![Destinations {
-        transport: Transport::Udp,
-        targets,
-    }];
+    let services = vec![Destinations { transport: Transport::Udp, targets }];
     Answer::new(Arc::from("example.net"), services, limit)
 }
 
@@ -64,16 +51,8 @@ fn lasts(list: &[Resolved]) -> Vec<u8> {
 #[test]
 fn given_port_asks_for_addresses_only() {
     let asked = |transport, allowed| question(&target(transport, Some(5080)), allowed);
-    let addresses = |transport| {
-        Ok(Question::Addresses {
-            transport,
-            port: 5080,
-        })
-    };
-    assert_eq!(
-        asked(Some(Transport::Tcp), Transports::ALL),
-        addresses(Transport::Tcp)
-    );
+    let addresses = |transport| Ok(Question::Addresses { transport, port: 5080 });
+    assert_eq!(asked(Some(Transport::Tcp), Transports::ALL), addresses(Transport::Tcp));
     assert_eq!(asked(None, Transports::ALL), addresses(Transport::Udp));
     let streams = Transports::of(Transport::Tls).with(Transport::Tcp);
     assert_eq!(asked(None, streams), addresses(Transport::Tcp));
@@ -84,24 +63,15 @@ fn given_port_asks_for_addresses_only() {
 #[test]
 fn given_transport_asks_for_srv_and_neither_for_naptr() {
     let asked = |transport| question(&target(transport, None), Transports::ALL);
-    assert_eq!(
-        asked(Some(Transport::Tls)),
-        Ok(Question::Srv(Transport::Tls))
-    );
+    assert_eq!(asked(Some(Transport::Tls)), Ok(Question::Srv(Transport::Tls)));
     assert_eq!(asked(None), Ok(Question::Naptr));
 }
 
 #[test]
 fn literal_needs_no_dns_and_gets_the_default_port_of_its_transport() {
     let asked = |target: Target| question(&target, Transports::ALL).unwrap();
-    let nothing = |transport, addr: &str| Question::Nothing {
-        transport,
-        addr: addr.parse().unwrap(),
-    };
-    assert_eq!(
-        asked(literal("192.0.2.1", None, None)),
-        nothing(Transport::Udp, "192.0.2.1:5060")
-    );
+    let nothing = |transport, addr: &str| Question::Nothing { transport, addr: addr.parse().unwrap() };
+    assert_eq!(asked(literal("192.0.2.1", None, None)), nothing(Transport::Udp, "192.0.2.1:5060"));
     assert_eq!(
         asked(literal("2001:db8::1", Some(Transport::Tls), None)),
         nothing(Transport::Tls, "[2001:db8::1]:5061")
@@ -115,14 +85,8 @@ fn literal_needs_no_dns_and_gets_the_default_port_of_its_transport() {
 #[test]
 fn transport_that_no_listener_speaks_is_refused() {
     let udp = Transports::of(Transport::Udp);
-    assert_eq!(
-        question(&target(Some(Transport::Tls), None), udp),
-        Err(NotAllowed(Some(Transport::Tls)))
-    );
-    assert_eq!(
-        question(&target(None, None), Transports::NONE),
-        Err(NotAllowed(None))
-    );
+    assert_eq!(question(&target(Some(Transport::Tls), None), udp), Err(NotAllowed(Some(Transport::Tls))));
+    assert_eq!(question(&target(None, None), Transports::NONE), Err(NotAllowed(None)));
 }
 
 #[test]
@@ -134,10 +98,7 @@ fn naptr_sorts_by_order_and_preference_and_ends_with_the_first_usable_order() {
         naptr(5, 1, "E2U+email", "mail"),
     ];
     let names = |allowed| -> Vec<String> {
-        services_of_naptr(&records, allowed)
-            .into_iter()
-            .map(|service| service.name)
-            .collect()
+        services_of_naptr(&records, allowed).into_iter().map(|service| service.name).collect()
     };
     assert_eq!(names(Transports::ALL), ["tcp", "udp"]);
     assert_eq!(names(Transports::of(Transport::Udp)), ["udp"]);
@@ -169,14 +130,8 @@ fn service_names_are_those_of_rfc_3263() {
 #[test]
 fn services_keep_their_order_whatever_their_priorities() {
     let services = vec![
-        Destinations {
-            transport: Transport::Tls,
-            targets: vec![destination(90, 0, 1)],
-        },
-        Destinations {
-            transport: Transport::Udp,
-            targets: vec![destination(1, 0, 1)],
-        },
+        Destinations { transport: Transport::Tls, targets: vec![destination(90, 0, 1)] },
+        Destinations { transport: Transport::Udp, targets: vec![destination(1, 0, 1)] },
     ];
     let list = Answer::new(Arc::from("example.net"), services, 8).draw(0);
     let transports: Vec<_> = list.iter().map(|place| place.transport).collect();
@@ -203,9 +158,7 @@ fn list_without_choice_is_made_once() {
 #[test]
 fn weight_zero_gets_a_small_share_beside_weights() {
     let answer = answer(vec![destination(1, 99, 1), destination(1, 0, 2)], 8);
-    let zero_first = (0..20_000)
-        .filter(|&seed| lasts(&answer.draw(seed))[0] == 2)
-        .count();
+    let zero_first = (0..20_000).filter(|&seed| lasts(&answer.draw(seed))[0] == 2).count();
     // One mark of a hundred (0 to 99) falls on it.
     assert!((120..280).contains(&zero_first), "{zero_first}");
 }
@@ -213,10 +166,7 @@ fn weight_zero_gets_a_small_share_beside_weights() {
 fn any_targets() -> impl Strategy<Value = Vec<Destination>> {
     let record = (0_u16..4, 0_u16..20);
     prop::collection::vec(record, 1..12).prop_map(|records| {
-        (0_u8..)
-            .zip(records)
-            .map(|(last, (priority, weight))| destination(priority, weight, last))
-            .collect()
+        (0_u8..).zip(records).map(|(last, (priority, weight))| destination(priority, weight, last)).collect()
     })
 }
 

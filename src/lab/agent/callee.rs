@@ -18,9 +18,14 @@ const CALL_LIMIT: Duration = Duration::from_secs(120);
 impl Core {
     /// An INVITE outside of a dialog.
     pub fn handle_new_invite(&mut self, key: &ServerKey) {
-        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else { return };
+        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else {
+            return;
+        };
         if self.is_merged(key, &request) {
-            self.complain_about(&request, vec!["the same INVITE came by two ways at once (RFC 3261 section 8.2.2.2)".into()]);
+            self.complain_about(
+                &request,
+                vec!["the same INVITE came by two ways at once (RFC 3261 section 8.2.2.2)".into()],
+            );
             return self.respond(key, 482, "Loop Detected", None);
         }
         if let Some(reason) = self.refusal_of_teams(&request, &source) {
@@ -86,13 +91,17 @@ impl Core {
 
     fn callee(&self, key: u64) -> Option<(Script, ServerKey, String, String)> {
         let call = self.calls.get(&key)?;
-        let Part::Callee { script, invite } = &call.part else { return None };
+        let Part::Callee { script, invite } = &call.part else {
+            return None;
+        };
         Some((*script, invite.clone(), call.local_tag.clone(), call.contact.clone()))
     }
 
     /// 180, or 183 with SDP.
     pub fn ring(&mut self, key: u64) {
-        let Some((script, invite, tag, contact)) = self.callee(key) else { return };
+        let Some((script, invite, tag, contact)) = self.callee(key) else {
+            return;
+        };
         let code = if script.early_media { 183 } else { 180 };
         let reason = if script.early_media { "Session Progress" } else { "Ringing" };
         let sdp = script.early_media.then(|| self.session(key, "sendrecv"));
@@ -111,7 +120,9 @@ impl Core {
 
     /// Answers or refuses, as the script says.
     pub fn decide(&mut self, key: u64) {
-        let Some((script, invite, tag, _)) = self.callee(key) else { return };
+        let Some((script, invite, tag, _)) = self.callee(key) else {
+            return;
+        };
         match script.outcome {
             Outcome::Ring => {}
             Outcome::Answer { .. } => {
@@ -137,7 +148,9 @@ impl Core {
 
     /// CANCEL came in time: 487 (RFC 3261 section 9.2).
     pub fn take_back(&mut self, key: u64, invite: &ServerKey) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.record.ending = Some(Ending::Cancelled);
         let tag = call.local_tag.clone();
         self.refuse(key, invite, 487, "Request Terminated", &tag);
@@ -145,7 +158,9 @@ impl Core {
 
     /// 200 with SDP to an INVITE of the call, repeated until its ACK comes (RFC 3261 section 13.3.1.4).
     pub fn answer_invite(&mut self, key: u64, invite: &ServerKey) {
-        let Some((tag, contact)) = self.calls.get(&key).map(|c| (c.local_tag.clone(), c.contact.clone())) else { return };
+        let Some((tag, contact)) = self.calls.get(&key).map(|c| (c.local_tag.clone(), c.contact.clone())) else {
+            return;
+        };
         let Some((offer, source, cseq)) = self.servers.get(invite).map(|server| {
             (server.request.body.clone(), server.source.clone(), server.request.cseq().map_or(0, |(number, _)| number))
         }) else {
@@ -169,14 +184,21 @@ impl Core {
 
     /// No ACK yet.
     pub fn repeat_answer(&mut self, key: u64, cseq: u32) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(answer) = call.answer.as_mut().filter(|answer| answer.cseq == cseq) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Some(answer) = call.answer.as_mut().filter(|answer| answer.cseq == cseq) else {
+            return;
+        };
         answer.total += answer.interval;
         answer.interval = (answer.interval * 2).min(T2);
         let answer = answer.clone();
         if answer.total >= GIVE_UP {
             call.answer = None;
-            self.complain_about(&answer.message, vec!["a 2xx was never acknowledged (RFC 3261 section 13.3.1.4)".into()]);
+            self.complain_about(
+                &answer.message,
+                vec!["a 2xx was never acknowledged (RFC 3261 section 13.3.1.4)".into()],
+            );
             return self.fail_call(key, "the 2xx was never acknowledged");
         }
         self.send_answer_bytes(&answer.source, &answer.message, answer.bytes);
@@ -185,7 +207,9 @@ impl Core {
 
     /// The session description of this side, one version further.
     pub fn session(&mut self, key: u64, direction: &str) -> Vec<u8> {
-        let Some(call) = self.calls.get_mut(&key) else { return Vec::new() };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return Vec::new();
+        };
         let version = call.sdp_version;
         call.sdp_version += 1;
         let transport = call.transport;

@@ -71,8 +71,12 @@ impl Core {
 
     /// CANCEL, at once or as soon as a provisional answer allows it (RFC 3261 section 9.1).
     pub fn want_cancel(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Part::Caller { branch, .. } = &call.part else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let Part::Caller { branch, .. } = &call.part else {
+            return;
+        };
         let branch = branch.clone();
         call.cancel_wanted = true;
         let ready = self.clients.get(&branch).is_some_and(|client| client.phase == ClientPhase::Proceeding);
@@ -85,7 +89,9 @@ impl Core {
     /// An answer to the INVITE of a call.
     pub fn handle_invite_answer(&mut self, key: u64, branch: &str, response: &Message) {
         let code = response.code().unwrap_or_default();
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if code < 200 {
             if code > 100 {
                 call.record.provisional.push(code);
@@ -108,7 +114,9 @@ impl Core {
 
     /// The end of a refused call, once CANCEL is answered too.
     fn finish_caller_refusal(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         match (call.cancel_sent, call.cancel_code) {
             (true, None) => {}
             (true, Some(code)) if code != 200 => call.record.error = Some(format!("CANCEL was answered {code}")),
@@ -119,7 +127,9 @@ impl Core {
 
     /// The final answer to our CANCEL.
     pub fn handle_cancel_answer(&mut self, key: u64, code: u16) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.cancel_code = Some(code);
         if call.phase == CallPhase::Refused {
             self.finish_caller_refusal(key);
@@ -128,19 +138,25 @@ impl Core {
 
     fn establish(&mut self, key: u64, branch: &str, response: &Message) {
         let own = self.own_record_route();
-        let Some(client) = self.clients.get(branch) else { return };
+        let Some(client) = self.clients.get(branch) else {
+            return;
+        };
         let dialog = Dialog::of_caller(&client.request, response, own.as_deref());
         let cseq = client.request.cseq().map_or(1, |(number, _)| number);
         let Some(dialog) = dialog else {
             return self.fail_call(key, "the 2xx makes no dialog: To tag or Contact is missing");
         };
         self.judge_dialog(&dialog, response, own.as_deref());
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.record.code = response.code();
         call.record.record_routes = response.list("Record-Route");
         call.dialog = Some(dialog);
         call.phase = CallPhase::Established;
-        let Part::Caller { plan, .. } = &call.part else { return };
+        let Part::Caller { plan, .. } = &call.part else {
+            return;
+        };
         let (hold, hang_up) = (plan.hold_after, plan.hang_up_after);
         // A call that was answered in spite of CANCEL has to be ended (RFC 3261 section 9.1).
         let hang_up = if call.cancel_sent { Some(Duration::ZERO) } else { hang_up };
@@ -159,15 +175,20 @@ impl Core {
         if let Some(own) = own {
             let recorded = response.list("Record-Route");
             if recorded.last().map(String::as_str) != Some(own) {
-                faults.push(format!("Record-Route {own} of the INVITE is not at the end of those in the 2xx (RFC 3261 section 12.1.1)"));
+                faults.push(format!(
+                    "Record-Route {own} of the INVITE is not at the end of those in the 2xx (RFC 3261 section 12.1.1)"
+                ));
             }
         }
         if self.settings.persona == Persona::Teams {
             // What is next to Microsoft: the last route that was recorded, or Contact.
             let shown = dialog.routes.first().cloned().unwrap_or_else(|| format!("<{}>", dialog.target));
-            let literal = Address::parse(&shown).and_then(|address| Uri::parse(&address.uri)).is_none_or(|uri| uri.is_literal());
+            let literal =
+                Address::parse(&shown).and_then(|address| Uri::parse(&address.uri)).is_none_or(|uri| uri.is_literal());
             if literal {
-                faults.push(format!("{shown} in an answer to Microsoft is no FQDN: later requests would not find the edge"));
+                faults.push(format!(
+                    "{shown} in an answer to Microsoft is no FQDN: later requests would not find the edge"
+                ));
             }
         }
         self.complain_about(response, faults);
@@ -175,7 +196,9 @@ impl Core {
 
     /// ACK of a 2xx: a request of the dialog with a branch of its own (RFC 3261 section 13.2.2.4).
     pub fn acknowledge(&mut self, key: u64, cseq: u32) {
-        let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.clone()) else { return };
+        let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog.clone()) else {
+            return;
+        };
         let (mut ack, hop) = dialog.request_with("ACK", cseq);
         let to = match self.resolve(&hop) {
             Ok(to) => to,
@@ -193,7 +216,9 @@ impl Core {
     }
 
     fn send_ack(&mut self, key: u64) {
-        let Some((_, to, ack)) = self.calls.get(&key).and_then(|call| call.ack.clone()) else { return };
+        let Some((_, to, ack)) = self.calls.get(&key).and_then(|call| call.ack.clone()) else {
+            return;
+        };
         self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
         let bytes = ack.to_bytes(self.settings.persona.style());
         if let Err(error) = self.wire.send(&to, bytes) {
@@ -203,10 +228,18 @@ impl Core {
 
     /// A 2xx came once more: its ACK was lost, or another fork answered too.
     pub fn handle_repeated_answer(&mut self, key: u64, response: &Message) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let Some(dialog) = &call.dialog else { return };
         if response.tag("To").as_deref() != Some(&dialog.remote_tag) {
-            return self.complain_about(response, vec!["a second fork answered with 2xx after the first (RFC 3261 section 16.7 item 10 asks for CANCEL)".into()]);
+            return self.complain_about(
+                response,
+                vec![
+                    "a second fork answered with 2xx after the first (RFC 3261 section 16.7 item 10 asks for CANCEL)"
+                        .into(),
+                ],
+            );
         }
         let acked = call.ack.as_ref().map(|(cseq, _, _)| *cseq);
         if response.cseq().map(|(number, _)| number) == acked {

@@ -80,7 +80,9 @@ impl Core {
 
     /// Shows the present state of a call to those who wait.
     pub fn publish(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         self.journal.set_call(key, &call.record);
         if !call.record.is_over() || call.phase == CallPhase::Over {
             return;
@@ -105,7 +107,9 @@ impl Core {
 
     /// Time brings a step of a call.
     pub fn handle_step(&mut self, key: u64, step: Step) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let phase = call.phase;
         match step {
             Step::Forget => drop(self.calls.remove(&key)),
@@ -124,7 +128,9 @@ impl Core {
 
     /// The call took too long: says what was missing and frees the other side as far as possible.
     fn give_up(&mut self, key: u64) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
         let reason = match call.phase {
             CallPhase::Inviting => match call.record.provisional.last() {
                 Some(code) => format!("no final answer in time, the last one was {code}"),
@@ -147,7 +153,9 @@ impl Core {
 
     /// A refusal was acknowledged: the callee's side is done.
     pub fn finish_refusal(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.phase == CallPhase::Refused {
             call.record.acknowledged = true;
             call.record.finished = true;

@@ -49,7 +49,13 @@ pub struct Client {
 
 impl Core {
     /// Adds Via, sends a request and remembers it; the branch comes back.
-    pub fn start_client(&mut self, mut request: Message, to: Destination, purpose: Purpose, call: Option<u64>) -> String {
+    pub fn start_client(
+        &mut self,
+        mut request: Message,
+        to: Destination,
+        purpose: Purpose,
+        call: Option<u64>,
+    ) -> String {
         let branch = self.add_via(&mut request, to.endpoint.transport);
         self.launch(request, to, purpose, call, branch.clone());
         branch
@@ -57,7 +63,9 @@ impl Core {
 
     /// CANCEL of a pending INVITE: same branch, own transaction (RFC 3261 section 9.1).
     pub fn start_cancel(&mut self, branch: &str, call: u64) {
-        let Some(invite) = self.clients.get(branch) else { return };
+        let Some(invite) = self.clients.get(branch) else {
+            return;
+        };
         let to = invite.to.clone();
         let mut cancel = Message::request("CANCEL", invite.request.uri().unwrap_or_default());
         for name in ["Via", "Route", "From", "To", "Call-ID"] {
@@ -82,8 +90,17 @@ impl Core {
             self.wire.send(&to, bytes.clone())
         };
         let connection = *sent.as_ref().unwrap_or(&0);
-        let client =
-            Client { request, to, call, phase: ClientPhase::Trying, purpose, bytes, interval: T1, connection, ack: None };
+        let client = Client {
+            request,
+            to,
+            call,
+            phase: ClientPhase::Trying,
+            purpose,
+            bytes,
+            interval: T1,
+            connection,
+            ack: None,
+        };
         self.clients.insert(key.clone(), client);
         match sent {
             Ok(_) if full => self.fail_client(&key, "too many transactions of this stand-in's own"),
@@ -114,7 +131,10 @@ impl Core {
         let Some(client) = self.clients.get_mut(&key) else {
             return self.complain_about(
                 &response,
-                vec!["an answer to no request of ours: its top Via has an unknown branch (RFC 3261 section 17.1.3)".into()],
+                vec![
+                    "an answer to no request of ours: its top Via has an unknown branch (RFC 3261 section 17.1.3)"
+                        .into(),
+                ],
             );
         };
         let code = response.code().unwrap_or_default();
@@ -161,7 +181,9 @@ impl Core {
     /// ACK of a refusal: same branch, hop by hop (RFC 3261 section 17.1.1.3).
     fn acknowledge_refusal(&mut self, key: &str, response: &Message) {
         let style = self.settings.persona.style();
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let mut ack = Message::request("ACK", client.request.uri().unwrap_or_default());
         for value in client.request.list("Via").into_iter().take(1) {
             ack.push("Via", value);
@@ -183,8 +205,12 @@ impl Core {
     }
 
     fn handle_options_answer(&mut self, key: &str, outcome: Result<u16, String>) {
-        let Some(client) = self.clients.get_mut(key) else { return };
-        let Purpose::Options(reply) = &mut client.purpose else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Purpose::Options(reply) = &mut client.purpose else {
+            return;
+        };
         let reply = reply.take();
         let about = client.request.summary();
         let call_id = client.request.call_id().to_owned();
@@ -220,7 +246,9 @@ impl Core {
     }
 
     fn retransmit(&mut self, key: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         let invite = client.request.method() == Some("INVITE");
         let stop = match client.phase {
             ClientPhase::Done => true,
@@ -244,14 +272,19 @@ impl Core {
         if connection == 0 {
             return;
         }
-        let hit = self.clients.iter().filter(|(_, client)| client.connection == connection && client.phase == ClientPhase::Trying);
+        let hit = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.connection == connection && client.phase == ClientPhase::Trying);
         for key in hit.map(|(key, _)| key.clone()).collect::<Vec<_>>() {
             self.fail_client(&key, reason);
         }
     }
 
     fn fail_client(&mut self, key: &str, reason: &str) {
-        let Some(client) = self.clients.get_mut(key) else { return };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
         client.phase = ClientPhase::Done;
         let method = client.request.method().unwrap_or_default().to_owned();
         let call = client.call;

@@ -1,7 +1,7 @@
 //! The agent's task: what comes in is judged and handed to transactions and calls.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -151,7 +151,8 @@ impl Core {
     fn hop_fault(&self, request: &Message) -> Option<String> {
         let hops: u8 = request.value("Max-Forwards")?.parse().ok()?;
         // CANCEL and the ACK of a refusal are made by the proxy itself.
-        let hop_by_hop = request.method() == Some("CANCEL") || (request.method() == Some("ACK") && self.is_refusal_ack(request));
+        let hop_by_hop =
+            request.method() == Some("CANCEL") || (request.method() == Some("ACK") && self.is_refusal_ack(request));
         let made_here = request.method() == Some("OPTIONS");
         (self.settings.behind_edge && hops >= 70 && !hop_by_hop && !made_here)
             .then(|| format!("Max-Forwards is {hops}: it was not lowered on the way (RFC 3261 section 16.6 item 3)"))
@@ -176,10 +177,15 @@ impl Core {
         }
     }
 
-    /// The address of this side for a transport.
+    /// The address of this side for a transport; loopback where it listens on all.
     pub fn local(&self, transport: Transport) -> SocketAddr {
         // An agent that listens nowhere has no address to name; the discard port says so.
-        self.wire.local(transport).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)))
+        let local = self.wire.local(transport).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 9)));
+        match local {
+            SocketAddr::V4(v4) if v4.ip().is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, v4.port())),
+            SocketAddr::V6(v6) if v6.ip().is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, v6.port())),
+            named => named,
+        }
     }
 
     /// Host and port of this side as it shows them in Contact.
@@ -210,7 +216,8 @@ impl Core {
             None if parsed.scheme == "sips" => Transport::Tls,
             None => Transport::Udp,
         };
-        let ip = self.settings.names.address(&parsed.host).ok_or_else(|| format!("{} has no address here", parsed.host))?;
+        let ip =
+            self.settings.names.address(&parsed.host).ok_or_else(|| format!("{} has no address here", parsed.host))?;
         let port = parsed.port.unwrap_or(transport.default_port());
         let name = (transport == Transport::Tls && !parsed.is_literal()).then_some(parsed.host);
         Ok(Destination { endpoint: Endpoint { transport, addr: SocketAddr::new(ip, port) }, name })
@@ -254,16 +261,22 @@ impl Core {
     }
 
     fn send_own_options(&mut self) {
-        let Some(OptionsPlan { to: Some((to, host)), every }) = self.settings.options.clone() else { return };
+        let Some(OptionsPlan { to: Some((to, host)), every }) = self.settings.options.clone() else {
+            return;
+        };
         self.send_options(to, &host, None);
         self.timers.set(every, Timer::Options);
     }
 
     /// Learns where to send OPTIONS from those of the peer, as Microsoft's proxy does: from Contact alone.
     pub fn learn_options(&mut self, request: &Message) {
-        let Some(OptionsPlan { to: None, every }) = self.settings.options.clone() else { return };
+        let Some(OptionsPlan { to: None, every }) = self.settings.options.clone() else {
+            return;
+        };
         let contact = request.list("Contact").first().and_then(|contact| Address::parse(contact));
-        let Some(uri) = contact.and_then(|contact| Uri::parse(&contact.uri)) else { return };
+        let Some(uri) = contact.and_then(|contact| Uri::parse(&contact.uri)) else {
+            return;
+        };
         let text = format!("sip:{}:{};transport=tls", uri.host, uri.port.unwrap_or(5061));
         if let Ok(to) = self.resolve(&text) {
             let host = format!("{}:{}", uri.host, to.endpoint.addr.port());
@@ -275,7 +288,9 @@ impl Core {
 
 /// Where a datagram with an answer goes (RFC 3261 section 18.2.2, RFC 3581 section 4).
 fn answer_address(answer: &Message, source: &Source) -> SocketAddr {
-    let Some(via) = answer.top_via() else { return source.remote };
+    let Some(via) = answer.top_via() else {
+        return source.remote;
+    };
     if via.parameter("rport").is_some() {
         return source.remote;
     }

@@ -128,12 +128,20 @@ mod tests {
     #[test]
     fn caller_walks_the_recorded_routes_backwards_and_callee_forwards() {
         let mut answer = Message::response(200, "OK");
-        for (name, value) in [("To", "<sip:b@edge>;tag=2"), ("Contact", "<sip:b@192.0.2.2>"), ("Record-Route", "<sip:r2;lr>"), ("Record-Route", "<sip:r1;lr>")] {
+        for (name, value) in [
+            ("To", "<sip:b@edge>;tag=2"),
+            ("Contact", "<sip:b@192.0.2.2>"),
+            ("Record-Route", "<sip:r2;lr>"),
+            ("Record-Route", "<sip:r1;lr>"),
+        ] {
             answer.push(name, value);
         }
         let mut caller = Dialog::of_caller(&invite(), &answer, None).unwrap();
         let (bye, hop) = caller.request("BYE");
-        assert_eq!((bye.list("Route"), hop.as_str()), (vec!["<sip:r1;lr>".to_owned(), "<sip:r2;lr>".into()], "sip:r1;lr"));
+        assert_eq!(
+            (bye.list("Route"), hop.as_str()),
+            (vec!["<sip:r1;lr>".to_owned(), "<sip:r2;lr>".into()], "sip:r1;lr")
+        );
         assert_eq!((bye.uri(), bye.cseq()), (Some("sip:b@192.0.2.2"), Some((10, "BYE"))));
 
         let mut callee = Dialog::of_callee(&invite(), "2").unwrap();

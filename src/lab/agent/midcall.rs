@@ -18,10 +18,15 @@ const PATIENCE: Duration = Duration::from_millis(100);
 impl Core {
     /// A request with a To tag.
     pub fn handle_in_dialog(&mut self, key: &ServerKey) {
-        let Some(request) = self.servers.get(key).map(|server| server.request.clone()) else { return };
+        let Some(request) = self.servers.get(key).map(|server| server.request.clone()) else {
+            return;
+        };
         let method = request.method().unwrap_or_default().to_owned();
         let Some(call) = self.find_call(&request) else {
-            self.complain_about(&request, vec!["a request inside a dialog that we do not have (RFC 3261 section 12.2.2)".into()]);
+            self.complain_about(
+                &request,
+                vec!["a request inside a dialog that we do not have (RFC 3261 section 12.2.2)".into()],
+            );
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
         let faults = self.delivery_faults(call, &request);
@@ -53,7 +58,9 @@ impl Core {
 
     /// What loose routing must have done by the time a request reaches us (RFC 3261 sections 16.4 and 16.6).
     fn delivery_faults(&self, key: u64, request: &Message) -> Vec<String> {
-        let Some(call) = self.calls.get(&key) else { return Vec::new() };
+        let Some(call) = self.calls.get(&key) else {
+            return Vec::new();
+        };
         let mut faults = Vec::new();
         if request.uri() != Some(&call.contact) {
             faults.push(format!(
@@ -65,14 +72,22 @@ impl Core {
         let routes = request.list("Route");
         let own: Vec<String> = self.own_record_route().into_iter().collect();
         if routes != own {
-            faults.push(format!("Route is [{}] instead of [{}] (RFC 3261 section 16.4)", routes.join(", "), own.join(", ")));
+            faults.push(format!(
+                "Route is [{}] instead of [{}] (RFC 3261 section 16.4)",
+                routes.join(", "),
+                own.join(", ")
+            ));
         }
         faults
     }
 
     fn take_cseq(&mut self, key: u64, request: &Message) -> bool {
-        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else { return true };
-        let Some((number, _)) = request.cseq() else { return true };
+        let Some(dialog) = self.calls.get_mut(&key).and_then(|call| call.dialog.as_mut()) else {
+            return true;
+        };
+        let Some((number, _)) = request.cseq() else {
+            return true;
+        };
         let grew = number > dialog.remote_cseq;
         dialog.remote_cseq = dialog.remote_cseq.max(number);
         grew
@@ -80,7 +95,9 @@ impl Core {
 
     fn handle_bye(&mut self, key: u64, server: &ServerKey, bye: &Message) {
         self.respond(server, 200, "OK", None);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.phase == CallPhase::Over {
             return;
         }
@@ -100,11 +117,14 @@ impl Core {
             return self.complain_about(ack, vec!["ACK for no dialog of ours (RFC 3261 section 13.2.2.4)".into()]);
         };
         let mut faults = self.delivery_faults(key, ack);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         let number = ack.cseq().map(|(number, _)| number);
         let waiting = call.answer.as_ref().map(|answer| answer.cseq);
         if waiting.is_some() && waiting != number {
-            faults.push(format!("CSeq of the ACK is {number:?}, the INVITE had {waiting:?} (RFC 3261 section 13.2.2.4)"));
+            faults
+                .push(format!("CSeq of the ACK is {number:?}, the INVITE had {waiting:?} (RFC 3261 section 13.2.2.4)"));
         }
         let fits = waiting.is_some() && waiting == number;
         if fits {
@@ -129,7 +149,13 @@ impl Core {
     }
 
     /// Sends a request of the dialog; `None` when its route leads nowhere.
-    fn send_in_dialog(&mut self, key: u64, method: &str, purpose: Purpose, fill: impl FnOnce(&mut Message)) -> Option<()> {
+    fn send_in_dialog(
+        &mut self,
+        key: u64,
+        method: &str,
+        purpose: Purpose,
+        fill: impl FnOnce(&mut Message),
+    ) -> Option<()> {
         let call = self.calls.get_mut(&key)?;
         let (mut request, hop) = call.dialog.as_mut()?.request(method);
         if method == "INVITE" {
@@ -152,7 +178,9 @@ impl Core {
 
     /// BYE (RFC 3261 section 15.1.1).
     pub fn hang_up(&mut self, key: u64) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.changing {
             return self.timers.set(PATIENCE, Timer::Call(key, Step::HangUp));
         }
@@ -162,7 +190,9 @@ impl Core {
 
     /// The final answer to our BYE.
     pub fn handle_bye_answer(&mut self, key: u64, code: u16) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         if call.phase == CallPhase::Over {
             return;
         }
@@ -204,7 +234,9 @@ impl Core {
             return;
         }
         let cseq = self.clients.get(branch).and_then(|client| client.request.cseq()).map_or(0, |(number, _)| number);
-        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else {
+            return;
+        };
         call.changing = false;
         if code >= 300 {
             return self.fail_call(key, &format!("re-INVITE was answered {code}"));

@@ -47,7 +47,9 @@ impl Persona {
     pub fn from(self, number: &str, local: SocketAddr, tag: &str) -> String {
         match self {
             Self::Pbx => format!("\"Lab {number}\" <sip:{number}@{local};user=phone>;tag={tag}"),
-            Self::Teams => format!("Adele Vance<sip:{number}@{TEAMS_HOST}:5061;user=phone>;tag={tag}"),
+            Self::Teams => {
+                format!("Adele Vance<sip:{number}@{TEAMS_HOST}:5061;user=phone>;tag={tag}")
+            }
         }
     }
 
@@ -135,7 +137,10 @@ impl Persona {
 /// The direction of an answer to an offer (RFC 3264 section 6.1).
 pub fn answer_direction(offer: &[u8]) -> &'static str {
     let offer = String::from_utf8_lossy(offer);
-    match offer.lines().find_map(|line| line.strip_prefix("a=").filter(|word| word.starts_with("send") || word.starts_with("recv") || *word == "inactive")) {
+    match offer.lines().find_map(|line| {
+        line.strip_prefix("a=")
+            .filter(|word| word.starts_with("send") || word.starts_with("recv") || *word == "inactive")
+    }) {
         Some("sendonly") => "recvonly",
         Some("recvonly") => "sendonly",
         Some("inactive") => "inactive",

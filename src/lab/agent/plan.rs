@@ -158,7 +158,10 @@ impl Names {
         }
         let host = host.to_ascii_lowercase();
         let above = host.split_once('.').map(|(_, above)| above);
-        self.0.iter().find(|(name, _)| *name == host || (above.is_some() && name.strip_prefix("*.") == above)).map(|(_, a)| *a)
+        self.0
+            .iter()
+            .find(|(name, _)| *name == host || (above.is_some() && name.strip_prefix("*.") == above))
+            .map(|(_, a)| *a)
     }
 }
 

@@ -41,7 +41,9 @@ pub struct Server {
 impl Core {
     /// A request came.
     pub fn handle_request(&mut self, source: &Source, request: Message) {
-        let Some(key) = server_key(&request) else { return };
+        let Some(key) = server_key(&request) else {
+            return;
+        };
         let method = request.method().unwrap_or_default().to_owned();
         if method == "ACK" {
             return self.handle_ack(&key, &request);
@@ -52,7 +54,8 @@ impl Core {
         if self.servers.len() >= self.settings.transaction_limit {
             return self.complain_about(&request, vec!["not looked at: too many transactions at once".into()]);
         }
-        let server = Server { request, source: source.clone(), phase: ServerPhase::Open, call: None, last: None, interval: T1 };
+        let server =
+            Server { request, source: source.clone(), phase: ServerPhase::Open, call: None, last: None, interval: T1 };
         self.servers.insert(key.clone(), server);
         match method.as_str() {
             "CANCEL" => self.handle_cancel(&key),
@@ -94,7 +97,9 @@ impl Core {
         tag: Option<&str>,
         fill: impl FnOnce(&mut Message),
     ) {
-        let Some(server) = self.servers.get(key) else { return };
+        let Some(server) = self.servers.get(key) else {
+            return;
+        };
         let persona = self.settings.persona;
         let (request, source) = (&server.request, server.source.clone());
         let invite = key.method == "INVITE";
@@ -120,7 +125,9 @@ impl Core {
                 answer.push("To", format!("{to};tag={tag}"));
             }
         }
-        let Some(server) = self.servers.get(key) else { return };
+        let Some(server) = self.servers.get(key) else {
+            return;
+        };
         for name in ["Call-ID", "CSeq"] {
             answer.push(name, server.request.value(name).unwrap_or_default());
         }
@@ -134,7 +141,9 @@ impl Core {
 
     /// Remembers an answer and sets the timers of RFC 3261 section 17.2.
     fn settle(&mut self, key: &ServerKey, code: u16, answer: Message, bytes: Vec<u8>) {
-        let Some(server) = self.servers.get_mut(key) else { return };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
         server.last = Some((answer, bytes));
         if code < 200 {
             return;
@@ -158,7 +167,9 @@ impl Core {
 
     /// A timer of a server transaction is due.
     pub fn handle_server_timer(&mut self, key: &ServerKey, due: Due) {
-        let Some(server) = self.servers.get_mut(key) else { return };
+        let Some(server) = self.servers.get_mut(key) else {
+            return;
+        };
         match due {
             Due::Forget => {
                 if server.phase == ServerPhase::Refused {
@@ -171,7 +182,10 @@ impl Core {
             Due::GiveUp => {
                 server.phase = ServerPhase::Done;
                 let (request, call) = (server.request.clone(), server.call);
-                self.complain_about(&request, vec!["a refusal was never acknowledged (RFC 3261 section 17.1.1.3)".into()]);
+                self.complain_about(
+                    &request,
+                    vec!["a refusal was never acknowledged (RFC 3261 section 17.1.1.3)".into()],
+                );
                 if let Some(call) = call {
                     self.fail_call(call, "the refusal was never acknowledged");
                 }
@@ -198,7 +212,9 @@ impl Core {
         let Some(server) = self.servers.get_mut(key) else {
             return self.handle_success_ack(ack);
         };
-        let Some(answer) = server.last.as_ref().map(|(answer, _)| answer.clone()) else { return };
+        let Some(answer) = server.last.as_ref().map(|(answer, _)| answer.clone()) else {
+            return;
+        };
         if answer.code().is_some_and(|code| code < 300) {
             return self.complain_about(
                 ack,
@@ -229,9 +245,14 @@ impl Core {
 
     fn handle_cancel(&mut self, key: &ServerKey) {
         let invite_key = ServerKey { method: "INVITE".into(), ..key.clone() };
-        let Some(cancel) = self.servers.get(key).map(|server| server.request.clone()) else { return };
+        let Some(cancel) = self.servers.get(key).map(|server| server.request.clone()) else {
+            return;
+        };
         let Some(invite) = self.servers.get(&invite_key) else {
-            self.complain_about(&cancel, vec!["CANCEL for no INVITE of which we know: branch or sent-by differ (RFC 3261 section 9.1)".into()]);
+            self.complain_about(
+                &cancel,
+                vec!["CANCEL for no INVITE of which we know: branch or sent-by differ (RFC 3261 section 9.1)".into()],
+            );
             return self.respond(key, 481, "Call/Transaction Does Not Exist", None);
         };
         let mut faults = Vec::new();
@@ -257,7 +278,9 @@ impl Core {
     }
 
     fn handle_options(&mut self, key: &ServerKey) {
-        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else { return };
+        let Some((request, source)) = self.servers.get(key).map(|s| (s.request.clone(), s.source.clone())) else {
+            return;
+        };
         self.journal.count_options(|count| count.received += 1);
         if let Some(reason) = self.refusal_of_teams(&request, &source) {
             return self.refuse_as_teams(key, &request, &reason);
@@ -290,7 +313,9 @@ impl Core {
     /// What is wrong with the name by which the edge shows itself to Microsoft.
     pub fn identity_fault(&self, value: &str, source: &Source) -> Option<String> {
         let uri = Address::parse(value).and_then(|address| Uri::parse(&address.uri));
-        let Some(uri) = uri else { return Some(format!("{value} is no SIP URI.")) };
+        let Some(uri) = uri else {
+            return Some(format!("{value} is no SIP URI."));
+        };
         if uri.is_literal() {
             return Some(format!("{} is an IP address where an FQDN is wanted.", uri.host));
         }
@@ -330,7 +355,10 @@ fn answer_vias(request: &Message, source: &Source) -> Vec<String> {
         let wants_port = via.parameter("rport") == Some("");
         if wants_port {
             let with_port = format!(";rport={}", source.remote.port());
-            *first = first.split(';').map(|part| if part.trim() == "rport" { with_port.clone() } else { format!(";{part}") }).collect();
+            *first = first
+                .split(';')
+                .map(|part| if part.trim() == "rport" { with_port.clone() } else { format!(";{part}") })
+                .collect();
             *first = first.trim_start_matches(';').to_owned();
         }
         if wants_port || via.host != source.remote.ip().to_string() {

@@ -28,7 +28,9 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, shared: 
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else { continue };
+        let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
+            continue;
+        };
         let inner = shared.clone();
         shared.tasks.spawn(async move {
             welcome(stream, remote, transport, inner).await;
@@ -40,6 +42,8 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, shared: 
 async fn welcome(stream: TcpStream, remote: SocketAddr, transport: Transport, shared: Shared) {
     let connection = shared.number();
     let mut source = Source { transport, remote, connection, certificate: None };
+    // Two small messages in a row must not wait for each other; a socket that refuses this is only slower.
+    let _ = stream.set_nodelay(true);
     let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
     let accepted = WireEvent::Accepted { connection, sender };
     match (transport, &shared.tls) {
@@ -80,7 +84,9 @@ pub(super) async fn dial(
     let stream = match tokio::time::timeout(PATIENCE, connect(endpoint.addr, from)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return drop(shared.events.send(failed(error.to_string())).await),
-        Err(_) => return drop(shared.events.send(failed("no connection in time".into())).await),
+        Err(_) => {
+            return drop(shared.events.send(failed("no connection in time".into())).await);
+        }
     };
     let mut source = Source { transport: endpoint.transport, remote: endpoint.addr, connection, certificate: None };
     match (endpoint.transport, &shared.tls) {
@@ -105,7 +111,9 @@ async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStr
     if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified()) {
         socket.bind(SocketAddr::new(from, 0))?;
     }
-    socket.connect(to).await
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn serve<S>(mut stream: S, source: Source, mut outgoing: mpsc::Receiver<Vec<u8>>, shared: Shared)

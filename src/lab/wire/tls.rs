@@ -72,6 +72,16 @@ impl Tls {
         Ok(Self { server: Arc::new(server), client: Arc::new(client) })
     }
 
+    /// Ready-made configurations, for a party with verifiers of its own.
+    pub fn from_configs(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> Self {
+        Self { server, client }
+    }
+
+    /// The configuration in the client's role.
+    pub fn client_config(&self) -> Arc<ClientConfig> {
+        self.client.clone()
+    }
+
     /// The handshake of an accepted connection, with the peer's certificate.
     pub(super) async fn accept(
         &self,

@@ -6,8 +6,7 @@ use super::layer::{Machine, Side};
 use super::network::{Message, Method};
 use super::world::{Event, World};
 use crate::transaction::{
-    ClientReport, InviteClientState, InviteServerState, Moment, ProxyTimerC, ServerReport,
-    TimerCExpiry, Timing,
+    ClientReport, InviteClientState, InviteServerState, Moment, ProxyTimerC, ServerReport, TimerCExpiry, Timing,
 };
 
 /// What the users mean to do.
@@ -116,17 +115,9 @@ impl World {
             Kind::Options | Kind::OptionsDead => Method::Options,
             _ => Method::Invite,
         };
-        let request = Message {
-            call,
-            method,
-            branch: branch(call, CALLER_BRANCH),
-            status: None,
-        };
+        let request = Message { call, method, branch: branch(call, CALLER_BRANCH), status: None };
         // The caller's own patience outlasts the relay's timer C.
-        let patience = Timing {
-            timer_c: Duration::from_secs(240),
-            ..self.timing
-        };
+        let patience = Timing { timer_c: Duration::from_secs(240), ..self.timing };
         let timer_c = (method == Method::Invite).then(|| ProxyTimerC::start(self.now, &patience));
         self.start_client(CALLER, 0, request, timer_c);
     }
@@ -147,10 +138,7 @@ impl World {
     }
 
     fn relay_request(&mut self, id: u32, request: Message) {
-        let forwarded = Message {
-            branch: branch(request.call, RELAY_BRANCH),
-            ..request
-        };
+        let forwarded = Message { branch: branch(request.call, RELAY_BRANCH), ..request };
         let invite = request.method == Method::Invite;
         if invite {
             self.respond(RELAY, id, 100);
@@ -166,10 +154,7 @@ impl World {
         let rings = self.chance.below(3_000);
         let decides = rings + self.chance.below(15_000);
         let mut later = |millis, status| {
-            let event = Event::CalleeDoes {
-                call: request.call,
-                status,
-            };
+            let event = Event::CalleeDoes { call: request.call, status };
             self.schedule(millis, event);
         };
         match kind {
@@ -211,10 +196,7 @@ impl World {
             300.. => {
                 let entry = &mut self.calls[call as usize];
                 // The machine tells of a missing ACK by `NoAck`.
-                entry.callee = Some(CalleeEnd::Refused {
-                    status,
-                    acked: true,
-                });
+                entry.callee = Some(CalleeEnd::Refused { status, acked: true });
             }
             _ => {}
         }
@@ -246,15 +228,8 @@ impl World {
             return;
         }
         // The relay passes an ACK that no machine wanted on without state.
-        let which = if self.call(ack).legacy_ack {
-            RELAY_BRANCH
-        } else {
-            RELAY_ACK
-        };
-        let forwarded = Message {
-            branch: branch(ack.call, which),
-            ..ack
-        };
+        let which = if self.call(ack).legacy_ack { RELAY_BRANCH } else { RELAY_ACK };
+        let forwarded = Message { branch: branch(ack.call, which), ..ack };
         self.transmit(RELAY, 1, forwarded, "sent");
     }
 
@@ -269,10 +244,7 @@ impl World {
         if element == RELAY {
             self.want_cancel(RELAY, cancel.call);
         } else {
-            self.call(cancel).callee = Some(CalleeEnd::Refused {
-                status: 487,
-                acked: true,
-            });
+            self.call(cancel).callee = Some(CalleeEnd::Refused { status: 487, acked: true });
             self.respond(CALLEE, invite, 487);
         }
     }
@@ -293,14 +265,7 @@ impl World {
         if !entry.cancel_wanted[element] || entry.cancelled[element] {
             return;
         }
-        let invite = branch(
-            call,
-            if element == CALLER {
-                CALLER_BRANCH
-            } else {
-                RELAY_BRANCH
-            },
-        );
+        let invite = branch(call, if element == CALLER { CALLER_BRANCH } else { RELAY_BRANCH });
         let Some(id) = self.layers[element].find(Side::Client, invite, Method::Invite) else {
             return;
         };
@@ -320,15 +285,7 @@ impl World {
         let (hop, request) = (transaction.hop, transaction.request);
         self.layers[element].cover(id, now);
         self.calls[call as usize].cancelled[element] = true;
-        self.start_client(
-            element,
-            hop,
-            Message {
-                method: Method::Cancel,
-                ..request
-            },
-            None,
-        );
+        self.start_client(element, hop, Message { method: Method::Cancel, ..request }, None);
     }
 
     pub(super) fn timer_c_fired(&mut self, element: usize, id: u32, expiry: TimerCExpiry) {
@@ -367,9 +324,7 @@ impl World {
             ClientReport::TransportError => 503,
         };
         if report != ClientReport::Response
-            && let Some(timer) = self.layers[element]
-                .get_mut(id)
-                .and_then(|t| t.timer_c.as_mut())
+            && let Some(timer) = self.layers[element].get_mut(id).and_then(|t| t.timer_c.as_mut())
         {
             timer.stop();
         }
@@ -390,17 +345,8 @@ impl World {
             (ClientReport::TransportError, _) => CallerEnd::TransportError,
             (ClientReport::Response, 100..=199) => return,
             (ClientReport::Response, 200..=299) if request.method == Method::Invite => {
-                let which = if self.call(request).legacy_ack {
-                    CALLER_BRANCH
-                } else {
-                    CALLER_ACK
-                };
-                let ack = Message {
-                    method: Method::Ack,
-                    branch: branch(request.call, which),
-                    status: None,
-                    ..request
-                };
+                let which = if self.call(request).legacy_ack { CALLER_BRANCH } else { CALLER_ACK };
+                let ack = Message { method: Method::Ack, branch: branch(request.call, which), status: None, ..request };
                 self.transmit(CALLER, 0, ack, "sent");
                 CallerEnd::Answered
             }
@@ -413,10 +359,7 @@ impl World {
     fn caller_ends(&mut self, request: Message, end: CallerEnd) {
         let before = self.call(request).caller.replace(end);
         // Only copies of a 2xx may come up again, for a new ACK.
-        assert!(
-            before.is_none_or(|before| before == end && end == CallerEnd::Answered),
-            "{before:?}, then {end:?}"
-        );
+        assert!(before.is_none_or(|before| before == end && end == CallerEnd::Answered), "{before:?}, then {end:?}");
     }
 
     fn relay_responds(&mut self, forwarded: Message, status: u16) {
@@ -436,20 +379,9 @@ impl World {
         }
     }
 
-    pub(super) fn server_reports(
-        &mut self,
-        element: usize,
-        request: Message,
-        report: ServerReport,
-    ) {
+    pub(super) fn server_reports(&mut self, element: usize, request: Message, report: ServerReport) {
         match report {
-            ServerReport::Ack => self.take_ack(
-                element,
-                Message {
-                    method: Method::Ack,
-                    ..request
-                },
-            ),
+            ServerReport::Ack => self.take_ack(element, Message { method: Method::Ack, ..request }),
             ServerReport::NoAck if element == CALLEE => {
                 if let Some(CalleeEnd::Refused { acked, .. }) = &mut self.call(request).callee {
                     *acked = false;

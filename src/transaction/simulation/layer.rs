@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::network::{Message, Method};
 use crate::transaction::{
-    Alarm, ClientActions, Due, InviteClient, InviteServer, Moment, NonInviteClient,
-    NonInviteServer, ProxyTimerC, ServerActions, TimerCExpiry, Timing, Wheel,
+    Alarm, ClientActions, Due, InviteClient, InviteServer, Moment, NonInviteClient, NonInviteServer, ProxyTimerC,
+    ServerActions, TimerCExpiry, Timing, Wheel,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -66,12 +66,7 @@ pub(super) struct Layer {
 
 impl Layer {
     pub(super) fn new(timing: Timing) -> Self {
-        Self {
-            wheel: Wheel::new(Moment::START, usize::MAX),
-            slots: Vec::new(),
-            index: BTreeMap::new(),
-            timing,
-        }
+        Self { wheel: Wheel::new(Moment::START, usize::MAX), slots: Vec::new(), index: BTreeMap::new(), timing }
     }
 
     pub(super) fn insert(
@@ -93,24 +88,13 @@ impl Layer {
             alarm: Alarm::default(),
         };
         let taken = self.index.len();
-        let id = self
-            .slots
-            .iter()
-            .position(|slot| slot.transaction.is_none())
-            .unwrap_or(self.slots.len());
+        let id = self.slots.iter().position(|slot| slot.transaction.is_none()).unwrap_or(self.slots.len());
         if id == self.slots.len() {
-            self.slots.push(Slot {
-                generation: 0,
-                transaction: None,
-            });
+            self.slots.push(Slot { generation: 0, transaction: None });
         }
         self.slots[id].transaction = Some(transaction);
         self.index.insert(transaction.key(), id as u32);
-        assert_eq!(
-            self.index.len(),
-            taken + 1,
-            "two transactions with one key: {request:?}"
-        );
+        assert_eq!(self.index.len(), taken + 1, "two transactions with one key: {request:?}");
         id as u32
     }
 
@@ -123,11 +107,7 @@ impl Layer {
     }
 
     pub(super) fn find(&self, side: Side, branch: u32, method: Method) -> Option<u32> {
-        let method = if method == Method::Ack {
-            Method::Invite
-        } else {
-            method
-        };
+        let method = if method == Method::Ack { Method::Invite } else { method };
         self.index.get(&(side, branch, method)).copied()
     }
 
@@ -160,15 +140,9 @@ impl Layer {
     /// Takes a due entry; `None` when its transaction has gone.
     pub(super) fn expire(&mut self, due: Due, now: Moment) -> Option<Expired> {
         let slot = &mut self.slots[due.id as usize];
-        let transaction = slot
-            .transaction
-            .as_mut()
-            .filter(|_| slot.generation == due.generation)?;
+        let transaction = slot.transaction.as_mut().filter(|_| slot.generation == due.generation)?;
         transaction.alarm.handle_due(now);
-        let timer_c = transaction
-            .timer_c
-            .as_mut()
-            .and_then(|timer| timer.handle_timeout(now, &self.timing));
+        let timer_c = transaction.timer_c.as_mut().and_then(|timer| timer.handle_timeout(now, &self.timing));
         let actions = transaction.handle_timeout(now, &self.timing);
         Some(Expired { actions, timer_c })
     }
@@ -217,10 +191,7 @@ impl Transaction {
             Machine::NonInviteServer(machine) => server(machine.handle_timeout(now, timing)),
         };
         self.timer_sends += u32::from(sent);
-        assert!(
-            self.timer_sends <= self.most_timer_sends(),
-            "too many retransmissions: {self:?}"
-        );
+        assert!(self.timer_sends <= self.most_timer_sends(), "too many retransmissions: {self:?}");
         actions
     }
 
@@ -239,32 +210,17 @@ impl Transaction {
             timer.handle_response(now, status, timing);
         }
         match &mut self.machine {
-            Machine::InviteClient(machine) => {
-                Actions::Client(machine.handle_response(now, status, timing))
-            }
-            Machine::NonInviteClient(machine) => {
-                Actions::Client(machine.handle_response(now, status, timing))
-            }
-            Machine::InviteServer(machine) => {
-                Actions::Server(machine.handle_response(now, status, timing))
-            }
-            Machine::NonInviteServer(machine) => {
-                Actions::Server(machine.handle_response(now, status, timing))
-            }
+            Machine::InviteClient(machine) => Actions::Client(machine.handle_response(now, status, timing)),
+            Machine::NonInviteClient(machine) => Actions::Client(machine.handle_response(now, status, timing)),
+            Machine::InviteServer(machine) => Actions::Server(machine.handle_response(now, status, timing)),
+            Machine::NonInviteServer(machine) => Actions::Server(machine.handle_response(now, status, timing)),
         }
     }
 
     /// A request that matched: a copy of the first one, or the ACK.
-    pub(super) fn handle_request(
-        &mut self,
-        now: Moment,
-        method: Method,
-        timing: &Timing,
-    ) -> Actions {
+    pub(super) fn handle_request(&mut self, now: Moment, method: Method, timing: &Timing) -> Actions {
         Actions::Server(match &mut self.machine {
-            Machine::InviteServer(machine) if method == Method::Ack => {
-                machine.handle_ack(now, timing)
-            }
+            Machine::InviteServer(machine) if method == Method::Ack => machine.handle_ack(now, timing),
             Machine::InviteServer(machine) => machine.handle_request(now),
             Machine::NonInviteServer(machine) => machine.handle_request(now),
             Machine::InviteClient(_) | Machine::NonInviteClient(_) => {
@@ -283,13 +239,9 @@ impl Transaction {
     pub(super) fn handle_transport_error(&mut self, now: Moment) -> Actions {
         match &mut self.machine {
             Machine::InviteClient(machine) => Actions::Client(machine.handle_transport_error(now)),
-            Machine::NonInviteClient(machine) => {
-                Actions::Client(machine.handle_transport_error(now))
-            }
+            Machine::NonInviteClient(machine) => Actions::Client(machine.handle_transport_error(now)),
             Machine::InviteServer(machine) => Actions::Server(machine.handle_transport_error(now)),
-            Machine::NonInviteServer(machine) => {
-                Actions::Server(machine.handle_transport_error(now))
-            }
+            Machine::NonInviteServer(machine) => Actions::Server(machine.handle_transport_error(now)),
         }
     }
 }

@@ -39,22 +39,11 @@ pub(super) struct Links {
 }
 
 impl Links {
-    pub(super) const SOUND: Self = Self {
-        reliable: [false, false],
-        loss: 0.0,
-        duplicate: 0.0,
-        broken: 0.0,
-        delay_millis: 10,
-        jitter_millis: 0,
-    };
+    pub(super) const SOUND: Self =
+        Self { reliable: [false, false], loss: 0.0, duplicate: 0.0, broken: 0.0, delay_millis: 10, jitter_millis: 0 };
 
     /// When copies of a message sent now arrive; `None` when the sender hears that it cannot be sent.
-    pub(super) fn carry(
-        &self,
-        hop: usize,
-        now: Moment,
-        chance: &mut Chance,
-    ) -> Option<Vec<Moment>> {
+    pub(super) fn carry(&self, hop: usize, now: Moment, chance: &mut Chance) -> Option<Vec<Moment>> {
         let delay = Duration::from_millis(self.delay_millis);
         if self.reliable[hop] {
             return (!chance.happens(self.broken)).then(|| vec![now + delay]);

@@ -7,8 +7,7 @@ use super::actors::{CALLEE, CALLER, Call, Kind};
 use super::layer::{Actions, Layer, Machine, Side};
 use super::network::{Chance, Links, Message, Method};
 use crate::transaction::{
-    ClientSend, InviteClient, InviteServer, Moment, NonInviteClient, NonInviteServer, ProxyTimerC,
-    ServerSend, Timing,
+    ClientSend, InviteClient, InviteServer, Moment, NonInviteClient, NonInviteServer, ProxyTimerC, ServerSend, Timing,
 };
 
 /// One line of the log.
@@ -22,24 +21,11 @@ pub(super) struct LogEntry {
 
 /// What is to happen at a moment.
 pub(super) enum Event {
-    Arrive {
-        element: usize,
-        hop: usize,
-        message: Message,
-    },
-    Begin {
-        call: u32,
-    },
-    CallerHangsUp {
-        call: u32,
-    },
-    CalleeDoes {
-        call: u32,
-        status: u16,
-    },
-    CalleeRepeats {
-        call: u32,
-    },
+    Arrive { element: usize, hop: usize, message: Message },
+    Begin { call: u32 },
+    CallerHangsUp { call: u32 },
+    CalleeDoes { call: u32, status: u16 },
+    CalleeRepeats { call: u32 },
 }
 
 pub(super) struct World {
@@ -78,11 +64,7 @@ impl World {
             self.now = self.now.max(next);
             steps += 1;
             assert!(self.now < last && steps < 1_000_000, "calls that never end");
-            while let Some(entry) = self
-                .events
-                .first_entry()
-                .filter(|entry| entry.key().0 <= self.now)
-            {
+            while let Some(entry) = self.events.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 let event = entry.remove();
                 self.handle(event);
             }
@@ -93,19 +75,12 @@ impl World {
     }
 
     pub(super) fn retransmissions(&self) -> usize {
-        self.log
-            .iter()
-            .filter(|entry| entry.what == "again")
-            .count()
+        self.log.iter().filter(|entry| entry.what == "again").count()
     }
 
     fn next_event(&self) -> Option<Moment> {
         let event = self.events.keys().next().map(|key| key.0);
-        self.layers
-            .iter()
-            .filter_map(Layer::next_wake)
-            .chain(event)
-            .min()
+        self.layers.iter().filter_map(Layer::next_wake).chain(event).min()
     }
 
     pub(super) fn schedule(&mut self, millis: u64, event: Event) {
@@ -118,21 +93,12 @@ impl World {
     }
 
     pub(super) fn record(&mut self, element: usize, what: &'static str, message: Message) {
-        self.log.push(LogEntry {
-            at: self.now,
-            element,
-            what,
-            message,
-        });
+        self.log.push(LogEntry { at: self.now, element, what, message });
     }
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Arrive {
-                element,
-                hop,
-                message,
-            } => self.arrive(element, hop, message),
+            Event::Arrive { element, hop, message } => self.arrive(element, hop, message),
             Event::Begin { call } => self.begin(call),
             Event::CallerHangsUp { call } => self.want_cancel(CALLER, call),
             Event::CalleeDoes { call, status } => self.callee_responds(call, status),
@@ -143,13 +109,7 @@ impl World {
     // The wire.
 
     /// Sends over a hop; `false` when the sender hears that the message did not get out.
-    pub(super) fn transmit(
-        &mut self,
-        from: usize,
-        hop: usize,
-        message: Message,
-        what: &'static str,
-    ) -> bool {
+    pub(super) fn transmit(&mut self, from: usize, hop: usize, message: Message, what: &'static str) -> bool {
         self.record(from, what, message);
         let Some(arrivals) = self.links.carry(hop, self.now, &mut self.chance) else {
             self.record(from, "broken", message);
@@ -157,14 +117,7 @@ impl World {
         };
         let element = if from == hop { hop + 1 } else { hop };
         for at in arrivals {
-            self.schedule_at(
-                at,
-                Event::Arrive {
-                    element,
-                    hop,
-                    message,
-                },
-            );
+            self.schedule_at(at, Event::Arrive { element, hop, message });
         }
         true
     }
@@ -196,13 +149,7 @@ impl World {
 
     // Machines.
 
-    pub(super) fn start_client(
-        &mut self,
-        element: usize,
-        hop: usize,
-        request: Message,
-        timer_c: Option<ProxyTimerC>,
-    ) {
+    pub(super) fn start_client(&mut self, element: usize, hop: usize, request: Message, timer_c: Option<ProxyTimerC>) {
         let reliable = self.links.reliable[hop];
         let (machine, actions) = if request.method == Method::Invite {
             let (machine, actions) = InviteClient::start(self.now, reliable, &self.timing);
@@ -263,36 +210,24 @@ impl World {
         let (outgoing, ended) = match actions {
             Actions::Client(actions) => {
                 let outgoing = actions.send.map(|send| match send {
-                    ClientSend::Ack => Message {
-                        method: Method::Ack,
-                        ..request
-                    },
+                    ClientSend::Ack => Message { method: Method::Ack, ..request },
                     ClientSend::Request => request,
                 });
                 (outgoing, actions.ended)
             }
             Actions::Server(actions) => {
                 let status = match actions.send {
-                    Some(ServerSend::Last) => {
-                        Some(transaction.last.expect("nothing to send again"))
-                    }
+                    Some(ServerSend::Last) => Some(transaction.last.expect("nothing to send again")),
                     Some(ServerSend::Response) => Some(status.expect("no response at hand")),
                     None => None,
                 };
-                (
-                    status.map(|status| Message {
-                        status: Some(status),
-                        ..request
-                    }),
-                    actions.ended,
-                )
+                (status.map(|status| Message { status: Some(status), ..request }), actions.ended)
             }
         };
         if let (Some(message), Some(transaction)) = (outgoing, self.layers[element].get_mut(id)) {
             transaction.last = message.status;
         }
-        let sent =
-            outgoing.is_none_or(|message| self.transmit(element, transaction.hop, message, what));
+        let sent = outgoing.is_none_or(|message| self.transmit(element, transaction.hop, message, what));
         match actions {
             Actions::Client(actions) => {
                 if let Some(report) = actions.report {

@@ -30,11 +30,7 @@ pub(in crate::transaction) trait Machine: Copy + Debug {
         ways.iter().find_map(|way| {
             let mut machine = Self::begin(T0, reliable, &timing);
             for &event in *way {
-                let now = if event == Event::Timeout {
-                    T0 + Timing::default().timer_b()
-                } else {
-                    T0
-                };
+                let now = if event == Event::Timeout { T0 + Timing::default().timer_b() } else { T0 };
                 machine.handle(now, event, &timing);
             }
             (machine.state_name() == state).then_some(machine)
@@ -65,11 +61,7 @@ impl Outcome {
         let send = send.map(|send| format!("send {send:?}"));
         let report = report.map(|report| format!("report {report:?}"));
         let end = ended.then(|| "end".to_owned());
-        let words = [send, report, end]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(", ");
+        let words = [send, report, end].into_iter().flatten().collect::<Vec<_>>().join(", ");
         Self { words, ended }
     }
 
@@ -117,11 +109,7 @@ impl Input {
 
     /// Equivalent ways to give the input: each must have the same outcome.
     fn ways(self) -> Vec<Vec<Event>> {
-        let statuses = |list: &[u16]| {
-            list.iter()
-                .map(|&status| vec![Event::Status(status)])
-                .collect()
-        };
+        let statuses = |list: &[u16]| list.iter().map(|&status| vec![Event::Status(status)]).collect();
         match self {
             Self::Abandon => vec![vec![Event::Abandon]],
             Self::Ack => vec![vec![Event::Ack]],
@@ -174,13 +162,7 @@ const INVITE_SERVER_INPUTS: &[Input] = &[
 ];
 
 impl Machine for InviteClient {
-    const STATES: &'static [&'static str] = &[
-        "Calling",
-        "Proceeding",
-        "Completed",
-        "Accepted",
-        "Terminated",
-    ];
+    const STATES: &'static [&'static str] = &["Calling", "Proceeding", "Completed", "Accepted", "Terminated"];
     const INPUTS: &'static [Input] = CLIENT_INPUTS;
 
     fn begin(now: Moment, reliable: bool, timing: &Timing) -> Self {
@@ -236,13 +218,7 @@ impl Machine for NonInviteClient {
 }
 
 impl Machine for InviteServer {
-    const STATES: &'static [&'static str] = &[
-        "Proceeding",
-        "Completed",
-        "Confirmed",
-        "Accepted",
-        "Terminated",
-    ];
+    const STATES: &'static [&'static str] = &["Proceeding", "Completed", "Confirmed", "Accepted", "Terminated"];
     const INPUTS: &'static [Input] = INVITE_SERVER_INPUTS;
 
     fn begin(now: Moment, reliable: bool, timing: &Timing) -> Self {
@@ -270,13 +246,7 @@ impl Machine for InviteServer {
 }
 
 impl Machine for NonInviteServer {
-    const STATES: &'static [&'static str] = &[
-        "Trying",
-        "Proceeding",
-        "Completed",
-        "Abandoned",
-        "Terminated",
-    ];
+    const STATES: &'static [&'static str] = &["Trying", "Proceeding", "Completed", "Abandoned", "Terminated"];
     const INPUTS: &'static [Input] = NON_INVITE_SERVER_INPUTS;
 
     fn begin(now: Moment, reliable: bool, timing: &Timing) -> Self {
@@ -314,37 +284,20 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn parse(line: &'a str) -> Self {
         let fields: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [state, input, link, next, outputs] = fields[..] else {
-            panic!("not a row: {line}")
-        };
-        assert!(
-            ["any", "reliable", "unreliable"].contains(&link),
-            "no such link: {line}"
-        );
-        Self {
-            state,
-            input,
-            link,
-            next,
-            outputs,
-        }
+        let [state, input, link, next, outputs] = fields[..] else { panic!("not a row: {line}") };
+        assert!(["any", "reliable", "unreliable"].contains(&link), "no such link: {line}");
+        Self { state, input, link, next, outputs }
     }
 
     fn is_for(&self, state: &str, input: Input, link: &str) -> bool {
-        self.state == state
-            && self.input == input.name()
-            && (self.link == "any" || self.link == link)
+        self.state == state && self.input == input.name() && (self.link == "any" || self.link == link)
     }
 }
 
 const T0: Moment = Moment::from_millis(777_777);
 
 pub(super) fn walk<M: Machine>(table: &str) {
-    let rows: Vec<Row<'_>> = table
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .map(Row::parse)
-        .collect();
+    let rows: Vec<Row<'_>> = table.lines().filter(|line| !line.trim().is_empty()).map(Row::parse).collect();
     let mut used = vec![false; rows.len()];
     for (reliable, link) in [(false, "unreliable"), (true, "reliable")] {
         for state in M::STATES {
@@ -352,9 +305,7 @@ pub(super) fn walk<M: Machine>(table: &str) {
                 continue;
             };
             for &input in M::INPUTS {
-                let at: Vec<usize> = (0..rows.len())
-                    .filter(|&row| rows[row].is_for(state, input, link))
-                    .collect();
+                let at: Vec<usize> = (0..rows.len()).filter(|&row| rows[row].is_for(state, input, link)).collect();
                 assert_eq!(at.len(), 1, "rows for {state}, {}, {link}", input.name());
                 used[at[0]] = true;
                 check(&rows[at[0]], machine, input, link);
@@ -362,11 +313,7 @@ pub(super) fn walk<M: Machine>(table: &str) {
         }
     }
     for (row, used) in rows.iter().zip(used) {
-        assert!(
-            used,
-            "unreachable row: {} | {} | {}",
-            row.state, row.input, row.link
-        );
+        assert!(used, "unreachable row: {} | {} | {}", row.state, row.input, row.link);
     }
 }
 
@@ -374,22 +321,14 @@ fn check<M: Machine>(row: &Row<'_>, machine: M, input: Input, link: &str) {
     let runs = match input {
         Input::Early => vec![early(machine)],
         Input::TimePasses => vec![time_passes(machine)],
-        _ => input
-            .ways()
-            .into_iter()
-            .map(|way| give(machine, &way))
-            .collect(),
+        _ => input.ways().into_iter().map(|way| give(machine, &way)).collect(),
     };
     for (after, outputs) in runs {
         let context = format!("{} | {} | {link}", row.state, row.input);
         assert_eq!(after.state_name(), row.next, "{context}");
         assert_eq!(outputs, row.outputs, "{context}");
         let ended = row.next == "Terminated" && row.state != "Terminated";
-        assert_eq!(
-            outputs.ends_with("end"),
-            ended,
-            "{context}: end is said once, on the way out"
-        );
+        assert_eq!(outputs.ends_with("end"), ended, "{context}: end is said once, on the way out");
         if row.next == "Terminated" {
             assert_eq!(after.next_timeout(), None, "{context}");
         }
@@ -420,17 +359,10 @@ fn time_passes<M: Machine>(mut machine: M) -> (M, String) {
     while let Some(now) = machine.next_timeout() {
         let outcome = machine.handle(now, Event::Timeout, &Timing::default());
         outputs.push(format!("{} {}", now.since(T0).as_millis(), outcome.words));
-        assert!(
-            outputs.len() < 100,
-            "a machine that never ends: {outputs:?}"
-        );
+        assert!(outputs.len() < 100, "a machine that never ends: {outputs:?}");
     }
     // With no timer set, nothing may happen however late it gets.
-    let silence = machine.handle(
-        Moment::from_millis(1 << 60),
-        Event::Timeout,
-        &Timing::default(),
-    );
+    let silence = machine.handle(Moment::from_millis(1 << 60), Event::Timeout, &Timing::default());
     assert_eq!(silence.words, "");
     (machine, outputs.join("; "))
 }

@@ -18,21 +18,7 @@ fn advance(wheel: &mut Wheel, millis: u64) -> Vec<u32> {
 
 #[test]
 fn an_entry_is_at_most_one_tick_late_and_never_early() {
-    for at in [
-        0,
-        1,
-        9,
-        10,
-        11,
-        639,
-        640,
-        641,
-        40_959,
-        40_960,
-        40_961,
-        3_000_007,
-        999_999_999,
-    ] {
+    for at in [0, 1, 9, 10, 11, 639, 640, 641, 40_959, 40_960, 40_961, 3_000_007, 999_999_999] {
         let mut wheel = wheel_at(0);
         wheel.arm(1, 0, Moment::from_millis(at));
         if at > 0 {
@@ -99,11 +85,7 @@ fn an_entry_takes_24_bytes_and_a_burst_gives_its_memory_back() {
     let burst = wheel.heap_bytes();
     assert!(burst >= 100_010 * 24);
     assert_eq!(advance(&mut wheel, 2_000).len(), 100_000);
-    assert!(
-        wheel.heap_bytes() < burst / 100,
-        "{} of {burst}",
-        wheel.heap_bytes()
-    );
+    assert!(wheel.heap_bytes() < burst / 100, "{} of {burst}", wheel.heap_bytes());
     let mut due = advance(&mut wheel, 3_600_000);
     due.sort_unstable();
     assert_eq!(due, (0..10).collect::<Vec<_>>());

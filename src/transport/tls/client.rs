@@ -8,7 +8,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 
-use super::verifier::NoTrust;
+use super::verifier::{DialledVerifier, NoTrust};
 use super::{ClientSettings, TlsError, pem, provider};
 
 /// The TLS side of dialled connections: whom they trust, and what they show.
@@ -20,31 +20,24 @@ pub struct ClientTls {
 impl ClientTls {
     /// Reads the files and checks that they fit together.
     pub fn load(settings: &ClientSettings) -> Result<Self, TlsError> {
-        let identity = settings
-            .identity
-            .as_ref()
-            .map(|(certificate, key)| pem::identity(certificate, key))
-            .transpose()?;
+        let identity =
+            settings.identity.as_ref().map(|(certificate, key)| pem::identity(certificate, key)).transpose()?;
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
-        let builder =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let builder = match &settings.ca {
-            Some(path) => builder.with_root_certificates(pem::authorities(path)?),
-            None => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(NoTrust(algorithms))),
+            Some(path) => {
+                let verifier = DialledVerifier::new(pem::authorities(path)?, pem::certificates(path)?, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
+            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(NoTrust(algorithms))),
         };
         let mut config = match identity {
-            Some(identity) => {
-                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))
-            }
+            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        Ok(Self {
-            config: Arc::new(config),
-        })
+        Ok(Self { config: Arc::new(config) })
     }
 
     /// What a TLS connector needs; the name to check and to send as SNI is [`server_name`] of the host
@@ -57,17 +50,11 @@ impl ClientTls {
 /// The name that a peer's certificate must carry when `host` is dialled: a DNS name (also sent as SNI),
 /// or, for an IP literal with or without brackets, an address (RFC 5922 section 7.3, RFC 6066 section 3).
 pub fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(host);
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     if let Ok(address) = bare.parse::<IpAddr>() {
         return Ok(ServerName::from(address));
     }
     // A dot at the end makes a name absolute for the resolver; certificates are written without it.
-    ServerName::try_from(bare.strip_suffix('.').unwrap_or(bare).to_owned()).map_err(|_| {
-        TlsError::BadName {
-            name: host.to_owned(),
-        }
-    })
+    ServerName::try_from(bare.strip_suffix('.').unwrap_or(bare).to_owned())
+        .map_err(|_| TlsError::BadName { name: host.to_owned() })
 }

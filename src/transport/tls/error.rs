@@ -52,10 +52,7 @@ pub enum TlsError {
 ///
 /// An alert that the peer sent is explained as the peer's complaint about the edge.
 pub fn explain(error: &io::Error) -> String {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(fault) => explain_fault(fault),
         None => error.to_string(),
     }
@@ -63,8 +60,7 @@ pub fn explain(error: &io::Error) -> String {
 
 fn explain_fault(fault: &rustls::Error) -> String {
     use rustls::CertificateError::{
-        Expired, ExpiredContext, NotValidForNameContext, NotValidYet, NotValidYetContext, Other,
-        UnknownIssuer,
+        Expired, ExpiredContext, NotValidForNameContext, NotValidYet, NotValidYetContext, Other, UnknownIssuer,
     };
     use rustls::Error::{AlertReceived, InvalidCertificate, NoCertificatesPresented};
     match fault {
@@ -89,17 +85,12 @@ fn explain_fault(fault: &rustls::Error) -> String {
         InvalidCertificate(NotValidYet | NotValidYetContext { .. }) => {
             "the peer's certificate is not valid yet; compare the clocks".to_owned()
         }
-        InvalidCertificate(NotValidForNameContext {
-            expected,
-            presented,
-        }) => format!(
+        InvalidCertificate(NotValidForNameContext { expected, presented }) => format!(
             "the peer's certificate names {}, wanted {}",
             super::verifier::list_of(&super::verifier::plain_names(presented)),
             expected.to_str()
         ),
-        NoCertificatesPresented => {
-            "the peer shows no client certificate, and this listener requires one".to_owned()
-        }
+        NoCertificatesPresented => "the peer shows no client certificate, and this listener requires one".to_owned(),
         AlertReceived(alert) => format!("the peer refused the edge with TLS alert {alert:?}"),
         _ => fault.to_string(),
     }

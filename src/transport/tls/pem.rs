@@ -18,13 +18,9 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The certificates of a PEM file in their order, never none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let (certificates, _) = sections(&read(path)?).map_err(|Damaged| TlsError::Malformed {
-        path: path.to_owned(),
-    })?;
+    let (certificates, _) = sections(&read(path)?).map_err(|Damaged| TlsError::Malformed { path: path.to_owned() })?;
     if certificates.is_empty() {
-        return Err(TlsError::NoCertificate {
-            path: path.to_owned(),
-        });
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(certificates)
 }
@@ -33,16 +29,10 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     let text = read(path)?;
     if is_encrypted(&text) {
-        return Err(TlsError::EncryptedKey {
-            path: path.to_owned(),
-        });
+        return Err(TlsError::EncryptedKey { path: path.to_owned() });
     }
-    let (_, key) = sections(&text).map_err(|Damaged| TlsError::Malformed {
-        path: path.to_owned(),
-    })?;
-    key.ok_or_else(|| TlsError::NoKey {
-        path: path.to_owned(),
-    })
+    let (_, key) = sections(&text).map_err(|Damaged| TlsError::Malformed { path: path.to_owned() })?;
+    key.ok_or_else(|| TlsError::NoKey { path: path.to_owned() })
 }
 
 /// A certificate chain with its key, which must belong to the chain's first certificate.
@@ -50,19 +40,14 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError
     let chain = certificates(certificate)?;
     let secret = private_key(key)?;
     CertifiedKey::from_der(chain, secret, &super::provider()).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch {
-            certificate: certificate.to_owned(),
-            key: key.to_owned(),
-        },
-        Error::InvalidCertificate(reason) => TlsError::BadCertificate {
-            path: certificate.to_owned(),
-            number: 1,
-            reason: reason.to_string(),
-        },
+        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+            TlsError::KeyMismatch { certificate: certificate.to_owned(), key: key.to_owned() }
+        }
+        Error::InvalidCertificate(reason) => {
+            TlsError::BadCertificate { path: certificate.to_owned(), number: 1, reason: reason.to_string() }
+        }
         // The text of other faults is left out: it speaks of the inside of the key.
-        _ => TlsError::UnusableKey {
-            path: key.to_owned(),
-        },
+        _ => TlsError::UnusableKey { path: key.to_owned() },
     })
 }
 
@@ -70,13 +55,11 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError
 pub fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for (index, certificate) in certificates(path)?.into_iter().enumerate() {
-        roots
-            .add(certificate)
-            .map_err(|error| TlsError::BadCertificate {
-                path: path.to_owned(),
-                number: index + 1,
-                reason: error.to_string(),
-            })?;
+        roots.add(certificate).map_err(|error| TlsError::BadCertificate {
+            path: path.to_owned(),
+            number: index + 1,
+            reason: error.to_string(),
+        })?;
     }
     Ok(roots)
 }
@@ -84,12 +67,9 @@ pub fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 /// Checks that the certificate in `text` was issued by an authority in the file `authority`.
 pub fn check_issuer(text: &[u8], authority: &Path) -> Result<(), TlsError> {
     let roots = authorities(authority)?;
-    let (chain, _) = sections(text).map_err(|Damaged| TlsError::Malformed {
-        path: authority.to_owned(),
-    })?;
-    let (end, intermediates) = chain.split_first().ok_or_else(|| TlsError::NoCertificate {
-        path: authority.to_owned(),
-    })?;
+    let (chain, _) = sections(text).map_err(|Damaged| TlsError::Malformed { path: authority.to_owned() })?;
+    let (end, intermediates) =
+        chain.split_first().ok_or_else(|| TlsError::NoCertificate { path: authority.to_owned() })?;
     let algorithms = super::provider().signature_verification_algorithms;
     verify_server_cert_signed_by_trust_anchor(
         &ParsedCertificate::try_from(end)?,
@@ -102,21 +82,11 @@ pub fn check_issuer(text: &[u8], authority: &Path) -> Result<(), TlsError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    let fault = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let fault = |source| TlsError::Read { path: path.to_owned(), source };
     let mut text = Vec::new();
-    File::open(path)
-        .map_err(fault)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(fault)?;
+    File::open(path).map_err(fault)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(fault)?;
     if text.len() as u64 > MAX_FILE_BYTES {
-        return Err(TlsError::TooLarge {
-            path: path.to_owned(),
-            limit: MAX_FILE_BYTES,
-        });
+        return Err(TlsError::TooLarge { path: path.to_owned(), limit: MAX_FILE_BYTES });
     }
     Ok(text)
 }

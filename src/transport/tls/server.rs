@@ -39,10 +39,7 @@ impl ServerTls {
             config.ticketer = Ticketer::new()?;
             config.send_tls13_tickets = 1;
         }
-        Ok(Self {
-            config: Arc::new(config),
-            verifier,
-        })
+        Ok(Self { config: Arc::new(config), verifier })
     }
 
     /// What a TLS acceptor needs.
@@ -68,15 +65,11 @@ fn peer_verifier(settings: &ServerSettings) -> Result<Option<Arc<PeerVerifier>>,
         ClientCertificate::Optional => false,
         ClientCertificate::None => {
             return match settings.peers.iter().find_map(|rule| rule.names.first()) {
-                Some(name) => Err(TlsError::NamesNeverChecked {
-                    name: name.to_string(),
-                }),
+                Some(name) => Err(TlsError::NamesNeverChecked { name: name.to_string() }),
                 None => Ok(None),
             };
         }
     };
     let roots = pem::authorities(settings.client_ca.as_deref().ok_or(TlsError::NoClientCa)?)?;
-    PeerVerifier::new(Arc::new(roots), &settings.peers, mandatory)
-        .map(Arc::new)
-        .map(Some)
+    PeerVerifier::new(Arc::new(roots), &settings.peers, mandatory).map(Arc::new).map(Some)
 }

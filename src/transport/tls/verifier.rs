@@ -6,14 +6,13 @@
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::verify_server_name;
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore, SignatureScheme,
 };
 use smallvec::SmallVec;
 
@@ -25,10 +24,7 @@ use crate::trunk::TrunkId;
 #[non_exhaustive]
 pub enum PeerRefused {
     #[error("the peer's certificate names {}, wanted one of {}", list_of(.presented), list_of(.wanted))]
-    Name {
-        presented: Vec<String>,
-        wanted: Vec<String>,
-    },
+    Name { presented: Vec<String>, wanted: Vec<String> },
     #[error(
         "the peer's certificate is for servers only (extended key usage without clientAuth), which no trunk that it could belong to accepts; set accept_server_auth_only on the trunk if this is expected"
     )]
@@ -98,11 +94,7 @@ impl Rule {
     fn compile(rule: &PeerRule) -> Result<Self, TlsError> {
         Ok(Self {
             trunk: rule.trunk,
-            names: rule
-                .names
-                .iter()
-                .map(|name| super::server_name(name))
-                .collect::<Result<_, _>>()?,
+            names: rule.names.iter().map(|name| super::server_name(name)).collect::<Result<_, _>>()?,
             accept_server_auth_only: rule.accept_server_auth_only,
         })
     }
@@ -112,27 +104,18 @@ impl Rule {
     }
 
     fn names_peer(&self, certificate: &ParsedCertificate<'_>) -> bool {
-        self.names
-            .iter()
-            .any(|name| verify_server_name(certificate, name).is_ok())
+        self.names.iter().any(|name| verify_server_name(certificate, name).is_ok())
     }
 }
 
 impl PeerVerifier {
-    pub(super) fn new(
-        roots: Arc<RootCertStore>,
-        rules: &[PeerRule],
-        mandatory: bool,
-    ) -> Result<Self, TlsError> {
+    pub(super) fn new(roots: Arc<RootCertStore>, rules: &[PeerRule], mandatory: bool) -> Result<Self, TlsError> {
         let provider = super::provider();
         let algorithms = provider.signature_verification_algorithms;
         let chain = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider)
             .build()
             .map_err(|error| Error::General(error.to_string()))?;
-        let rules = rules
-            .iter()
-            .map(Rule::compile)
-            .collect::<Result<Vec<_>, _>>()?;
+        let rules = rules.iter().map(Rule::compile).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             chain,
             roots,
@@ -144,11 +127,7 @@ impl PeerVerifier {
     }
 
     /// The trunks that a peer with this chain belongs to; none when the chain is not good (any more).
-    pub(super) fn trunks_of(
-        &self,
-        chain: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> SmallVec<[TrunkId; 2]> {
+    pub(super) fn trunks_of(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> SmallVec<[TrunkId; 2]> {
         let Some((end, intermediates)) = chain.split_first() else {
             return SmallVec::new();
         };
@@ -191,47 +170,32 @@ impl PeerVerifier {
     }
 
     /// Whether some trunk on this listener takes a peer with this certificate and purpose.
-    fn admit(
-        &self,
-        certificate: &ParsedCertificate<'_>,
-        purpose: Purpose,
-    ) -> Result<(), PeerRefused> {
+    fn admit(&self, certificate: &ParsedCertificate<'_>, purpose: Purpose) -> Result<(), PeerRefused> {
         let named = || self.rules.iter().filter(|rule| !rule.names.is_empty());
         if !self.by_name {
             return match purpose {
                 Purpose::Client => Ok(()),
-                Purpose::ServerOnly if self.rules.iter().any(|rule| rule.accepts(purpose)) => {
-                    Ok(())
-                }
+                Purpose::ServerOnly if self.rules.iter().any(|rule| rule.accepts(purpose)) => Ok(()),
                 Purpose::ServerOnly => Err(PeerRefused::Purpose),
             };
         }
-        let mut known = named()
-            .filter(|rule| rule.names_peer(certificate))
-            .peekable();
+        let mut known = named().filter(|rule| rule.names_peer(certificate)).peekable();
         if known.peek().is_none() {
             return Err(PeerRefused::Name {
                 presented: self.presented(certificate),
-                wanted: named()
-                    .flat_map(|rule| rule.names.iter().map(|name| name.to_str().into_owned()))
-                    .collect(),
+                wanted: named().flat_map(|rule| rule.names.iter().map(|name| name.to_str().into_owned())).collect(),
             });
         }
-        if known.any(|rule| rule.accepts(purpose)) {
-            Ok(())
-        } else {
-            Err(PeerRefused::Purpose)
-        }
+        if known.any(|rule| rule.accepts(purpose)) { Ok(()) } else { Err(PeerRefused::Purpose) }
     }
 
     /// The names in a certificate, for a message; read out of the fault that a wrong name makes.
     fn presented(&self, certificate: &ParsedCertificate<'_>) -> Vec<String> {
         let any_name = self.rules.iter().find_map(|rule| rule.names.first());
         match any_name.map(|name| verify_server_name(certificate, name)) {
-            Some(Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext {
-                presented,
-                ..
-            }))) => plain_names(&presented),
+            Some(Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }))) => {
+                plain_names(&presented)
+            }
             _ => Vec::new(),
         }
     }
@@ -265,8 +229,7 @@ impl ClientCertVerifier for PeerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain
-            .verify_tls12_signature(message, certificate, signed)
+        self.chain.verify_tls12_signature(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -275,8 +238,68 @@ impl ClientCertVerifier for PeerVerifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain
-            .verify_tls13_signature(message, certificate, signed)
+        self.chain.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Verifier of dialled peers: by chain and name, or by name alone for a certificate that the trust file itself
+/// holds. Many a PBX shows a self-signed certificate, which no chain leads to; naming exactly that certificate is
+/// trust in one key, and a renewed one has to be put into the file again.
+#[derive(Debug)]
+pub(super) struct DialledVerifier {
+    chain: Arc<WebPkiServerVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl DialledVerifier {
+    pub(super) fn new(
+        roots: RootCertStore,
+        pinned: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, TlsError> {
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        Ok(Self { chain, pinned })
+    }
+}
+
+impl ServerCertVerifier for DialledVerifier {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.pinned.iter().any(|pinned| pinned.as_ref() == end.as_ref()) {
+            verify_server_name(&ParsedCertificate::try_from(end)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        self.chain.verify_server_cert(end, intermediates, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

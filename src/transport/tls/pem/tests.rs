@@ -31,15 +31,10 @@ fn pemfile_and_the_pem_reader_of_pki_types_read_the_same() {
         let (other, _) = ecdsa();
         let text = format!("Subject: a comment\n{certificate}\r\n{other}{key}");
         let (certificates, found) = sections(text.as_bytes()).ok().unwrap();
-        let expected: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes())
-            .collect::<Result<_, _>>()
-            .unwrap();
+        let expected: Vec<_> = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>().unwrap();
         assert_eq!(certificates.len(), 2);
         assert_eq!(certificates, expected);
-        assert_eq!(
-            found.unwrap(),
-            PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap()
-        );
+        assert_eq!(found.unwrap(), PrivateKeyDer::from_pem_slice(text.as_bytes()).unwrap());
     }
 }
 
@@ -66,12 +61,8 @@ fn file_without_certificate_or_key_is_named() {
     let (certificate, key) = ecdsa();
     let only_key = file(&dir, "key", key);
     let only_certificate = file(&dir, "certificate", certificate);
-    assert!(
-        matches!(certificates(&only_key), Err(TlsError::NoCertificate { path }) if path == only_key)
-    );
-    assert!(
-        matches!(private_key(&only_certificate), Err(TlsError::NoKey { path }) if path == only_certificate)
-    );
+    assert!(matches!(certificates(&only_key), Err(TlsError::NoCertificate { path }) if path == only_key));
+    assert!(matches!(private_key(&only_certificate), Err(TlsError::NoKey { path }) if path == only_certificate));
 }
 
 #[test]
@@ -88,8 +79,7 @@ fn key_of_another_certificate_is_refused_with_both_files_named() {
 #[test]
 fn encrypted_keys_of_both_forms_are_told_from_missing_ones() {
     let dir = TempDir::new().unwrap();
-    let pkcs8 =
-        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n";
     let older = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
                  DEK-Info: AES-256-CBC,00\n\nMAA=\n-----END RSA PRIVATE KEY-----\n";
     for text in [pkcs8, older] {
@@ -111,11 +101,7 @@ fn damaged_key_file_is_refused_without_showing_what_is_in_it() {
     assert!(!format!("{error} {error:?}").contains(&secret_line[..16]));
 
     let wrong = "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n";
-    let error = identity(
-        &file(&dir, "a.pem", certificate),
-        &file(&dir, "wrong.key", wrong),
-    )
-    .unwrap_err();
+    let error = identity(&file(&dir, "a.pem", certificate), &file(&dir, "wrong.key", wrong)).unwrap_err();
     assert!(matches!(error, TlsError::UnusableKey { .. }), "{error}");
 }
 
@@ -125,18 +111,12 @@ fn unreadable_authority_is_counted() {
     let damaged = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
     let path = file(&dir, "roots.pem", ecdsa().0 + damaged);
     let error = authorities(&path).unwrap_err();
-    assert!(
-        matches!(error, TlsError::BadCertificate { number: 2, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, TlsError::BadCertificate { number: 2, .. }), "{error}");
 }
 
 #[test]
 fn file_beyond_the_limit_is_not_read() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "huge.pem", vec![b'\n'; MAX_FILE_BYTES as usize + 1]);
-    assert!(matches!(
-        certificates(&path),
-        Err(TlsError::TooLarge { .. })
-    ));
+    assert!(matches!(certificates(&path), Err(TlsError::TooLarge { .. })));
 }

@@ -1,0 +1,6 @@
+//! The built daemon between peers that nobody here wrote: each test starts `trunkway run` as a process with a
+//! configuration of its own, and others' software calls through it on loopback.
+
+mod support;
+
+mod calls;
