@@ -243,6 +243,7 @@ pub fn refuse(
 
 /// Answers a request that is not whole, as far as its Via can be read.
 pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
+    out.counts.over_message_limit += u32::from(what.is_limit());
     let Ok(via) = request.top_via() else {
         out.counts.dropped += 1;
         return;
