@@ -222,5 +222,5 @@ pub fn branch_of(response: &Message) -> Option<BranchId> {
 }
 
 fn reread(bytes: &Bytes) -> Option<Message> {
-    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::default()).ok()
+    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::TOP).ok()
 }

@@ -3,8 +3,10 @@
 mod calls;
 mod cancel;
 mod dialogs;
+mod edits;
 mod failover;
 mod forks;
+mod hostile;
 mod legacy;
 mod refusals;
 mod routes;

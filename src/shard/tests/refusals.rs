@@ -205,3 +205,44 @@ fn acks_that_wait_for_a_name_are_limited_too() {
     assert_eq!(world.counts.over_limit, 42);
     world.finish();
 }
+
+#[test]
+fn a_message_is_small_enough_to_be_read_again_once_the_edge_has_added_to_it() {
+    let full = |lines: usize| {
+        // The lines that an answer or a CANCEL copies stand behind these.
+        let mut text = invite().text();
+        let many: String = (0..lines - 7).map(|index| format!("X-{index}: y\r\n")).collect();
+        text.insert_str(text.find("Max-Forwards:").expect("a line behind Via"), &many);
+        text
+    };
+    for lines in 240..=260 {
+        let mut world = World::new();
+        world.udp(ALICE, &full(lines));
+        let out = world.take();
+        if out[0].status() == 513 {
+            assert!(lines > 244, "{lines}");
+            continue;
+        }
+        let sent = &out[1];
+        world.answers(sent, &sent.answer(180, "b"));
+        world.take();
+        world.request(ALICE, &invite().following("CANCEL"));
+        let cancel = world.take().pop().expect("the CANCEL");
+        assert_eq!(cancel.headers("Via"), [sent.headers("Via")[0].clone()], "{lines}");
+        assert_eq!((cancel.header("To"), cancel.header("Call-ID")), (sent.header("To"), sent.header("Call-ID")));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_via_that_gets_longer_than_the_limit_of_a_line_is_still_answered() {
+    let limit = crate::sip::Limits::default().max_header_line_bytes;
+    let mut request = invite();
+    request.via = format!("SIP/2.0/UDP pbx.alice.example;branch=z9hG4bK1;x={}", "y".repeat(limit - 60));
+    let mut world = World::new();
+    let sent = world.call(&request).remove(0);
+    world.fails(&sent);
+    let answer = world.expect_one("503 192.0.2.10:5060");
+    assert_eq!(answer.headers("Via"), [format!("{};received=192.0.2.10", request.via)]);
+    world.finish();
+}
