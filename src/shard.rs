@@ -98,6 +98,11 @@ impl Shard {
         self.contexts.is_empty()
     }
 
+    /// Whether the shard begins no further request.
+    fn is_full(&self) -> bool {
+        self.contexts.len() >= self.max_contexts || self.wheel.is_full()
+    }
+
     /// Entries in the timer wheel.
     pub fn timers(&self) -> usize {
         self.wheel.len()

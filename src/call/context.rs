@@ -209,7 +209,9 @@ impl Context {
         if work.answered {
             work.best = None;
         }
+        let retries = !work.answered && work.branches.iter().any(|branch| branch.fallback.is_some());
         if !waiting
+            && !retries
             && !work.request.is_empty()
             && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
         {

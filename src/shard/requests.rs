@@ -100,6 +100,10 @@ impl Shard {
         // Nobody answers an ACK, so that no other place would ever be tried.
         destination.candidates.drain(..destination.candidates.len().saturating_sub(1));
         let Some((Place::Hop(hop), index)) = destination.candidates.first().map(|it| (&it.place, it.target)) else {
+            if self.is_full() {
+                out.counts.over_limit += 1;
+                return;
+            }
             return self.begin(env, out, arrival, request, essentials, None, 0, destination);
         };
         let bytes = Forward {
@@ -131,7 +135,7 @@ impl Shard {
         key: Key,
     ) {
         match self.route(env, arrival, request, essentials) {
-            Ok((hash, destination)) if self.contexts.len() < self.max_contexts && !self.wheel.is_full() => {
+            Ok((hash, destination)) if !self.is_full() => {
                 self.begin(env, out, arrival, request, essentials, Some(key), hash, destination);
             }
             Ok(_) => {
@@ -239,6 +243,7 @@ pub fn refuse(
 
 /// Answers a request that is not whole, as far as its Via can be read.
 pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
+    out.counts.over_message_limit += u32::from(what.is_limit());
     let Ok(via) = request.top_via() else {
         out.counts.dropped += 1;
         return;

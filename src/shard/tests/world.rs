@@ -364,10 +364,14 @@ impl World {
         }
     }
 
-    /// Lets all timers run out and wants everything to be forgotten then.
+    /// Lets all timers run out, with no name known any more, and wants everything to be forgotten then.
     #[track_caller]
     pub(super) fn finish(mut self) {
         self.pass(700_000);
+        while !self.lookups.is_empty() {
+            self.resolve(&[]);
+            self.pass(700_000);
+        }
         self.assert_empty();
     }
 }
