@@ -16,11 +16,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use cases::Case;
 use trunkway::call::branch::BRANCH_BYTES;
-use trunkway::call::{Command, Edge, Env, Output, Secrets};
+use trunkway::call::{Command, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::{Arrival, SHARDS, Shard, branch_of};
 use trunkway::sip::build::{Answer, answer};
 use trunkway::sip::{Essentials, Framing, HeaderName, Message};
 use trunkway::transaction::Moment;
+use trunkway::trunk::{Hop, Target, TrunkId};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -29,6 +30,8 @@ static ALLOCATOR: allocations::Counting = allocations::Counting;
 const CALLS: u32 = 1_000;
 /// From one call to the next: a call's transactions are over (32 s) before its number comes again (40 s).
 const PACE: Duration = Duration::from_millis(40);
+/// Where the called trunk listens.
+const CALLED: &str = "192.0.2.80:5080";
 /// Calls that ring at once where memory is measured.
 const RINGING: u32 = 10_000;
 /// The most that a ringing call may hold, in bytes.
@@ -83,7 +86,7 @@ impl Drive {
         let (from, flow) = edge::peer(&self.edge, if let Side::Caller = side { "caller" } else { "called" });
         let limits = self.edge.limits;
         let message = Message::parse(bytes, Framing::Datagram, &limits).expect("a whole message");
-        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &edge::NoNames };
+        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &NoNames };
         if message.is_request() {
             let from = self.edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).unwrap_or(from);
             let essentials = Essentials::of_request(&message, &limits).expect("a whole request");
@@ -105,7 +108,7 @@ impl Drive {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &edge::NoNames };
+        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &NoNames };
         self.shard.handle_time(&env, &mut self.out);
         self.out.commands.clear();
     }
@@ -156,10 +159,10 @@ impl Script {
         let invite_branch = find_branch(&sent);
         let request = parse(&sent);
         let routes = lines(&request, HeaderName::RecordRoute);
-        let contact = format!("Contact: <sip:201@{}>\r\n", edge::CALLED);
+        let contact = format!("Contact: <sip:201@{}>\r\n", CALLED);
         let text_of = |request: &Message, status, reason, headers: &[u8]| {
             let own = Answer { status, reason, to_tag: b"7f31", headers, own_vias: 0 };
-            Template::new(answer(request, edge::CALLED.parse().expect("an address"), &own).to_vec())
+            Template::new(answer(request, CALLED.parse().expect("an address"), &own).to_vec())
         };
         let headers = [routes.as_slice(), contact.as_bytes()].concat();
         let mut ringing = text_of(&request, 180, "Ringing", &headers);
@@ -171,7 +174,7 @@ impl Script {
             let routes: Vec<&[u8]> = ok.values(HeaderName::RecordRoute).map(|route| route.expect("a route")).collect();
             let mut text = format!(
                 "{method} sip:201@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{method}{call:08x};rport\r\n",
-                edge::CALLED,
+                CALLED,
                 edge::CALLER
             )
             .into_bytes();
@@ -282,6 +285,15 @@ fn held_by_a_ringing_call() -> i64 {
     }
     assert_eq!(drive.shard.len(), RINGING as usize);
     (allocations::count().live_bytes - before) / i64::from(RINGING)
+}
+
+/// No name is asked for here.
+struct NoNames;
+
+impl Names for NoNames {
+    fn cached(&self, _: &Edge, _: TrunkId, _: &Target) -> Option<Vec<Hop>> {
+        None
+    }
 }
 
 fn parse(bytes: &Bytes) -> Message {

@@ -4,15 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trunkway::call::dialog_token::SealKey;
-use trunkway::call::{Edge, Names, Secrets};
+use trunkway::call::{Edge, Secrets};
 use trunkway::sip::{Limits, Transport};
 use trunkway::transaction::{HashKey, Timing};
-use trunkway::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
+use trunkway::trunk::{ConnectionId, Flow, TrunkId};
 
 /// Where the caller's trunk sends from.
 pub const CALLER: &str = "192.0.2.1:5060";
-/// Where the called trunk listens.
-pub const CALLED: &str = "192.0.2.80:5080";
 
 const CONFIG: &str = r#"
 [node]
@@ -61,13 +59,4 @@ pub fn peer(edge: &Edge, name: &str) -> (TrunkId, Flow) {
         local: None,
     };
     (trunk.id, flow)
-}
-
-/// No name is asked for here.
-pub struct NoNames;
-
-impl Names for NoNames {
-    fn cached(&self, _: &Edge, _: TrunkId, _: &Target) -> Option<Vec<Hop>> {
-        None
-    }
 }

@@ -1,6 +1,6 @@
 //! Messages of the shape that the edge sees all day; made up, numbers and names from the ranges for examples.
 
-/// The INVITE of a call from Teams: upper-case names, 21 headers, about 1.2 KB. The digits of `call` tell calls apart.
+/// The INVITE of a call from Teams: upper-case names, 20 headers, about 1.2 KB. The digits of `call` tell calls apart.
 pub fn teams_invite(call: u32, sent_by: &str) -> String {
     let body = "v=0\r\no=- 42 0 IN IP4 192.0.2.200\r\ns=session\r\nc=IN IP4 192.0.2.200\r\nb=CT:10000000\r\nt=0 0\r\n\
                 m=audio 50018 RTP/SAVP 104 8 0 101\r\na=rtpmap:104 SILK/16000\r\na=rtpmap:101 telephone-event/8000\r\n\
