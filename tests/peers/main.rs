@@ -4,3 +4,5 @@
 mod support;
 
 mod calls;
+mod kamailio;
+mod load;
