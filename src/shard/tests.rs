@@ -2,12 +2,14 @@
 
 mod calls;
 mod cancel;
+mod chaos;
 mod dialogs;
 mod edits;
 mod failover;
 mod forks;
 mod hostile;
 mod legacy;
+mod network;
 mod refusals;
 mod routes;
 mod transports;

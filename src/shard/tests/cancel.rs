@@ -174,3 +174,19 @@ fn goes_to_every_ringing_branch_and_waits_for_the_others() {
     }
     world.finish();
 }
+
+#[test]
+fn after_a_failure_of_the_first_target_is_answered_by_the_second() {
+    for status in [401, 480, 486, 487, 503, 603] {
+        let mut world = World::new();
+        let first = world.call(&invite("400")).remove(0);
+        world.answers(&first, &first.answer(503, "a"));
+        let second = world.take().pop().expect("the next INVITE");
+        world.request(ALICE, &cancel("400"));
+        world.expect(&["200 192.0.2.10:5060"]);
+        world.answers(&second, &second.answer(status, "b"));
+        let status = if status == 503 { 500 } else { status };
+        world.expect(&["ACK 192.0.2.42:5060", &format!("{status} {ALICE}")]);
+        world.finish();
+    }
+}

@@ -184,3 +184,29 @@ fn other_requests_than_invite_go_on_as_well() {
     world.expect(&["200 192.0.2.10:5060"]);
     world.finish();
 }
+
+#[test]
+fn the_edges_own_verdict_can_be_sent_when_every_target_has_refused() {
+    // The first name has no place, the place behind the second refuses: the edge's 503 is as good.
+    let mut world = World::new();
+    world.know("gone.example", &[]);
+    world.know("sip.example", &["192.0.2.61:5060"]);
+    let sent = world.call(&invite("600")).remove(0);
+    world.answers(&sent, &sent.answer(503, "b"));
+    world.expect(&["ACK 192.0.2.61:5060", "503 192.0.2.10:5060"]);
+    world.finish();
+    // Silence of the first target, a 408 to the caller, is better than the 503 that all say in the end.
+    let mut world = World::new();
+    let mut sent = world.call(&invite("400"));
+    for next in ["192.0.2.42:5060", "192.0.2.43:5060"] {
+        world.pass(4_100);
+        let again = world.take().pop().expect("the next INVITE");
+        assert_eq!(again.to, next.parse().unwrap());
+        sent.push(again);
+    }
+    for sent in &sent {
+        world.answers(sent, &sent.answer(503, "b"));
+    }
+    assert_eq!(world.take().pop().map(|sent| sent.what()).as_deref(), Some("408"));
+    world.finish();
+}
