@@ -109,18 +109,31 @@ const GROWTH_KIB: u64 = 4_096;
 #[test]
 fn calls_leave_no_memory_behind() {
     let place = Place::alone();
+    let peers = [place.at(2), place.at(3)];
     // Timers that are short let the edge forget a round within seconds.
     let edge = Edge::start(&place, &format!("{}\n[timers]\nt1_ms = 100\n", config(&place, 2, 3)));
-    let resident = [(); 4].map(|()| {
-        let ([caller, callee], disturbance) = round(&place, &edge);
-        assert_eq!([caller.failed, callee.failed], [0, 0], "{caller:?} {callee:?} {disturbance:?}");
+    let mut resident = Vec::new();
+    for _ in 0..12 {
+        let (stats, disturbance) = round(&place, &edge);
+        let failed = stats.iter().any(|stats| stats.failed > 0);
         edge.forgets_all(SOON);
-        edge.resident_kib()
-    });
-    // The first rounds bring the process to its size, the others show that it stays there.
-    let [early, late] = [resident[0].min(resident[1]), resident[2].min(resident[3])];
-    assert!(late <= early + GROWTH_KIB, "the process has grown: {resident:?} KiB after the rounds");
-    edge.stop();
+        resident.push(edge.resident_kib());
+        if disturbance.is_grave(&peers) {
+            // Calls that piled up have brought the process to another size.
+            eprintln!("the count begins anew, since the machine was busy: {disturbance:?} {stats:?}");
+            resident.clear();
+        } else {
+            assert!(!failed, "{stats:?} {disturbance:?}");
+        }
+        // The first rounds bring the process to its size, the others show that it stays there.
+        if let [first, second, third, fourth] = resident[..] {
+            let [early, late] = [first.min(second), third.min(fourth)];
+            assert!(late <= early + GROWTH_KIB, "the process has grown: {resident:?} KiB after the rounds");
+            edge.stop();
+            return;
+        }
+    }
+    panic!("the machine was too busy: no four rounds without a disturbance");
 }
 
 /// Calls at a steady rate, with a re-INVITE each.

@@ -18,7 +18,7 @@ pub struct Tls<'a> {
     pub certificates: &'a Path,
     /// The certificate that it shows, as a server and as a client.
     pub identity: &'a str,
-    /// `TLSv1.2` or `TLSv1.3`.
+    /// `TLSv1.2` for that alone, `TLSv1.2+` for the best that both know.
     pub version: &'a str,
 }
 
@@ -44,6 +44,7 @@ impl Kamailio {
         let config = include_str!("../kamailio/proxy.cfg")
             .replace("{{listen}}", &listen)
             .replace("{{tls}}", &tls_file.unwrap_or_default())
+            .replace("{{own}}", &own.ip().to_string())
             .replace("{{edge}}", &edge.ip().to_string())
             .replace("{{from_edge}}", &format!("sip:{callee};transport=udp"))
             .replace("{{to_edge}}", &to_edge);
