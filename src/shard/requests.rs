@@ -241,13 +241,19 @@ pub fn refuse(
     out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
 }
 
-/// Answers a request that is not whole, as far as its Via can be read.
+/// Answers a request that is not whole: where its Via says, or, where that cannot be read, to its source.
 pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
     out.counts.over_message_limit += u32::from(what.is_limit());
-    let Ok(via) = request.top_via() else {
-        out.counts.dropped += 1;
-        return;
+    let flow_back = match request.top_via() {
+        Ok(via) => answer_flow(flow, &via),
+        Err(What::MissingVia) => {
+            out.counts.dropped += 1;
+            return;
+        }
+        Err(_) => flow,
     };
+    // A fault of the whole message, such as its version, says more than one of a header.
+    let what = request.flaw().map_or(what, |flaw| flaw.what);
     if matches!(request.method(), b"ACK" | b"") {
         out.counts.dropped += 1;
         return;
@@ -257,5 +263,5 @@ pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Mess
     let mut tag = Vec::with_capacity(16);
     own_tag(env.secrets, request, &mut tag);
     let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias: 0 });
-    out.commands.push(Command::Answer { flow: answer_flow(flow, &via), fallback: None, bytes });
+    out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
 }

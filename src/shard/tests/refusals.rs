@@ -246,3 +246,19 @@ fn a_via_that_gets_longer_than_the_limit_of_a_line_is_still_answered() {
     assert_eq!(answer.headers("Via"), [format!("{};received=192.0.2.10", request.via)]);
     world.finish();
 }
+
+#[test]
+fn a_via_that_cannot_be_read_is_answered_to_the_source() {
+    for (via, version, status) in [
+        ("SIP/2.0/UDP 192.0.2.15;;,;,,", "SIP/2.0", 400),
+        ("SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw", "SIP/7.0", 505),
+        ("SIP/2.0/UDP 192.0.2.10:x;branch=z9hG4bK1", "SIP/2.0", 400),
+    ] {
+        let mut world = World::new();
+        let text = invite().via(via).text().replacen(" SIP/2.0\r\n", &format!(" {version}\r\n"), 1);
+        world.udp("192.0.2.10:40000", &text);
+        let answer = world.expect_one(&format!("{status} 192.0.2.10:40000"));
+        assert_eq!(answer.headers("Via"), [via]);
+        world.finish();
+    }
+}
