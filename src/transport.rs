@@ -185,7 +185,7 @@ impl Transports {
         }
         Ok(Arc::new(Self {
             listeners,
-            streams: Streams::new(identities, settings.limits, counters.clone()),
+            streams: Streams::new(identities, settings.trunk_tls, settings.limits, counters.clone()),
             counters,
             tasks: std::sync::Mutex::default(),
         }))

@@ -482,6 +482,23 @@ async fn edge_refuses_a_dialled_peer_that_expired_or_comes_from_an_unknown_autho
     }
 }
 
+/// A PBX with a certificate that only it stands for is trusted by naming that certificate; its name still counts.
+#[tokio::test]
+async fn certificate_in_the_trust_file_is_trusted_itself_and_its_name_is_checked() {
+    let bench = Bench::new();
+    let foreign = DevAuthority::generate("another authority", KeyKind::EcdsaP256).unwrap();
+    let own = bench.store("pbx", &foreign.issue(&leaf(&["pbx.example.net"], Purpose::Both)).unwrap());
+    let pinning = ClientTls::load(&ClientSettings { ca: Some(own.0.clone()), identity: None }).unwrap();
+    for version in BOTH_VERSIONS {
+        let far = far_side(version, &own);
+        meet(far.clone(), pinning.config(), server_name("pbx.example.net").unwrap()).await.unwrap();
+        let refused = meet(far, pinning.config(), edge()).await.unwrap_err();
+        assert_contains(&refused.client, "pbx.example.net");
+        let other = far_side(version, &bench.edge_files());
+        meet(other, pinning.config(), edge()).await.unwrap_err();
+    }
+}
+
 #[tokio::test]
 async fn edge_without_authorities_trusts_no_dialled_peer() {
     let bench = Bench::new();

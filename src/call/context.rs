@@ -185,6 +185,11 @@ impl Context {
         self.work.as_ref().is_none_or(|work| work.answered)
     }
 
+    /// Whether an INVITE was answered with a 2xx (RFC 6026 section 7.1).
+    pub fn is_accepted(&self) -> bool {
+        self.server.is_accepted()
+    }
+
     /// The last answer that was sent, while it is kept.
     pub fn last_answer(&self) -> &Bytes {
         &self.last
@@ -204,7 +209,12 @@ impl Context {
         if work.answered {
             work.best = None;
         }
+        let retries = work.branches.iter().any(|branch| branch.fallback.is_some());
+        // An answer of the edge's own is made from it: what was sent of it may be an ACK by then.
+        let own_verdict = work.best.as_ref().is_some_and(|best| best.bytes.is_none());
+        let needed = !work.answered && (retries || own_verdict);
         if !waiting
+            && !needed
             && !work.request.is_empty()
             && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
         {

@@ -146,12 +146,14 @@ fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
         None => (own, trunk.listener),
     };
     let port = uri.port.unwrap_or(transport.default_port());
-    let place = match literal_address(uri.host, port) {
+    // RFC 3263 section 4: `maddr` is the place, the host only the name.
+    let host = uri.param(b"maddr").flatten().filter(|_| !edge.is_own_maddr(uri)).unwrap_or(uri.host);
+    let place = match literal_address(host, port) {
         Some(addr) => {
             Place::Hop(Hop { listener, transport, addr, name: tls_name(transport, trunk, None), trunk: trunk.id })
         }
         None => {
-            let host = std::str::from_utf8(uri.host).ok()?;
+            let host = std::str::from_utf8(host).ok()?;
             Place::Name(Box::new(Target {
                 transport: Some(transport),
                 host: Arc::from(host),

@@ -104,6 +104,11 @@ impl Edge {
         })
     }
 
+    /// Whether a URI's `maddr` brings the request to the edge, which then takes it off (RFC 3261 section 16.4).
+    pub fn is_own_maddr(&self, uri: &Uri<'_>) -> bool {
+        matches!(uri.param(b"maddr"), Some(Some(host)) if self.is_own(host, uri.port))
+    }
+
     /// Whether a URI's host is the edge: by a listener, a trunk's FQDN, or a site's FQDN.
     pub fn is_own_uri(&self, uri: &Uri<'_>) -> bool {
         self.is_own(uri.host, uri.port) || self.routing.site(uri.host).is_some()
@@ -148,11 +153,20 @@ impl Own {
             };
             let host = trunk.fqdn.as_ref().unwrap_or(&listener.host);
             own.add_host(host, listener.port, listener.transport);
-            let face = Face::new(host, listener, trunk, mark_of(&trunk.name));
+            let face = Face::new(host, listener, trunk, own.free_mark(&trunk.name));
             own.by_mark.insert(face.mark, trunk.id);
             own.faces.push(face);
         }
         own
+    }
+
+    /// The trunk's mark; the next one in the unlikely case that another trunk of this configuration has it.
+    fn free_mark(&self, name: &str) -> u32 {
+        let mut mark = mark_of(name);
+        while self.by_mark.contains_key(&mark) {
+            mark = mark.wrapping_add(1);
+        }
+        mark
     }
 
     fn add_host(&mut self, host: &Arc<str>, port: u16, transport: Transport) {
@@ -169,7 +183,8 @@ impl Face {
         let port = listener.port;
         let params = match transport {
             Transport::Udp => ";rport",
-            Transport::Tcp | Transport::Tls if trunk.connection_reuse => ";alias",
+            // RFC 5923 section 5: only where both sides have proved who they are.
+            Transport::Tls if trunk.connection_reuse => ";alias",
             Transport::Tcp | Transport::Tls => "",
         };
         let uri_params = match transport {

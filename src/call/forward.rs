@@ -13,6 +13,7 @@ use super::route_set::RouteSet;
 use super::{Secrets, Tools};
 use crate::sip::build::{via_needs_source, write_via_with_source};
 use crate::sip::edit::write_decimal;
+use crate::sip::scan::{Param, Params};
 use crate::sip::{Essentials, HeaderName, Message, Span, Uri};
 use crate::trunk::{Hop, Target, TrunkId};
 
@@ -84,6 +85,12 @@ impl Forward<'_> {
         match self.target {
             Some(target) if !uri.host.is_empty() && self.edge.is_own_uri(uri) => {
                 tools.edits.replace_with(span, |out| write_retargeted(uri, target, self.hop, out));
+            }
+            _ if self.edge.is_own_maddr(uri) => {
+                let unrouted = |param: &Param<'_>| !param.is(b"maddr") && !param.is(b"transport");
+                tools.edits.replace_with(span, |out| {
+                    write_uri(uri, |out| out.extend_from_slice(uri.host), unrouted, out);
+                });
             }
             _ if self.routes.from_last => tools.edits.replace(span, uri.raw),
             _ => {}
@@ -176,20 +183,21 @@ impl Forward<'_> {
             out.extend_from_slice(face);
             out.extend_from_slice(b";lr>\r\n");
         };
-        tools.edits.insert_with(at, |out| {
-            let listener = self.edge.trunk(self.hop.trunk).map(|trunk| trunk.listener);
-            if listener == Some(self.hop.listener) {
-                write(&callee.record_route, out);
-            } else {
-                let mut face = Vec::new();
-                write_host(self.edge, self.hop, &mut face);
-                if self.hop.transport.is_reliable() {
-                    face.extend_from_slice(b";transport=");
-                    face.extend_from_slice(self.hop.transport.uri_token().as_bytes());
-                }
-                write(&face, out);
+        let listener = self.edge.trunk(self.hop.trunk).map(|trunk| trunk.listener);
+        let mut other = Vec::new();
+        let callee: &[u8] = if listener == Some(self.hop.listener) {
+            &callee.record_route
+        } else {
+            write_host(self.edge, self.hop, &mut other);
+            if self.hop.transport.is_reliable() {
+                other.extend_from_slice(b";transport=");
+                other.extend_from_slice(self.hop.transport.uri_token().as_bytes());
             }
-            if caller.record_route != callee.record_route {
+            &other
+        };
+        tools.edits.insert_with(at, |out| {
+            write(callee, out);
+            if caller.record_route != callee {
                 write(&caller.record_route, out);
             }
         });
@@ -199,6 +207,25 @@ impl Forward<'_> {
 /// Writes a URI with its host and port replaced by those of the target (RFC 3261 section 16.5: the edge was
 /// responsible for the URI's host). The user and unrelated parameters stay.
 fn write_retargeted(uri: &Uri<'_>, target: &Target, hop: &Hop, out: &mut Vec<u8>) {
+    let host = |out: &mut Vec<u8>| {
+        let is_v6 = target.host.contains(':') && !target.host.starts_with('[');
+        out.extend_from_slice(if is_v6 { b"[" } else { b"" });
+        out.extend_from_slice(target.host.as_bytes());
+        out.extend_from_slice(if is_v6 { b"]" } else { b"" });
+        if let Some(port) = target.port {
+            out.push(b':');
+            write_decimal(out, u64::from(port));
+        }
+    };
+    write_uri(uri, host, |param| !param.is(b"maddr") && !param.is(b"transport"), out);
+    if hop.transport.is_reliable() {
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(hop.transport.uri_token().as_bytes());
+    }
+}
+
+/// Writes a URI with another host and port, and of its parameters those that `keep` names.
+fn write_uri(uri: &Uri<'_>, host: impl Fn(&mut Vec<u8>), keep: impl Fn(&Param<'_>) -> bool, out: &mut Vec<u8>) {
     let scheme_end = memchr::memchr(b':', uri.raw).map_or(0, |colon| colon + 1);
     out.extend_from_slice(uri.raw.get(..scheme_end).unwrap_or_default());
     if let Some(user) = uri.user {
@@ -209,32 +236,14 @@ fn write_retargeted(uri: &Uri<'_>, target: &Target, hop: &Hop, out: &mut Vec<u8>
         }
         out.push(b'@');
     }
-    let is_v6 = target.host.contains(':') && !target.host.starts_with('[');
-    if is_v6 {
-        out.push(b'[');
-    }
-    out.extend_from_slice(target.host.as_bytes());
-    if is_v6 {
-        out.push(b']');
-    }
-    if let Some(port) = target.port {
-        out.push(b':');
-        write_decimal(out, u64::from(port));
-    }
-    for param in crate::sip::scan::Params::new(uri.params).filter_map(Result::ok) {
-        if param.is(b"transport") || param.is(b"maddr") {
-            continue;
-        }
+    host(out);
+    for param in Params::new(uri.params).filter_map(Result::ok).filter(keep) {
         out.push(b';');
         out.extend_from_slice(param.name);
         if let Some(value) = param.value {
             out.push(b'=');
             out.extend_from_slice(value);
         }
-    }
-    if hop.transport.is_reliable() {
-        out.extend_from_slice(b";transport=");
-        out.extend_from_slice(hop.transport.uri_token().as_bytes());
     }
 }
 
@@ -273,4 +282,35 @@ fn write_host(edge: &Edge, hop: &Hop, out: &mut Vec<u8>) {
     out.extend_from_slice(fqdn.unwrap_or(&listener.host).as_bytes());
     out.push(b':');
     write_decimal(out, u64::from(listener.port));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Transport;
+    use crate::trunk::{ListenerId, TrunkId};
+
+    fn hop(transport: Transport) -> Hop {
+        let addr = "192.0.2.9:5080".parse().unwrap();
+        Hop { listener: ListenerId(0), transport, addr, name: None, trunk: TrunkId(0) }
+    }
+
+    #[test]
+    fn request_uri_gets_the_targets_host_and_keeps_user_and_parameters() {
+        let target = |host: &str, port| Target { transport: None, host: host.into(), port, literal: None };
+        for (uri, target, transport, wanted) in [
+            ("sip:+44@edge:5060", target("pbx.example", None), Transport::Udp, "sip:+44@pbx.example"),
+            (
+                "sip:+44;phone-context=x:pw@edge;transport=udp;user=phone;maddr=edge",
+                target("192.0.2.9", Some(5080)),
+                Transport::Tcp,
+                "sip:+44;phone-context=x:pw@192.0.2.9:5080;user=phone;transport=tcp",
+            ),
+            ("sips:edge", target("2001:db8::1", Some(5061)), Transport::Tls, "sips:[2001:db8::1]:5061;transport=tls"),
+        ] {
+            let mut out = Vec::new();
+            write_retargeted(&Uri::parse(uri.as_bytes()).unwrap(), &target, &hop(transport), &mut out);
+            assert_eq!(std::str::from_utf8(&out).unwrap(), wanted, "{uri}");
+        }
+    }
 }

@@ -15,7 +15,8 @@ fn output(line: &[&str]) -> Output {
     match Cli::try_parse_from(std::iter::once(&"trunkway").chain(line)).unwrap().command {
         Command::Check(arguments) => check::check(&arguments, false),
         Command::Route(arguments) => route::route(&arguments, false),
-        Command::Version => Output::default(),
+        Command::Certs(arguments) => certs::certs(&arguments),
+        Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }
 

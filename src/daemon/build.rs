@@ -1,5 +1,6 @@
 //! From a checked configuration to what each driver and the core are told.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::sip::{self, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
-use crate::trunk::{Listener, ListenerId, TrunkId};
+use crate::trunk::{Listener, ListenerId, Trunk, TrunkId};
 use crate::{dns, transport};
 
 /// Why a checked configuration does not become a running edge.
@@ -55,7 +56,11 @@ pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
         .iter()
         .map(|listen| listener_settings(loaded, listen, workers))
         .collect::<Result<_, _>>()?;
-    Ok(Settings { listeners, limits: transport_limits(&loaded.config.limits) })
+    let mut trunk_tls = HashMap::new();
+    for trunk in loaded.trunks.0.iter().filter(|trunk| !shares_identity(loaded, trunk)) {
+        trunk_tls.extend(client_tls(loaded, trunk.id)?.map(|tls| (trunk.id, tls)));
+    }
+    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits) })
 }
 
 /// Worker threads of the runtime.
@@ -71,12 +76,21 @@ fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -
         let fault = |error| BuildError::ServerTls { listener: Arc::clone(&listen.listener.name), error };
         settings.server_tls = Some(Arc::new(ServerTls::load(&server_tls(loaded, id, server)).map_err(fault)?));
     }
-    for trunk in loaded.trunks.0.iter().filter(|trunk| trunk.listener == id) {
-        if settings.client_tls.is_none() {
-            settings.client_tls = client_tls(loaded, trunk.id)?;
-        }
+    if let Some(first) = first_trunk(loaded, id) {
+        settings.client_tls = client_tls(loaded, first)?;
     }
     Ok(settings)
+}
+
+/// The trunk whose identity and trust stand for those of its listener.
+fn first_trunk(loaded: &Loaded, listener: ListenerId) -> Option<TrunkId> {
+    loaded.trunks.0.iter().find(|trunk| trunk.listener == listener).map(|trunk| trunk.id)
+}
+
+/// Whether a trunk dials as its listener does: then both may use one connection to the same peer.
+fn shares_identity(loaded: &Loaded, trunk: &Trunk) -> bool {
+    let client = |id: TrunkId| loaded.config.trunk_tls.get(usize::from(id.0)).map(|tls| &tls.client);
+    first_trunk(loaded, trunk.listener).is_some_and(|first| client(first) == client(trunk.id))
 }
 
 fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls) -> tls::ServerSettings {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use crate::dns::Resolver;
 use crate::shard::requests::{refuse, refuse_flawed};
 use crate::shard::{Arrival, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
+use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
 use crate::trunk::Flow;
 
@@ -53,7 +55,6 @@ pub struct Core {
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
-    max_contexts: usize,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
     /// For tasks that bring news back later.
@@ -85,7 +86,6 @@ impl Core {
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
-            max_contexts: limits.max_transactions,
             outside: Mutex::default(),
         })
     }
@@ -95,9 +95,9 @@ impl Core {
         self.edge.load_full()
     }
 
-    /// The limit `max_transactions`.
-    pub fn max_contexts(&self) -> usize {
-        self.max_contexts
+    /// What the resolver did so far.
+    pub fn dns_counts(&self) -> crate::dns::Counts {
+        self.resolver.counts()
     }
 
     /// Counts what is in the shards now.
@@ -124,14 +124,17 @@ impl Core {
         (sum, status)
     }
 
-    /// Turns the timers of the shards that want it.
-    pub fn handle_time(&self) {
-        let now = self.clock.now().as_millis();
+    /// Turns the timers of the shards that want it; gives how long until the next one does.
+    pub fn handle_time(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let mut next = u64::MAX;
         for cell in &self.cells {
-            if cell.next_wake.load(Ordering::Relaxed) <= now {
+            if cell.next_wake.load(Ordering::Relaxed) <= now.as_millis() {
                 self.with(cell, |env, locked| locked.shard.handle_time(env, &mut locked.out));
             }
+            next = next.min(cell.next_wake.load(Ordering::Relaxed));
         }
+        (next != u64::MAX).then(|| Moment::from_millis(next) - now)
     }
 
     fn cell(&self, index: u8) -> Option<&Cell> {
@@ -221,11 +224,14 @@ impl Core {
     fn refuse_stranger(&self, flow: Flow, request: &Message) {
         let edge = self.edge.load();
         let essentials = Essentials::of_request(request, &edge.limits);
-        self.outside(&edge, |env, out| match essentials {
-            Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
-                refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+        self.outside(&edge, |env, out| {
+            out.counts.strangers += 1;
+            match essentials {
+                Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
+                    refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+                }
+                _ => out.counts.dropped += 1,
             }
-            _ => out.counts.dropped += 1,
         });
     }
 }
@@ -237,7 +243,9 @@ impl Receiver for Core {
             Ok(message) => self.handle(source, message),
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
-                lock(&self.outside).counts.dropped += 1;
+                let counts = &mut lock(&self.outside).counts;
+                counts.dropped += 1;
+                counts.over_message_limit += u32::from(flaw.what.is_limit());
             }
         }
     }
@@ -290,7 +298,7 @@ impl UnknownSources {
     }
 
     fn may_answer(&self, now_millis: u64) -> bool {
-        let second = now_millis / 1_000 << 32;
+        let second = (now_millis / 1_000) << 32;
         let next = |window: u64| {
             let window = if window >> 32 == second >> 32 { window } else { second };
             ((window & u64::from(u32::MAX)) < self.per_second).then_some(window + 1)

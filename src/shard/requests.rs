@@ -13,7 +13,7 @@ use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
-use crate::sip::{Essentials, HeaderName, Message, What};
+use crate::sip::{Essentials, HeaderName, Message, Transport, What};
 use crate::transaction::Key;
 use crate::trunk::Flow;
 
@@ -31,6 +31,8 @@ impl Shard {
         let key = Key::of_request(&env.secrets.hash, &parts);
         if let Some(&slot) = self.by_key.get(&key)
             && let Some((context, _)) = self.contexts.get(slot as usize)
+            // The ACK of a 2xx is not of the INVITE's transaction, though some give it the INVITE's branch: it goes on.
+            && !(parts.method == b"ACK" && context.is_accepted())
         {
             let id = context.id;
             let event = if parts.method == b"ACK" { Event::Ack } else { Event::Copy };
@@ -98,6 +100,10 @@ impl Shard {
         // Nobody answers an ACK, so that no other place would ever be tried.
         destination.candidates.drain(..destination.candidates.len().saturating_sub(1));
         let Some((Place::Hop(hop), index)) = destination.candidates.first().map(|it| (&it.place, it.target)) else {
+            if self.is_full() {
+                out.counts.over_limit += 1;
+                return;
+            }
             return self.begin(env, out, arrival, request, essentials, None, 0, destination);
         };
         let bytes = Forward {
@@ -129,7 +135,7 @@ impl Shard {
         key: Key,
     ) {
         match self.route(env, arrival, request, essentials) {
-            Ok((hash, destination)) if self.contexts.len() < self.max_contexts && !self.wheel.is_full() => {
+            Ok((hash, destination)) if !self.is_full() => {
                 self.begin(env, out, arrival, request, essentials, Some(key), hash, destination);
             }
             Ok(_) => {
@@ -192,10 +198,9 @@ impl Shard {
                 self.legacy.insert(slot, Legacy { request: request.bytes().clone(), ack: None });
             }
         }
-        if essentials.via.alias
-            && arrival.flow.transport.is_reliable()
-            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse)
-        {
+        let proved = arrival.flow.transport == Transport::Tls
+            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse && !trunk.peer_names.is_empty());
+        if essentials.via.alias && proved {
             offer_alias(env.edge, out, arrival, essentials);
         }
         self.settle(env, slot, had_server);
@@ -238,6 +243,7 @@ pub fn refuse(
 
 /// Answers a request that is not whole, as far as its Via can be read.
 pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
+    out.counts.over_message_limit += u32::from(what.is_limit());
     let Ok(via) = request.top_via() else {
         out.counts.dropped += 1;
         return;

@@ -316,6 +316,8 @@ fn fault_of(error: &io::Error) -> SendFault {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[test]
@@ -335,7 +337,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_socket_does_not_take_waits_within_bounds_and_leaves_in_order() {
         let counters = Arc::new(Counters::register());
-        let streams = Streams::new(Vec::new(), Limits::default(), counters.clone());
+        let streams = Streams::new(Vec::new(), HashMap::new(), Limits::default(), counters.clone());
         let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let remote = peer.local_addr().unwrap();
         let io = UdpSocket::bind("127.0.0.1:0").await.unwrap();

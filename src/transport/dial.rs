@@ -31,7 +31,7 @@ pub(super) struct Plan {
 pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
     let identity = streams.identity(hop.listener).ok_or(SendFault::NoSocket)?;
     let tls = if hop.transport == Transport::Tls {
-        let client = identity.client_tls().ok_or(SendFault::NoSocket)?;
+        let client = streams.client_tls(hop).ok_or(SendFault::NoSocket)?;
         let name = match &hop.name {
             Some(name) => server_name(name).map_err(|_| SendFault::Tls)?,
             None => ServerName::from(hop.addr.ip()),

@@ -1,5 +1,6 @@
 //! What the transports are told: listeners and limits.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +8,14 @@ use std::time::Duration;
 use super::tls::{ClientTls, ServerTls};
 use crate::sip::Transport;
 use crate::sip::frame::FrameLimits;
-use crate::trunk::ListenerId;
+use crate::trunk::{ListenerId, TrunkId};
 
 /// Everything the transports are told at start.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub listeners: Vec<ListenerSettings>,
+    /// The identity and trust of trunks that have their own, instead of their listener's.
+    pub trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
     pub limits: Limits,
 }
 

@@ -3,12 +3,13 @@
 //!
 //! Lock order: a table's lock comes before a connection's. No table guard leaves this module.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -25,7 +26,7 @@ use super::settings::Limits;
 use super::tls::{ClientTls, ServerTls};
 use super::{Receiver, SendFault, Token, dial};
 use crate::sip::Transport;
-use crate::trunk::{ConnectionId, Hop, ListenerId};
+use crate::trunk::{ConnectionId, Hop, ListenerId, TrunkId};
 
 /// How often a shutdown looks whether everything has left.
 const SHUTDOWN_STEP: std::time::Duration = std::time::Duration::from_millis(5);
@@ -37,12 +38,8 @@ pub(super) struct Key {
     pub(super) addr: SocketAddr,
     pub(super) name: Option<Arc<str>>,
     pub(super) listener: ListenerId,
-}
-
-impl Key {
-    fn of(hop: &Hop) -> Self {
-        Self { transport: hop.transport, addr: hop.addr, name: hop.name.clone(), listener: hop.listener }
-    }
+    /// The trunk whose own identity the edge shows, where it has one: no other trunk may use the connection.
+    pub(super) shown_as: Option<TrunkId>,
 }
 
 /// How a listener shows itself in connections, accepted and dialled.
@@ -75,6 +72,7 @@ impl Identity {
 /// All stream connections.
 pub(super) struct Streams {
     identities: Vec<Identity>,
+    trunk_tls: ArcSwap<HashMap<TrunkId, Arc<ClientTls>>>,
     pub(super) limits: Limits,
     pub(super) counters: Arc<Counters>,
     pub(super) doors: Arc<Doors>,
@@ -91,9 +89,15 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(identities: Vec<Identity>, limits: Limits, counters: Arc<Counters>) -> Arc<Self> {
+    pub(super) fn new(
+        identities: Vec<Identity>,
+        trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
+        limits: Limits,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             identities,
+            trunk_tls: ArcSwap::from_pointee(trunk_tls),
             doors: Doors::new(limits.max_connections, limits.max_connections_per_address, counters.clone()),
             limits,
             counters,
@@ -196,7 +200,7 @@ impl Streams {
 
     /// Writes a request to the connection that fits the hop, or to a new one.
     pub(super) fn request(self: &Arc<Self>, hop: &Hop, bytes: Bytes, token: Token) -> Result<(), SendFault> {
-        let key = Key::of(hop);
+        let key = self.key_of(hop);
         let found = self.by_key.get(&key).map(|entry| entry.value().clone());
         let mut bytes = bytes;
         if let Some(connection) = found {
@@ -208,6 +212,22 @@ impl Streams {
         }
         let connection = self.dial(key, hop)?;
         self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
+    }
+
+    fn key_of(&self, hop: &Hop) -> Key {
+        Key {
+            transport: hop.transport,
+            addr: hop.addr,
+            name: hop.name.clone(),
+            listener: hop.listener,
+            shown_as: self.trunk_tls.load().get(&hop.trunk).map(|_| hop.trunk),
+        }
+    }
+
+    /// The identity and trust for a connection to a hop: the trunk's own, or the listener's.
+    pub(super) fn client_tls(&self, hop: &Hop) -> Option<Arc<ClientTls>> {
+        let own = self.trunk_tls.load().get(&hop.trunk).cloned();
+        own.or_else(|| self.identity(hop.listener)?.client_tls())
     }
 
     /// The connection for a key: a new one, unless another worker was faster.
@@ -290,7 +310,13 @@ impl Streams {
         let Some(connection) = self.by_id.get(&id).map(|entry| entry.value().clone()) else {
             return;
         };
-        let key = Key { transport: connection.transport, addr, name, listener: connection.listener };
+        let key = Key {
+            transport: connection.transport,
+            addr,
+            name,
+            listener: connection.listener,
+            shown_as: connection.authenticated.iter().copied().find(|trunk| self.trunk_tls.load().contains_key(trunk)),
+        };
         let mut state = connection.lock();
         let full = state.keys.len() >= self.limits.aliases_per_connection;
         if full || !Connection::is_usable(&state) || state.keys.contains(&key) {

@@ -98,7 +98,7 @@ impl Edge {
     }
 
     pub fn new(listener: ListenerSettings, limits: Limits, echo: Echo) -> Self {
-        let settings = Settings { listeners: vec![listener], limits };
+        let settings = Settings { listeners: vec![listener], limits, ..Settings::default() };
         let transports = Transports::bind(settings).expect("bound");
         let echo = Arc::new(echo);
         assert!(echo.transports.set(transports.clone()).is_ok());

@@ -180,7 +180,7 @@ async fn a_second_daemon_on_a_shared_port_is_an_error() {
     let mut again = listener(Transport::Udp);
     again.bind = edge.addr;
     again.sockets = 2;
-    let settings = trunkway::transport::Settings { listeners: vec![again], limits: Limits::default() };
+    let settings = trunkway::transport::Settings { listeners: vec![again], ..trunkway::transport::Settings::default() };
     match Transports::bind(settings) {
         Err(BindError::Socket { addr, error, .. }) => {
             assert_eq!(addr, edge.addr);

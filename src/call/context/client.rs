@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::best::{Best, reread};
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
+use super::super::destination::Candidate;
 use super::super::{Env, Tools};
 use super::{Context, Work};
 use crate::sip::{HeaderName, Message, build};
@@ -23,6 +24,8 @@ pub struct Branch {
     timer_c: Option<ProxyTimerC>,
     /// When the next target is tried if nothing at all has come.
     no_answer: Option<Moment>,
+    /// The same place by UDP, for when TCP, which the size asked for, does not work (RFC 3261 section 18.1.1).
+    pub(super) fallback: Option<Box<Candidate>>,
     hop: Hop,
     /// The request as it was sent, or the ACK once an INVITE was refused.
     pub(super) sent: Bytes,
@@ -70,6 +73,7 @@ impl Branch {
             client,
             timer_c,
             no_answer,
+            fallback: None,
             hop,
             sent,
             cancel: Cancel::No,
@@ -129,6 +133,7 @@ impl Context {
         index: u16,
         response: &Message,
     ) {
+        let invite = self.work.as_ref().is_some_and(|work| work.invite);
         let Some(branch) = self.branch(index) else {
             out.counts.dropped += 1;
             return;
@@ -142,6 +147,12 @@ impl Context {
             {
                 cancel.machine = None;
             }
+            return;
+        }
+        // The method is a part of what an answer is matched by (RFC 3261 section 17.1.3). Without the caller's Via there
+        // is nobody to pass the answer to: it counts as none, so that a timer ends the branch.
+        if (cseq.method == b"INVITE") != invite || has_one_via(response) {
+            out.counts.dropped += 1;
             return;
         }
         let actions = branch.client(|client| match client {
@@ -162,8 +173,11 @@ impl Context {
     /// An answer that is new: RFC 3261 section 16.7.
     fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
+        let completed = self.completed(tools, response);
+        let response = completed.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
         branch.no_answer = None;
+        branch.fallback = None;
         if let Some(timer_c) = &mut branch.timer_c {
             timer_c.handle_response(env.now, status, &env.edge.timing);
         }
@@ -203,13 +217,18 @@ impl Context {
         }
     }
 
+    /// The answer with a Content-Length, when it has none and goes back over a stream (RFC 3261 section 18.3).
+    fn completed(&self, tools: &mut Tools, response: &Message) -> Option<Message> {
+        if !self.flow.transport.is_reliable() || response.line(HeaderName::ContentLength).is_some() {
+            return None;
+        }
+        tools.edits.clear();
+        tools.edits.append_header(response, "Content-Length", response.body().len().to_string().as_bytes());
+        reread(&tools.edits.apply(response))
+    }
+
     /// Sends an answer of a branch on to the caller, less the edge's Via.
     fn pass_back(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, response: &Message) {
-        if response.lines_of(HeaderName::Via).count() == 1 && response.values(HeaderName::Via).count() == 1 {
-            // Nobody to send it to: a far end that does not copy Via.
-            out.counts.dropped += 1;
-            return;
-        }
         tools.edits.clear();
         tools.edits.remove_values(response, HeaderName::Via, 1);
         let bytes = tools.edits.apply(response);
@@ -392,11 +411,17 @@ impl Context {
         }
         branch.finish(status);
         branch.own_status = true;
+        let fallback = branch.fallback.take().filter(|_| status == 503);
         if let Some(work) = &mut self.work
             && !work.answered
         {
-            let status = if work.cancelled { 487 } else { status };
-            Best::offer(&mut work.best, status, None, tools);
+            if let Some(candidate) = fallback.filter(|_| !work.cancelled) {
+                work.queue.push(*candidate);
+                self.try_next(env, tools, out, None);
+            } else {
+                let status = if work.cancelled { 487 } else { status };
+                Best::offer(&mut work.best, status, None, tools);
+            }
         }
         self.conclude(env, tools, out);
     }
@@ -404,6 +429,11 @@ impl Context {
     fn branch(&mut self, index: u16) -> Option<&mut Branch> {
         self.work.as_mut()?.branches.get_mut(usize::from(index))
     }
+}
+
+/// Whether an answer has no Via but the edge's.
+fn has_one_via(response: &Message) -> bool {
+    response.lines_of(HeaderName::Via).count() == 1 && response.values(HeaderName::Via).count() == 1
 }
 
 impl Work {

@@ -12,7 +12,7 @@ use super::Context;
 use crate::sip::build::{Answer, answer};
 use crate::sip::uri::ip_literal;
 use crate::sip::{Message, Transport, Via};
-use crate::transaction::{InviteServer, Moment, NonInviteServer, ServerActions, ServerSend};
+use crate::transaction::{InviteServer, InviteServerState, Moment, NonInviteServer, ServerActions, ServerSend};
 use crate::trunk::{Flow, Hop, TrunkId};
 
 /// The server transaction of a context.
@@ -35,6 +35,10 @@ impl Server {
 
     pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Done)
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        matches!(self, Self::Invite(machine) if machine.state() == InviteServerState::Accepted)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Moment> {
@@ -189,9 +193,12 @@ impl Context {
             return self.answer_late(env, out, 408, "Request Timeout");
         };
         let (status, invite) = (best.status, work.invite);
+        // Not even one that a branch gave: it comes too late for the caller (RFC 4320 section 4.2).
+        if status == 408 && !invite {
+            return self.end_unanswered(env);
+        }
         match best.into_bytes(tools) {
             Some(bytes) => self.answer(env, out, status, bytes),
-            None if status == 408 && !invite => self.end_unanswered(env),
             None => {
                 let reason = match status {
                     408 => "Request Timeout",

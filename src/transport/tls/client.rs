@@ -8,7 +8,7 @@ use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
 
-use super::verifier::NoTrust;
+use super::verifier::{DialledVerifier, NoTrust};
 use super::{ClientSettings, TlsError, pem, provider};
 
 /// The TLS side of dialled connections: whom they trust, and what they show.
@@ -24,9 +24,12 @@ impl ClientTls {
             settings.identity.as_ref().map(|(certificate, key)| pem::identity(certificate, key)).transpose()?;
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let builder = match &settings.ca {
-            Some(path) => builder.with_root_certificates(pem::authorities(path)?),
+            Some(path) => {
+                let verifier = DialledVerifier::new(pem::authorities(path)?, pem::certificates(path)?, provider)?;
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+            }
             None => builder.dangerous().with_custom_certificate_verifier(Arc::new(NoTrust(algorithms))),
         };
         let mut config = match identity {

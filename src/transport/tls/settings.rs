@@ -47,8 +47,9 @@ pub struct ServerSettings {
 /// TLS of the connections that the edge dials.
 #[derive(Clone, Debug, Default)]
 pub struct ClientSettings {
-    /// PEM file: the authorities that may have issued the certificates of dialled peers; `None`: no
-    /// peer is trusted, and each TLS handshake fails with a message that says so.
+    /// PEM file: the authorities that may have issued the certificates of dialled peers, or such certificates
+    /// themselves (self-signed ones); `None`: no peer is trusted, and each TLS handshake fails with a message
+    /// that says so.
     pub ca: Option<PathBuf>,
     /// PEM files of the certificate chain and the key that are shown to a peer that asks.
     pub identity: Option<(PathBuf, PathBuf)>,

@@ -1,0 +1,377 @@
+//! The edge of the simulation: shards, the configuration, a clock, and names that the test answers.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::super::requests::{refuse, refuse_flawed};
+use super::super::{Arrival, Shard, branch_of};
+use super::wire::{Answer, Request, Sent};
+use crate::call::branch::ContextId;
+use crate::call::dialog_token::SealKey;
+use crate::call::screen::Refusal;
+use crate::call::{Command, Counts, Edge, Env, Names, Output, Secrets};
+use crate::sip::{Essentials, Framing, Message, Transport};
+use crate::transaction::{HashKey, Moment, Timing};
+use crate::trunk::{ConnectionId, Flow, Hop, ListenerId, Target, TrunkId};
+
+pub(super) const ALICE: &str = "192.0.2.10:5060";
+pub(super) const BOB: &str = "192.0.2.20:5060";
+pub(super) const CARL: &str = "192.0.2.30:5060";
+
+/// Listeners and trunks for all scenarios. The called number's first digits pick the trunk.
+const CONFIG: &str = r#"
+[node]
+name = "simulation"
+[[listen]]
+name = "udp"
+bind = "udp:192.0.2.1:5060"
+[[listen]]
+name = "tcp"
+bind = "tcp:192.0.2.1:5060"
+[trunk.alice]
+kind = "pbx"
+listen = "udp"
+targets = ["udp:192.0.2.10:5060"]
+[trunk.bob]
+kind = "carrier"
+listen = "udp"
+targets = ["udp:192.0.2.20:5060"]
+[trunk.carl]
+kind = "carrier"
+listen = "tcp"
+targets = ["tcp:192.0.2.30:5060"]
+[trunk.dora]
+kind = "carrier"
+listen = "tcp"
+targets = ["tcp:192.0.2.31:5060"]
+[trunk.serial]
+kind = "carrier"
+listen = "udp"
+targets = ["udp:192.0.2.41:5060", "udp:192.0.2.42:5060", "udp:192.0.2.43:5060"]
+failover_codes = [480, 503]
+no_answer_ms = 4000
+[trunk.parallel]
+kind = "carrier"
+listen = "udp"
+targets = ["udp:192.0.2.51:5060", "udp:192.0.2.52:5060", "udp:192.0.2.53:5060"]
+fork = "parallel"
+[trunk.named]
+kind = "carrier"
+listen = "udp"
+targets = ["gone.example", "sip.example"]
+allow_from = ["192.0.2.61/32", "192.0.2.62/32"]
+[trunk.open]
+kind = "carrier"
+listen = "udp"
+targets = ["192.0.2.70"]
+[trunk.open-parallel]
+kind = "carrier"
+listen = "udp"
+targets = ["192.0.2.75", "192.0.2.76"]
+fork = "parallel"
+[trunk.echo]
+kind = "carrier"
+listen = "udp"
+targets = ["udp:192.0.2.80:5060"]
+[[route]]
+prefix = "2"
+to = ["bob"]
+[[route]]
+prefix = "1"
+to = ["alice"]
+[[route]]
+prefix = "3"
+to = ["carl"]
+[[route]]
+prefix = "31"
+to = ["dora"]
+[[route]]
+prefix = "4"
+to = ["serial"]
+[[route]]
+prefix = "5"
+to = ["parallel"]
+[[route]]
+prefix = "6"
+to = ["named"]
+[[route]]
+prefix = "7"
+to = ["open"]
+[[route]]
+prefix = "75"
+to = ["open-parallel"]
+[[route]]
+prefix = "8"
+to = ["echo"]
+[[route]]
+from = "echo"
+prefix = "8"
+to = ["echo"]
+[timers]
+timer_c_s = 200
+"#;
+
+/// Names that the test answers: what is not in the map has to be looked up.
+#[derive(Debug, Default)]
+pub(super) struct Known(HashMap<String, Vec<SocketAddr>>);
+
+impl Names for Known {
+    fn cached(&self, edge: &Edge, trunk: TrunkId, target: &Target) -> Option<Vec<Hop>> {
+        let listener = edge.trunk(trunk)?.listener;
+        let transport = target.transport.unwrap_or(Transport::Udp);
+        let hop =
+            |addr| Hop { listener: edge.listener_for(transport, listener)?, transport, addr, name: None, trunk }.into();
+        let hop = |addr: &SocketAddr| -> Option<Hop> { hop(*addr) };
+        match target.literal {
+            Some(addr) => Some(hop(&addr).into_iter().collect()),
+            None => Some(self.0.get(&*target.host)?.iter().filter_map(hop).collect()),
+        }
+    }
+}
+
+/// A name that the edge wants to be looked up.
+#[derive(Clone, Debug)]
+pub(super) struct Lookup {
+    pub context: ContextId,
+    pub trunk: TrunkId,
+    pub target: Target,
+}
+
+pub(super) struct World {
+    pub edge: Arc<Edge>,
+    pub names: Known,
+    pub now: Moment,
+    pub lookups: Vec<Lookup>,
+    /// Connections offered for requests: which, and the address that it stands for.
+    pub aliases: Vec<(ConnectionId, SocketAddr)>,
+    pub counts: Counts,
+    secrets: Secrets,
+    shards: Vec<Shard>,
+    sent: Vec<Sent>,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(|_| {}, 1_000)
+    }
+
+    /// A world whose edge `change` has altered and whose shards take `max_contexts` requests each.
+    pub(super) fn with(change: impl FnOnce(&mut Edge), max_contexts: usize) -> Self {
+        let loaded = crate::config::load_str("simulation", CONFIG, Path::new(".")).expect("a sound configuration");
+        let listeners = loaded.config.listeners.iter().map(|listen| listen.listener.clone()).collect();
+        let timers = loaded.config.timers;
+        let timing = Timing { t1: timers.t1, t2: timers.t2, t4: timers.t4, timer_c: timers.timer_c };
+        let limits = crate::sip::Limits::default();
+        let mut edge = Edge::new(listeners, loaded.trunks, loaded.routing, timing, limits);
+        change(&mut edge);
+        let now = Moment::from_millis(1_000_000);
+        Self {
+            edge: Arc::new(edge),
+            names: Known::default(),
+            now,
+            lookups: Vec::new(),
+            aliases: Vec::new(),
+            counts: Counts::default(),
+            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) },
+            shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
+            sent: Vec::new(),
+        }
+    }
+
+    pub(super) fn know(&mut self, name: &str, places: &[&str]) {
+        self.names.0.insert(name.to_owned(), places.iter().map(|place| place.parse().expect("an address")).collect());
+    }
+
+    fn flow(transport: Transport, remote: SocketAddr) -> Flow {
+        let (listener, connection) = match transport {
+            Transport::Udp => (ListenerId(0), ConnectionId::DATAGRAM),
+            _ => (ListenerId(1), ConnectionId(u64::from(remote.port()))),
+        };
+        Flow { listener, transport, connection, remote, local: None }
+    }
+
+    /// A message arrives: what the daemon does with it, less the sockets.
+    pub(super) fn arrive(&mut self, transport: Transport, from: SocketAddr, bytes: &[u8]) {
+        let framing = if transport.is_reliable() { Framing::Stream } else { Framing::Datagram };
+        let Ok(message) = Message::parse(Bytes::copy_from_slice(bytes), framing, &self.edge.limits) else { return };
+        let flow = Self::flow(transport, from);
+        let edge = Arc::clone(&self.edge);
+        self.with_env(|env, shards, out| {
+            if !message.is_request() {
+                let id = branch_of(&message).filter(|_| message.flaw().is_none());
+                if let Some((id, shard)) = id.and_then(|id| Some((id, shards.get_mut(usize::from(id.context.shard))?)))
+                {
+                    shard.handle_answer(env, out, id, &message);
+                } else {
+                    out.counts.dropped += 1;
+                }
+                return;
+            }
+            let essentials = Essentials::of_request(&message, &edge.limits);
+            match (edge.identify.trunk(flow.listener, from.ip(), &[]), essentials) {
+                (None, Ok(essentials)) => {
+                    refuse(env, out, flow, &message, &essentials, &Refusal::new(403, "Forbidden"));
+                }
+                (None, Err(_)) => out.counts.dropped += 1,
+                (Some(_), Err(what)) => refuse_flawed(env, out, flow, &message, what),
+                (Some(from), Ok(essentials)) => {
+                    let index = env.secrets.shard_of(essentials.call_id, shards.len());
+                    shards[index].handle_request(env, out, Arrival { flow, from }, &message, &essentials);
+                }
+            }
+        });
+    }
+
+    fn with_env(&mut self, event: impl FnOnce(&Env<'_>, &mut [Shard], &mut Output)) {
+        let mut out = Output::default();
+        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &self.names };
+        event(&env, &mut self.shards, &mut out);
+        self.counts.add(&out.counts);
+        for command in out.commands {
+            match command {
+                Command::Answer { flow, fallback, bytes } => self.sent.push(Sent {
+                    to: flow.remote,
+                    transport: flow.transport,
+                    bytes: bytes.to_vec(),
+                    branch: None,
+                    hop: fallback,
+                }),
+                Command::Request { hop, bytes, branch } => self.sent.push(Sent {
+                    to: hop.addr,
+                    transport: hop.transport,
+                    bytes: bytes.to_vec(),
+                    branch,
+                    hop: Some(hop),
+                }),
+                Command::Resolve { context, trunk, target } => self.lookups.push(Lookup { context, trunk, target }),
+                Command::Alias { connection, addr, .. } => self.aliases.push((connection, addr)),
+            }
+        }
+    }
+
+    /// A datagram arrives.
+    pub(super) fn udp(&mut self, from: &str, text: &str) {
+        self.arrive(Transport::Udp, from.parse().expect("an address"), text.as_bytes());
+    }
+
+    /// A message of a stream arrives.
+    pub(super) fn tcp(&mut self, from: &str, text: &str) {
+        self.arrive(Transport::Tcp, from.parse().expect("an address"), text.as_bytes());
+    }
+
+    /// `from` sends a request by datagram.
+    pub(super) fn request(&mut self, from: &str, request: &Request) {
+        self.udp(from, &request.text());
+    }
+
+    /// The peer to which `request` went answers, the way it came.
+    pub(super) fn answers(&mut self, request: &Sent, answer: &Answer) {
+        self.arrive(request.transport, request.to, answer.text().as_bytes());
+    }
+
+    /// What was sent since the last look.
+    pub(super) fn take(&mut self) -> Vec<Sent> {
+        std::mem::take(&mut self.sent)
+    }
+
+    /// What was sent, as words: `INVITE 192.0.2.20:5060`.
+    #[track_caller]
+    pub(super) fn expect(&mut self, wanted: &[&str]) -> Vec<Sent> {
+        let sent = self.take();
+        let words: Vec<_> = sent.iter().map(|sent| format!("{} {}", sent.what(), sent.to)).collect();
+        assert_eq!(words, wanted, "{}", sent.iter().map(Sent::text).collect::<Vec<_>>().join("\n"));
+        sent
+    }
+
+    /// Exactly one message was sent.
+    #[track_caller]
+    pub(super) fn expect_one(&mut self, wanted: &str) -> Sent {
+        self.expect(&[wanted]).remove(0)
+    }
+
+    /// The trunk `alice` calls: the 100 is taken off, the INVITEs sent on come back.
+    #[track_caller]
+    pub(super) fn call(&mut self, invite: &Request) -> Vec<Sent> {
+        self.request(ALICE, invite);
+        let mut sent = self.take();
+        assert!(!sent.is_empty() && sent[0].status() == 100, "{sent:?}");
+        sent.remove(0);
+        sent
+    }
+
+    /// What was sent for a branch did not leave.
+    pub(super) fn fails(&mut self, sent: &Sent) {
+        let id = sent.branch.expect("a request of a branch");
+        self.with_env(|env, shards, out| {
+            shards[usize::from(id.context.shard)].handle_send_failed(env, out, id);
+        });
+    }
+
+    /// The oldest lookup comes back with these places.
+    pub(super) fn resolve(&mut self, places: &[&str]) {
+        let Lookup { context, trunk, .. } = self.lookups.remove(0);
+        let listener = self.edge.trunk(trunk).expect("a trunk").listener;
+        let addr = |place: &&str| place.parse().expect("an address");
+        let hops: Vec<Hop> = places
+            .iter()
+            .map(|place| Hop { listener, transport: Transport::Udp, addr: addr(place), name: None, trunk })
+            .collect();
+        self.with_env(|env, shards, out| {
+            shards[usize::from(context.shard)].handle_resolved(env, out, context, hops);
+        });
+    }
+
+    /// When any shard wants its timers turned.
+    pub(super) fn next_wake(&self) -> Option<Moment> {
+        self.shards.iter().filter_map(Shard::next_wake).min()
+    }
+
+    /// Turns all timers that are due now.
+    pub(super) fn turn(&mut self) {
+        self.with_env(|env, shards, out| {
+            for shard in shards {
+                shard.handle_time(env, out);
+            }
+        });
+    }
+
+    /// Lets time pass.
+    pub(super) fn pass(&mut self, millis: u64) {
+        let end = self.now + Duration::from_millis(millis);
+        while let Some(at) = self.next_wake().filter(|&at| at <= end) {
+            self.now = self.now.max(at);
+            self.turn();
+        }
+        self.now = end;
+    }
+
+    /// How many requests are in progress or remembered.
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(Shard::len).sum()
+    }
+
+    /// Nothing is left in any table.
+    #[track_caller]
+    pub(super) fn assert_empty(&self) {
+        for shard in &self.shards {
+            let left = (shard.len(), shard.timers(), shard.by_key.len(), shard.legacy.len());
+            assert_eq!(left, (0, 0, 0, 0), "contexts, timers, keys, legacy keys are left: {:?}", shard.contexts);
+        }
+    }
+
+    /// Lets all timers run out, with no name known any more, and wants everything to be forgotten then.
+    #[track_caller]
+    pub(super) fn finish(mut self) {
+        self.pass(700_000);
+        while !self.lookups.is_empty() {
+            self.resolve(&[]);
+            self.pass(700_000);
+        }
+        self.assert_empty();
+    }
+}
