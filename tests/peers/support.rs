@@ -1,5 +1,6 @@
 //! What the tests are made of: a place on loopback, the daemon, and foreign programs as processes.
 
+pub mod baresip;
 pub mod certificates;
 pub mod edge;
 pub mod kamailio;
