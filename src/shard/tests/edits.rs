@@ -8,10 +8,20 @@ use super::world::{ALICE, World};
 /// Header lines as peers may write them; none of them is the edge's business.
 fn odd_line() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
-        "Subject: ", "s:  two  blanks ", "X-Empty:", "x-MIXED : a,b;;c=\"\\\"\"", "Supported: 100rel , timer",
-        "P-Asserted-Identity: \"A, B\" <sip:a@b>,\r\n\t<tel:+1>", "Date: Mon, 32 Foo 2025 99:99:99 XXX", "Allow: INVITE",
-        "Contact:Mr. X<sip:x@[2001:db8::1]:5070;transport=tcp?a=b> ;expires=7", "Geolocation: <cid:x@y>;inserted-by=\"z\"",
-        "FROM-like: <sip:x>", "Expires: 99999999999999", "User-Agent: caf\u{e9} \u{1f4de}", "Content-Disposition: session;handling=optional",
+        "Subject: ",
+        "s:  two  blanks ",
+        "X-Empty:",
+        "x-MIXED : a,b;;c=\"\\\"\"",
+        "Supported: 100rel , timer",
+        "P-Asserted-Identity: \"A, B\" <sip:a@b>,\r\n\t<tel:+1>",
+        "Date: Mon, 32 Foo 2025 99:99:99 XXX",
+        "Allow: INVITE",
+        "Contact:Mr. X<sip:x@[2001:db8::1]:5070;transport=tcp?a=b> ;expires=7",
+        "Geolocation: <cid:x@y>;inserted-by=\"z\"",
+        "FROM-like: <sip:x>",
+        "Expires: 99999999999999",
+        "User-Agent: caf\u{e9} \u{1f4de}",
+        "Content-Disposition: session;handling=optional",
     ]);
     prop_oneof![
         fixed.prop_map(str::to_owned),
@@ -103,7 +113,11 @@ fn undone(sent: &Sent, given: &Given) -> Vec<u8> {
         }
     }
     let left: u32 = given.max_forwards.parse::<u32>().expect("a number") - 1;
-    replace_once(&mut bytes, format!("Max-Forwards: {left}\r\n").as_bytes(), format!("Max-Forwards: {}\r\n", given.max_forwards).as_bytes());
+    replace_once(
+        &mut bytes,
+        format!("Max-Forwards: {left}\r\n").as_bytes(),
+        format!("Max-Forwards: {}\r\n", given.max_forwards).as_bytes(),
+    );
     bytes
 }
 

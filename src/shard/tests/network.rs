@@ -23,8 +23,16 @@ pub(super) struct Weather {
 /// Something on its way.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
-    ToEdge { transport: Transport, from: SocketAddr, text: String },
-    ToPeer { transport: Transport, peer: SocketAddr, text: String },
+    ToEdge {
+        transport: Transport,
+        from: SocketAddr,
+        text: String,
+    },
+    ToPeer {
+        transport: Transport,
+        peer: SocketAddr,
+        text: String,
+    },
     /// A peer's timer.
     Timer(Timer),
 }
