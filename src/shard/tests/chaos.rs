@@ -209,7 +209,7 @@ impl Play {
             _ => {
                 caller.finals.insert(status);
                 let tag = param(&headers(text, "To").concat(), "tag").expect("a tag");
-                let ack = caller.invite.following("ACK").to_tag(&tag).text();
+                let ack = caller.invite.following("ACK").tagged(&tag).text();
                 self.caller_sends(ack);
             }
         }
@@ -315,7 +315,7 @@ impl Play {
 
 impl Caller {
     fn in_dialog(&self, method: &str, tag: &str, routes: &[String]) -> Request {
-        let mut request = self.invite.following(method).to_tag(tag);
+        let mut request = self.invite.following(method).tagged(tag);
         request.via.push_str(method);
         request.uri = "sip:b@192.0.2.20".to_owned();
         request.extra = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();

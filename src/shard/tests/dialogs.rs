@@ -246,7 +246,7 @@ fn without_our_token_only_the_addresses_of_trunks_are_reached() {
         ("sip:999@192.0.2.1", "", "404 192.0.2.10:5060"),
     ] {
         let mut world = World::new();
-        let mut request = Request::new("INFO", uri, "1").to_tag("b");
+        let mut request = Request::new("INFO", uri, "1").tagged("b");
         request.extra = routes.to_owned();
         world.request(ALICE, &request);
         let sent = world.expect(&[wanted]);
@@ -305,7 +305,7 @@ fn acks_without_our_token_reach_trunks_only() {
         ("sip:200@192.0.2.1", &["ACK 192.0.2.20:5060"]),
     ] {
         let mut world = World::new();
-        world.request(ALICE, &Request::new("ACK", uri, "1").to_tag("b"));
+        world.request(ALICE, &Request::new("ACK", uri, "1").tagged("b"));
         world.expect(wanted);
         world.finish();
     }

@@ -105,7 +105,7 @@ fn requests() -> Vec<Vec<u8>> {
         for called in called {
             let request = Request::new(method, &format!("sip:{called}@192.0.2.1"), "1").body("v=0\r\n");
             all.push(request.text().into_bytes());
-            all.push(request.to_tag("b").extra("Route: <sip:192.0.2.1;lr>, <sip:192.0.2.20>").text().into_bytes());
+            all.push(request.tagged("b").extra("Route: <sip:192.0.2.1;lr>, <sip:192.0.2.20>").text().into_bytes());
         }
     }
     all

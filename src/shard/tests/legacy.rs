@@ -20,10 +20,10 @@ fn copies_are_known_and_the_ack_ends_the_repetition() {
         world.answers(&sent, &sent.answer(486, "b"));
         world.expect(&["ACK 192.0.2.20:5060", "486 192.0.2.10:5060"]);
         // Another call's ACK does not count.
-        world.request(ALICE, &invite.following("ACK").to_tag("other"));
+        world.request(ALICE, &invite.following("ACK").tagged("other"));
         world.pass(600);
         assert_eq!(world.take().iter().filter(|sent| sent.status() == 486).count(), 1, "{via}");
-        world.request(ALICE, &invite.following("ACK").to_tag("b"));
+        world.request(ALICE, &invite.following("ACK").tagged("b"));
         world.expect(&[]);
         world.pass(10_000);
         world.expect(&[]);
@@ -38,7 +38,7 @@ fn an_answer_of_the_edge_is_acknowledged_too() {
     let sent = world.call(&invite).remove(0);
     world.fails(&sent);
     let tag = world.expect_one("503 192.0.2.10:5060").to_tag().expect("a tag");
-    world.request(ALICE, &invite.following("ACK").to_tag(&tag));
+    world.request(ALICE, &invite.following("ACK").tagged(&tag));
     world.pass(10_000);
     world.expect(&[]);
     world.finish();

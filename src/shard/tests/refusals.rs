@@ -42,7 +42,7 @@ fn bad_requests_are_answered_and_forgotten() {
             world.request(ALICE, &request);
             world.take().remove(0).to_tag().expect("a tag")
         };
-        world.request(ALICE, &request.following("ACK").to_tag(&tag));
+        world.request(ALICE, &request.following("ACK").tagged(&tag));
         world.expect(&[]);
         world.finish();
     }
@@ -94,7 +94,7 @@ fn the_limit_of_transactions_is_a_503_that_asks_to_wait() {
     }
     let (request, answer) = refused.expect("four shards take four calls at most");
     assert!(world.len() <= 4 && world.counts.over_limit >= 1);
-    world.request(ALICE, &request.following("ACK").to_tag(&answer.to_tag().expect("a tag")));
+    world.request(ALICE, &request.following("ACK").tagged(&answer.to_tag().expect("a tag")));
     world.expect(&[]);
     world.pass(100_000);
     world.take();
@@ -111,7 +111,7 @@ fn strangers_get_no_further() {
     request.via = "SIP/2.0/UDP 203.0.113.7;branch=z9hG4bKx".to_owned();
     world.request("203.0.113.7:5060", &request);
     world.expect(&["403 203.0.113.7:5060"]);
-    world.request("203.0.113.7:5060", &request.following("ACK").to_tag("x"));
+    world.request("203.0.113.7:5060", &request.following("ACK").tagged("x"));
     world.expect(&[]);
     world.finish();
 }
@@ -143,7 +143,7 @@ fn an_ack_or_a_cancel_with_an_extension_for_proxies_is_not_refused() {
     let line = "Proxy-Require: foo";
     world.request(ALICE, &invite().following("CANCEL").extra(line));
     world.expect(&["200 192.0.2.10:5060", "CANCEL 192.0.2.20:5060"]);
-    world.request(ALICE, &Request::new("ACK", "sip:b@192.0.2.20", "2").to_tag("b").extra(line));
+    world.request(ALICE, &Request::new("ACK", "sip:b@192.0.2.20", "2").tagged("b").extra(line));
     world.expect(&["ACK 192.0.2.20:5060"]);
     world.finish();
 }
@@ -198,7 +198,7 @@ fn acks_that_wait_for_a_name_are_limited_too() {
     let mut world = World::with(|_| {}, 2);
     for id in 0..50 {
         // Each to a URI of the edge, which the dial plan sends to a name.
-        world.request(ALICE, &Request::new("ACK", "sip:600@192.0.2.1", &id.to_string()).to_tag("b"));
+        world.request(ALICE, &Request::new("ACK", "sip:600@192.0.2.1", &id.to_string()).tagged("b"));
         world.expect(&[]);
     }
     assert_eq!((world.len(), world.lookups.len()), (8, 8));

@@ -135,3 +135,31 @@ fn a_connection_is_offered_for_requests_by_alias_only() {
     assert!(sent.headers("Via")[0].ends_with(";alias") && sent.to == CARL.parse().unwrap());
     world.finish();
 }
+
+#[test]
+fn addresses_of_ipv6_stand_in_brackets_and_without_them_where_they_must() {
+    const SIX: &str = "[2001:db8::a]:5060";
+    let mut world = World::new();
+    let invite =
+        Request::new("INVITE", "sip:96@[2001:db8::1]", "1").via("SIP/2.0/UDP pbx.example:5060;branch=z9hG4bK1;rport");
+    world.request(SIX, &invite);
+    let sent = world.expect(&["100 [2001:db8::a]:5060", "INVITE [2001:db8::b]:5060"]).remove(1);
+    assert_eq!(sent.uri(), "sip:96@[2001:db8::b]:5060");
+    let vias = sent.headers("Via");
+    assert!(vias[0].starts_with("SIP/2.0/UDP [2001:db8::1]:5060;branch=z9hG4bKtw"), "{vias:?}");
+    assert_eq!(vias[1], "SIP/2.0/UDP pbx.example:5060;branch=z9hG4bK1;rport=5060;received=2001:db8::a");
+    let route = sent.header("Record-Route").expect("a Record-Route");
+    assert!(route.ends_with("@[2001:db8::1]:5060;lr>"), "{route}");
+    world.answers(&sent, &sent.answer(200, "b"));
+    world.expect(&["200 [2001:db8::a]:5060"]);
+    // Back from the called side, by name of the contact's address.
+    let bye = Request::new("BYE", "sip:a@[2001:db8::a]", "1")
+        .via("SIP/2.0/UDP [2001:db8::b];branch=z9hG4bK2")
+        .tagged("f")
+        .extra(&format!("Route: {route}"));
+    world.request("[2001:db8::b]:5060", &bye);
+    let passed = world.expect_one("BYE [2001:db8::a]:5060");
+    assert_eq!(passed.headers("Via")[1], "SIP/2.0/UDP [2001:db8::b];branch=z9hG4bK2");
+    assert!(passed.headers("Route").is_empty());
+    world.finish();
+}

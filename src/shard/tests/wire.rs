@@ -123,7 +123,7 @@ impl Request {
         self
     }
 
-    pub(super) fn to_tag(mut self, tag: &str) -> Self {
+    pub(super) fn tagged(mut self, tag: &str) -> Self {
         self.to_tag = tag.to_owned();
         self
     }
