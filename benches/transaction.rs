@@ -5,6 +5,7 @@ mod allocations;
 #[path = "support/cases.rs"]
 mod cases;
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use cases::Case;
@@ -69,11 +70,11 @@ fn idle_wheel() -> impl FnMut() -> usize {
 
 /// INVITE, 180, a copy of the INVITE, 486, ACK, timer I.
 fn invite_server() -> bool {
-    let (timing, now) = (Timing::default(), Moment::START);
+    let (timing, now) = black_box((Timing::default(), Moment::START));
     let mut machine = InviteServer::start(now, false, &timing);
-    machine.handle_response(now, 180, &timing);
+    machine.handle_response(now, black_box(180), &timing);
     machine.handle_request(now);
-    machine.handle_response(now + Duration::from_secs(3), 486, &timing);
+    machine.handle_response(now + Duration::from_secs(3), black_box(486), &timing);
     machine.handle_ack(now + Duration::from_secs(3), &timing);
     let end = machine.next_timeout().expect("timer I runs");
     let actions = machine.handle_timeout(end, &timing);
@@ -83,11 +84,11 @@ fn invite_server() -> bool {
 
 /// INVITE, timer A, 180, 200, timer M.
 fn invite_client() -> bool {
-    let (timing, now) = (Timing::default(), Moment::START);
+    let (timing, now) = black_box((Timing::default(), Moment::START));
     let (mut machine, _) = InviteClient::start(now, false, &timing);
     machine.handle_timeout(now + timing.t1, &timing);
-    machine.handle_response(now + timing.t1, 180, &timing);
-    machine.handle_response(now + Duration::from_secs(3), 200, &timing);
+    machine.handle_response(now + timing.t1, black_box(180), &timing);
+    machine.handle_response(now + Duration::from_secs(3), black_box(200), &timing);
     let end = machine.next_timeout().expect("timer M runs");
     let actions = machine.handle_timeout(end, &timing);
     assert!(actions.ended);
@@ -96,10 +97,10 @@ fn invite_client() -> bool {
 
 /// BYE, timer E, 200, timer K.
 fn non_invite_client() -> bool {
-    let (timing, now) = (Timing::default(), Moment::START);
+    let (timing, now) = black_box((Timing::default(), Moment::START));
     let (mut machine, _) = NonInviteClient::start(now, false, &timing);
     machine.handle_timeout(now + timing.t1, &timing);
-    machine.handle_response(now + timing.t1, 200, &timing);
+    machine.handle_response(now + timing.t1, black_box(200), &timing);
     let end = machine.next_timeout().expect("timer K runs");
     let actions = machine.handle_timeout(end, &timing);
     assert!(actions.ended);
@@ -120,5 +121,5 @@ fn key() -> Key {
         cseq: 1,
         top_via: b"SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKbfe5e300000001",
     };
-    Key::of_request(&HashKey::new([1; 16]), std::hint::black_box(&parts))
+    Key::of_request(&HashKey::new([1; 16]), black_box(&parts))
 }

@@ -34,13 +34,23 @@ impl ByLength {
 }
 
 fn main() {
-    let rules = rules();
+    // Numbers handed out in blocks, as dial plans have them, and prefixes without any order, the worst for a trie.
+    let mut cases = Vec::new();
+    cases.extend(cases_of(blocks(), ["blocks_lookup", "blocks_hash_lookup", "blocks_build", "blocks_hash_build"]));
+    cases.extend(cases_of(
+        scattered(),
+        ["scattered_lookup", "scattered_hash_lookup", "scattered_build", "scattered_hash_build"],
+    ));
+    cases::measure("trie", cases);
+}
+
+fn cases_of(rules: Rc<Vec<(String, u32)>>, names: [&'static str; 4]) -> Vec<Case> {
     let numbers = Rc::new(numbers(&rules));
     let (before, plan) = (allocations::count().live_bytes, Rc::new(plan(&rules)));
     let plan_bytes = allocations::count().live_bytes - before;
     let (before, by_length) = (allocations::count().live_bytes, Rc::new(by_length(&rules)));
     let table_bytes = allocations::count().live_bytes - before;
-    println!("trie: {} prefixes in {plan_bytes} bytes; hash table: {table_bytes} bytes", plan.len());
+    println!("{}: {} prefixes in {plan_bytes} bytes; hash table: {table_bytes} bytes", names[0], plan.len());
     for number in numbers.iter() {
         let found = plan.find(number.as_bytes()).map(|found| (found.symbols, found.tag.to_owned()));
         let other = by_length.find(number.as_bytes()).map(|(length, tag)| (length, format!("tag-{tag}")));
@@ -50,15 +60,13 @@ fn main() {
     let mut other = turns(&numbers);
     let build = rules.clone();
     let build_table = rules.clone();
-    cases::measure(
-        "trie",
-        vec![
-            Case::new("lookup", move || plan.find(next().as_bytes()).map(|found| found.symbols)),
-            Case::new("hash_by_length_lookup", move || by_length.find(other().as_bytes())),
-            Case::new("build", move || self::plan(&build)),
-            Case::new("hash_by_length_build", move || self::by_length(&build_table)),
-        ],
-    );
+    let [lookup, hash_lookup, build_plan, hash_build] = names;
+    vec![
+        Case::new(lookup, move || plan.find(next().as_bytes()).map(|found| found.symbols)),
+        Case::new(hash_lookup, move || by_length.find(other().as_bytes())),
+        Case::new(build_plan, move || self::plan(&build)),
+        Case::new(hash_build, move || self::by_length(&build_table)),
+    ]
 }
 
 fn turns(numbers: &Rc<Vec<String>>) -> impl FnMut() -> Rc<str> + use<> {
@@ -70,8 +78,15 @@ fn turns(numbers: &Rc<Vec<String>>) -> impl FnMut() -> Rc<str> + use<> {
     }
 }
 
+/// A hundred blocks of a thousand numbers each.
+fn blocks() -> Rc<Vec<(String, u32)>> {
+    let number =
+        |index: usize| (format!("+4930{:03}{:03}", 100 + 7 * (index / 1_000), index % 1_000), (index / 1_000) as u32);
+    Rc::new((0..RULES).map(number).collect())
+}
+
 /// Prefixes of 5 to 12 digits behind `+`, no two alike.
-fn rules() -> Rc<Vec<(String, u32)>> {
+fn scattered() -> Rc<Vec<(String, u32)>> {
     let mut random = Random(1);
     let mut seen = std::collections::HashSet::new();
     let mut rules = Vec::with_capacity(RULES);
