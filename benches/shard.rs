@@ -17,7 +17,7 @@ use bytes::Bytes;
 use cases::Case;
 use trunkway::call::branch::BRANCH_BYTES;
 use trunkway::call::{Command, Edge, Env, Names, Output, Secrets};
-use trunkway::shard::{Arrival, SHARDS, Shard, branch_of};
+use trunkway::shard::{Incoming, SHARDS, Shard, branch_of};
 use trunkway::sip::build::{Answer, answer};
 use trunkway::sip::{Essentials, Framing, HeaderName, Message};
 use trunkway::transaction::Moment;
@@ -91,7 +91,8 @@ impl Drive {
             let from = self.edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).unwrap_or(from);
             let essentials = Essentials::of_request(&message, &limits).expect("a whole request");
             std::hint::black_box(self.secrets.shard_of(essentials.call_id, SHARDS));
-            self.shard.handle_request(&env, &mut self.out, Arrival { flow, from }, &message, &essentials);
+            let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+            self.shard.handle_request(&env, &mut self.out, &incoming);
         } else {
             let id = branch_of(&message).expect("a branch of the edge");
             self.shard.handle_answer(&env, &mut self.out, id, &message);

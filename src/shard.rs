@@ -9,6 +9,8 @@ mod tests;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use slab::Slab;
@@ -16,7 +18,7 @@ use slab::Slab;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::context::{Context, Event};
 use crate::call::{Env, Output, Tools};
-use crate::sip::{Message, Via};
+use crate::sip::{Essentials, Message, Via};
 use crate::transaction::{Due, Key, Moment, Wheel};
 use crate::trunk::{Flow, Hop, TrunkId};
 
@@ -41,12 +43,14 @@ impl Hasher for KeyHasher {
     fn write_usize(&mut self, _: usize) {}
 }
 
-/// A message's source, as far as the core looks at it.
+/// A request as it comes to its shard.
 #[derive(Clone, Copy, Debug)]
-pub struct Arrival {
+pub struct Incoming<'a> {
     pub flow: Flow,
     /// The trunk that sent it.
     pub from: TrunkId,
+    pub request: &'a Message,
+    pub essentials: &'a Essentials<'a>,
 }
 
 /// Transactions and calls behind one lock.
@@ -62,7 +66,25 @@ pub struct Shard {
     tools: Tools,
     /// Counts the generations of slots.
     begun: u32,
-    max_contexts: usize,
+    budget: Arc<Budget>,
+}
+
+/// How many requests all shards together may hold: `max_transactions`.
+#[derive(Debug)]
+pub struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    /// Room for `limit` requests.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), limit })
+    }
+
+    fn is_spent(&self) -> bool {
+        self.used.load(Ordering::Relaxed) >= self.limit
+    }
 }
 
 #[derive(Debug)]
@@ -74,17 +96,22 @@ struct Legacy {
 impl Shard {
     /// An empty shard that takes `max_contexts` requests at once.
     pub fn new(index: u8, now: Moment, max_contexts: usize) -> Self {
+        Self::sharing(index, now, Budget::new(max_contexts))
+    }
+
+    /// An empty shard that takes requests while there is room in what it shares with others.
+    pub fn sharing(index: u8, now: Moment, budget: Arc<Budget>) -> Self {
         Self {
             index,
             contexts: Slab::new(),
             by_key: HashMap::default(),
             legacy: HashMap::new(),
             // A context has one or two entries; those overtaken leave within 32 s.
-            wheel: Wheel::new(now, max_contexts.saturating_mul(4)),
+            wheel: Wheel::new(now, budget.limit.saturating_mul(4)),
             due: Vec::new(),
             tools: Tools::default(),
             begun: 0,
-            max_contexts,
+            budget,
         }
     }
 
@@ -98,9 +125,9 @@ impl Shard {
         self.contexts.is_empty()
     }
 
-    /// Whether the shard begins no further request.
+    /// Whether the shard begins no further request. Two shards that look at once may pass the limit by one each.
     fn is_full(&self) -> bool {
-        self.contexts.len() >= self.max_contexts || self.wheel.is_full()
+        self.budget.is_spent() || self.wheel.is_full()
     }
 
     /// Entries in the timer wheel.
@@ -169,6 +196,7 @@ impl Shard {
         let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
         if context.is_over() {
             self.contexts.remove(slot as usize);
+            self.budget.used.fetch_sub(1, Ordering::Relaxed);
             if self.contexts.is_empty() {
                 self.give_back();
             }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use trunkway::call::dialog_token::SealKey;
 use trunkway::call::{BranchId, Command, ContextId, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::requests::refuse_flawed;
-use trunkway::shard::{Arrival, Shard, branch_of};
+use trunkway::shard::{Incoming, Shard, branch_of};
 use trunkway::sip::build::{self, Answer};
 use trunkway::sip::{Essentials, Framing, HeaderName, Limits, Message, Transport};
 use trunkway::transaction::{HashKey, Moment, Timing};
@@ -354,7 +354,11 @@ impl World {
         }
         match Essentials::of_request(&message, &EDGE.limits) {
             Ok(essentials) => {
-                self.event(|shard, env, out| shard.handle_request(env, out, arrival, &message, &essentials));
+                self.event(|shard, env, out| {
+                    let Arrival { flow, from } = arrival;
+                    let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+                    shard.handle_request(env, out, &incoming)
+                });
             }
             Err(what) => self.event(|_, env, out| refuse_flawed(env, out, arrival.flow, &message, what)),
         }
@@ -543,6 +547,13 @@ impl Uri {
             Self::Other => "http://example.net/".to_owned(),
         }
     }
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    flow: Flow,
+    from: TrunkId,
 }
 
 fn arrival(peer: u8) -> Arrival {

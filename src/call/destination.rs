@@ -116,14 +116,11 @@ pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<De
     Ok(Destination { candidates: vec![candidate] })
 }
 
-/// The trunk that a URI's address belongs to, when it is one of its literal targets or lies in its networks.
+/// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;
-    let by_target =
-        |trunk: &&Trunk| trunk.targets.iter().any(|target| target.literal.is_some_and(|addr| addr.ip() == ip));
-    let by_network = |trunk: &&Trunk| trunk.allow_from.iter().any(|network| network.contains(ip));
-    let trunks = &edge.trunks.0;
-    trunks.iter().find(by_target).or_else(|| trunks.iter().find(by_network))
+    let has = |trunk: &&Trunk| trunk.targets.iter().any(|target| target.literal.is_some_and(|addr| addr.ip() == ip));
+    edge.trunks.0.iter().find(has)
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.

@@ -6,6 +6,7 @@ use super::address::{host_name, socket};
 use super::log::Draft;
 use super::model::{ClientTls, Dns, Limits, Metrics, Node, Timers};
 use super::reader::{Complaint, Table};
+use crate::sip::limits::MAX_HEADERS_TOP;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_S: u64 = 86_400;
@@ -72,7 +73,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
     let t = &mut table;
     let limits = Limits {
         max_message_bytes: t.count("max_message_bytes", 1_300..=65_535, d.max_message_bytes),
-        max_headers: t.count("max_headers", 16..=250, d.max_headers),
+        max_headers: t.count("max_headers", 16..=MAX_HEADERS_TOP as u64, d.max_headers),
         max_header_line_bytes: t.count("max_header_line_bytes", 256..=65_535, d.max_header_line_bytes),
         max_values_per_header: t.count("max_values_per_header", 8..=4_096, d.max_values_per_header),
         max_transactions: t.count("max_transactions", 100..=50_000_000, d.max_transactions),

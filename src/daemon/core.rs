@@ -11,12 +11,11 @@ use super::build::framing;
 use super::clock::Clock;
 use super::names;
 use crate::call::branch::{BranchId, ContextId};
-use crate::call::screen::Refusal;
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
-use crate::shard::requests::{refuse, refuse_flawed};
-use crate::shard::{Arrival, SHARDS, Shard, branch_of};
+use crate::shard::requests::{refuse_flawed, refuse_stranger};
+use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
@@ -71,9 +70,12 @@ impl Core {
         limits: &config::Limits,
     ) -> Arc<Self> {
         let clock = Clock::start();
-        let each = limits.max_transactions.div_ceil(SHARDS).max(1);
+        let budget = Budget::new(limits.max_transactions);
         let cell = |index: usize| Cell {
-            locked: Mutex::new(Locked { shard: Shard::new(index as u8, clock.now(), each), out: Output::default() }),
+            locked: Mutex::new(Locked {
+                shard: Shard::sharing(index as u8, clock.now(), Arc::clone(&budget)),
+                out: Output::default(),
+            }),
             next_wake: AtomicU64::new(u64::MAX),
         };
         Arc::new_cyclic(|this| Self {
@@ -206,7 +208,8 @@ impl Core {
         let shard = self.secrets.shard_of(essentials.call_id, SHARDS);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
-            locked.shard.handle_request(env, &mut locked.out, Arrival { flow, from }, &message, &essentials);
+            let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+            locked.shard.handle_request(env, &mut locked.out, &incoming);
         });
     }
 
@@ -228,7 +231,7 @@ impl Core {
             out.counts.strangers += 1;
             match essentials {
                 Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
-                    refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+                    refuse_stranger(env, out, flow, request, &essentials);
                 }
                 _ => out.counts.dropped += 1,
             }

@@ -2,8 +2,9 @@
 //! begun (RFC 3261 sections 16.3 to 16.6, 16.10).
 
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
-use super::{Arrival, Legacy, Shard};
+use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Destination, Place, tls_name};
@@ -13,20 +14,14 @@ use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
-use crate::sip::{Essentials, HeaderName, Message, Transport, What};
+use crate::sip::{Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
 use crate::trunk::Flow;
 
 impl Shard {
     /// Handles a request from a known trunk.
-    pub fn handle_request(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Output,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
-    ) {
+    pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
+        let Incoming { request, essentials, .. } = *incoming;
         let parts = key_parts(request, essentials);
         let key = Key::of_request(&env.secrets.hash, &parts);
         if let Some(&slot) = self.by_key.get(&key)
@@ -42,29 +37,22 @@ impl Shard {
         match parts.method {
             b"CANCEL" => {
                 let invite = Key::of_cancelled_invite(&env.secrets.hash, &parts);
-                self.handle_cancel(env, out, arrival, request, essentials, invite);
+                self.handle_cancel(env, out, incoming, invite);
             }
-            b"ACK" => self.handle_stray_ack(env, out, arrival, request, essentials),
-            _ => self.handle_new(env, out, arrival, request, essentials, key),
+            b"ACK" => self.handle_stray_ack(env, out, incoming),
+            _ => self.handle_new(env, out, incoming, key),
         }
     }
 
     /// A CANCEL is answered by the edge and cancels what the INVITE was sent on to (RFC 3261 sections 9.2, 16.10).
-    fn handle_cancel(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Output,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
-        invite: Key,
-    ) {
+    fn handle_cancel(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, invite: Key) {
+        let Incoming { request, .. } = *incoming;
         let invite = self.by_key.get(&invite).and_then(|&slot| self.contexts.get(slot as usize));
         let Some(id) = invite.map(|(context, _)| context.id) else {
             let refusal = Refusal::new(481, "Call/Transaction Does Not Exist");
-            return refuse(env, out, arrival.flow, request, essentials, &refusal);
+            return refuse(env, out, incoming, &refusal);
         };
-        refuse(env, out, arrival.flow, request, essentials, &Refusal::new(200, "OK"));
+        refuse(env, out, incoming, &Refusal::new(200, "OK"));
         let mut reason_lines = Vec::new();
         for line in request.lines_of(HeaderName::Reason) {
             reason_lines.extend_from_slice(request.at(crate::sip::Span { start: line.start, end: line.next }));
@@ -74,14 +62,8 @@ impl Shard {
 
     /// An ACK of no transaction: it belongs to a 2xx and goes on along its route set, without a transaction; one for
     /// an answer that the edge gave without a transaction ends here.
-    fn handle_stray_ack(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Output,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
-    ) {
+    fn handle_stray_ack(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
+        let Incoming { request, essentials, .. } = *incoming;
         let mut tag = Vec::with_capacity(16);
         own_tag(env.secrets, request, &mut tag);
         let ours = essentials.to_tag == Some(&tag);
@@ -93,7 +75,7 @@ impl Shard {
             out.counts.dropped += 1;
             return;
         };
-        let Ok(mut destination) = destination::of_in_dialog(env.edge, arrival.from, &routes) else {
+        let Ok(mut destination) = destination::of_in_dialog(env.edge, incoming.from, &routes) else {
             out.counts.dropped += 1;
             return;
         };
@@ -104,7 +86,7 @@ impl Shard {
                 out.counts.over_limit += 1;
                 return;
             }
-            return self.begin(env, out, arrival, request, essentials, None, 0, destination);
+            return self.begin(env, out, incoming, None, 0, destination);
         };
         let bytes = Forward {
             edge: env.edge,
@@ -112,8 +94,8 @@ impl Shard {
             request,
             essentials,
             routes: &routes,
-            remote: arrival.flow.remote,
-            from: arrival.from,
+            remote: incoming.flow.remote,
+            from: incoming.from,
             hop,
             target: index.and_then(|index| env.edge.trunk(hop.trunk)?.targets.get(usize::from(index))),
             branch: Branch::Stateless(ack_number(env.secrets, request)),
@@ -125,37 +107,24 @@ impl Shard {
     }
 
     /// A request that begins a transaction.
-    fn handle_new(
-        &mut self,
-        env: &Env<'_>,
-        out: &mut Output,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
-        key: Key,
-    ) {
-        match self.route(env, arrival, request, essentials) {
+    fn handle_new(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, key: Key) {
+        match self.route(env, incoming) {
             Ok((hash, destination)) if !self.is_full() => {
-                self.begin(env, out, arrival, request, essentials, Some(key), hash, destination);
+                self.begin(env, out, incoming, Some(key), hash, destination);
             }
             Ok(_) => {
                 out.counts.over_limit += 1;
-                refuse(env, out, arrival.flow, request, essentials, &Refusal::overloaded(env.edge));
+                refuse(env, out, incoming, &Refusal::overloaded(env.edge));
             }
-            Err(refusal) => refuse(env, out, arrival.flow, request, essentials, &refusal),
+            Err(refusal) => refuse(env, out, incoming, &refusal),
         }
     }
 
     /// Screens a request and finds where it goes.
-    fn route(
-        &self,
-        env: &Env<'_>,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
-    ) -> Result<(u32, Destination), Refusal> {
+    fn route(&self, env: &Env<'_>, incoming: &Incoming<'_>) -> Result<(u32, Destination), Refusal> {
+        let Incoming { request, essentials, .. } = *incoming;
         let initial = essentials.to_tag.is_none();
-        let hash = if initial { loop_hash(env.edge, arrival.from, request, essentials) } else { 0 };
+        let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
         screen(env.edge, request, essentials, initial.then_some(hash))?;
         let fault = |what: What| {
             let (status, reason) = what.status();
@@ -163,30 +132,29 @@ impl Shard {
         };
         let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
         let destination = if initial {
-            destination::of_initial(env.edge, arrival.from, &routes.request_uri)?
+            destination::of_initial(env.edge, incoming.from, &routes.request_uri)?
         } else {
-            destination::of_in_dialog(env.edge, arrival.from, &routes)?
+            destination::of_in_dialog(env.edge, incoming.from, &routes)?
         };
         Ok((hash, destination))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one request, which have no life together elsewhere")]
     fn begin(
         &mut self,
         env: &Env<'_>,
         out: &mut Output,
-        arrival: Arrival,
-        request: &Message,
-        essentials: &Essentials<'_>,
+        incoming: &Incoming<'_>,
         key: Option<Key>,
         loop_hash: u32,
         destination: Destination,
     ) {
+        let Incoming { request, essentials, .. } = *incoming;
         let generation = self.next_generation(env);
         let entry = self.contexts.vacant_entry();
-        let slot = entry.key() as u32; // bounded by max_contexts
+        let slot = entry.key() as u32; // bounded by the budget
+        self.budget.used.fetch_add(1, Ordering::Relaxed);
         let id = ContextId { shard: self.index, slot, generation };
-        let begin = Begin { id, flow: arrival.flow, request, essentials, from: arrival.from, loop_hash, destination };
+        let begin = Begin { id, flow: incoming.flow, request, essentials, from: incoming.from, loop_hash, destination };
         let context = Context::begin(env, &mut self.tools, out, begin);
         let had_server = context.has_server();
         // A context without a server transaction (an ACK that waits for a name) is never looked up by this key.
@@ -198,47 +166,39 @@ impl Shard {
                 self.legacy.insert(slot, Legacy { request: request.bytes().clone(), ack: None });
             }
         }
-        let proved = arrival.flow.transport == Transport::Tls
-            && env.edge.trunk(arrival.from).is_some_and(|trunk| trunk.connection_reuse && !trunk.peer_names.is_empty());
+        let proved = incoming.flow.transport == Transport::Tls
+            && env
+                .edge
+                .trunk(incoming.from)
+                .is_some_and(|trunk| trunk.connection_reuse && !trunk.peer_names.is_empty());
         if essentials.via.alias && proved {
-            offer_alias(env.edge, out, arrival, essentials);
+            offer_alias(env.edge, out, incoming);
         }
         self.settle(env, slot, had_server);
     }
 }
 
 /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).
-fn offer_alias(edge: &Edge, out: &mut Output, arrival: Arrival, essentials: &Essentials<'_>) {
-    let Some(trunk) = edge.trunk(arrival.from) else { return };
-    let Flow { connection, remote, transport, .. } = arrival.flow;
+fn offer_alias(edge: &Edge, out: &mut Output, incoming: &Incoming<'_>) {
+    let Incoming { flow, from, essentials, .. } = *incoming;
+    let Some(trunk) = edge.trunk(from) else { return };
+    let Flow { connection, remote, transport, .. } = flow;
     let addr = SocketAddr::new(remote.ip(), essentials.via.port.unwrap_or(transport.default_port()));
     let dialled = trunk.targets.iter().find(|target| target.literal.is_none()).map(|target| &*target.host);
     out.commands.push(Command::Alias { connection, addr, name: tls_name(transport, trunk, dialled) });
 }
 
 /// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
-pub fn refuse(
-    env: &Env<'_>,
-    out: &mut Output,
-    flow: Flow,
-    request: &Message,
-    essentials: &Essentials<'_>,
-    refusal: &Refusal,
-) {
-    if request.method() == b"ACK" {
-        out.counts.dropped += 1;
-        return;
-    }
-    if refusal.status >= 300 {
-        out.counts.refused += 1;
-    }
-    let mut tag = Vec::with_capacity(16);
-    own_tag(env.secrets, request, &mut tag);
-    let own =
-        Answer { status: refusal.status, reason: refusal.reason, to_tag: &tag, headers: &refusal.headers, own_vias: 0 };
-    let bytes = answer(request, flow.remote, &own);
-    let flow_back = answer_flow(flow, &essentials.via);
-    out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
+fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
+    let Incoming { flow, request, essentials, .. } = *incoming;
+    send_refusal(env, out, flow, answer_flow(flow, &essentials.via), request, refusal);
+}
+
+/// Tells a stranger, whose request belongs to no trunk, that it gets nowhere. Its `maddr` is not followed: anybody
+/// could have the edge send to anywhere.
+pub fn refuse_stranger(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, essentials: &Essentials<'_>) {
+    let via = Via { maddr: None, ..essentials.via };
+    send_refusal(env, out, flow, answer_flow(flow, &via), request, &Refusal::new(403, "Forbidden"));
 }
 
 /// Answers a request that is not whole: where its Via says, or, where that cannot be read, to its source.
@@ -254,14 +214,21 @@ pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Mess
     };
     // A fault of the whole message, such as its version, says more than one of a header.
     let what = request.flaw().map_or(what, |flaw| flaw.what);
+    let (status, reason) = what.status();
+    send_refusal(env, out, flow, flow_back, request, &Refusal::new(status, reason));
+}
+
+fn send_refusal(env: &Env<'_>, out: &mut Output, flow: Flow, back: Flow, request: &Message, refusal: &Refusal) {
     if matches!(request.method(), b"ACK" | b"") {
         out.counts.dropped += 1;
         return;
     }
-    out.counts.refused += 1;
-    let (status, reason) = what.status();
+    if refusal.status >= 300 {
+        out.counts.refused += 1;
+    }
     let mut tag = Vec::with_capacity(16);
     own_tag(env.secrets, request, &mut tag);
-    let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias: 0 });
-    out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
+    let Refusal { status, reason, ref headers } = *refusal;
+    let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers, own_vias: 0 });
+    out.commands.push(Command::Answer { flow: back, fallback: None, bytes });
 }

@@ -9,6 +9,9 @@ pub const HEADERS_TOP: usize = 250;
 /// Header lines that are kept free for those that the edge adds, so that what it has written can be read again.
 const HEADERS_ADDED: usize = 6;
 
+/// Most header lines that a message may have when it comes.
+pub const MAX_HEADERS_TOP: usize = HEADERS_TOP - HEADERS_ADDED;
+
 /// Bounds of one message; beyond them it is refused, not cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -46,7 +49,7 @@ impl Limits {
     pub fn clamped(self) -> Self {
         Self {
             max_message_bytes: self.max_message_bytes.min(MESSAGE_BYTES_TOP),
-            max_headers: self.max_headers.min(HEADERS_TOP - HEADERS_ADDED),
+            max_headers: self.max_headers.min(MAX_HEADERS_TOP),
             ..self
         }
     }

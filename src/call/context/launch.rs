@@ -152,7 +152,9 @@ impl Context {
             work.queue.clear();
             return out.commands.push(Command::Request { hop, bytes, branch: None });
         }
-        let no_answer = (!work.queue.is_empty()).then(|| env.now + edge.no_answer(candidate.trunk));
+        // Another request than an INVITE may just be slow to answer: trying the next would deliver it twice.
+        let passed_over = work.invite && !work.queue.is_empty();
+        let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
         let mut branch = Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer);
         branch.fallback = fallback;
         work.branches.push(branch);

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::requests::{refuse, refuse_flawed};
-use super::super::{Arrival, Shard, branch_of};
+use super::super::requests::{refuse_flawed, refuse_stranger};
+use super::super::{Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
-use crate::call::screen::Refusal;
 use crate::call::{Command, Counts, Edge, Env, Names, Output, Secrets};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
@@ -234,14 +233,13 @@ impl World {
             }
             let essentials = Essentials::of_request(&message, &edge.limits);
             match (edge.identify.trunk(flow.listener, from.ip(), &[]), essentials) {
-                (None, Ok(essentials)) => {
-                    refuse(env, out, flow, &message, &essentials, &Refusal::new(403, "Forbidden"));
-                }
+                (None, Ok(essentials)) => refuse_stranger(env, out, flow, &message, &essentials),
                 (None, Err(_)) => out.counts.dropped += 1,
                 (Some(_), Err(what)) => refuse_flawed(env, out, flow, &message, what),
                 (Some(from), Ok(essentials)) => {
                     let index = env.secrets.shard_of(essentials.call_id, shards.len());
-                    shards[index].handle_request(env, out, Arrival { flow, from }, &message, &essentials);
+                    let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+                    shards[index].handle_request(env, out, &incoming);
                 }
             }
         });
