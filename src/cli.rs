@@ -56,7 +56,7 @@ pub enum Command {
     Demo(demo::DemoOptions),
 
     /// Run the stand-ins for a PBX and for Teams alone, to rehearse a configuration.
-    Lab(lab::LabArguments),
+    Lab(Box<lab::LabArguments>),
 
     /// Make certificates.
     Certs(certs::Arguments),

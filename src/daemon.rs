@@ -60,6 +60,7 @@ impl Daemon {
         if let Some(bind) = loaded.config.metrics.bind {
             counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
         }
+        counters::publish_limits(&loaded.config.limits);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), &loaded.config.limits);

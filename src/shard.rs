@@ -98,6 +98,11 @@ impl Shard {
         self.contexts.is_empty()
     }
 
+    /// Whether the shard begins no further request.
+    fn is_full(&self) -> bool {
+        self.contexts.len() >= self.max_contexts || self.wheel.is_full()
+    }
+
     /// Entries in the timer wheel.
     pub fn timers(&self) -> usize {
         self.wheel.len()
@@ -217,5 +222,5 @@ pub fn branch_of(response: &Message) -> Option<BranchId> {
 }
 
 fn reread(bytes: &Bytes) -> Option<Message> {
-    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::default()).ok()
+    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::TOP).ok()
 }

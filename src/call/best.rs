@@ -94,7 +94,7 @@ fn collect_challenges(response: &Message, out: &mut Vec<u8>) {
 
 /// Reads again what the edge has read or written before.
 pub(super) fn reread(bytes: &Bytes) -> Option<Message> {
-    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::default()).ok()
+    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::TOP).ok()
 }
 
 #[cfg(test)]

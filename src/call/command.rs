@@ -41,6 +41,10 @@ pub struct Counts {
     pub failovers: u32,
     /// Requests refused since `max_transactions` was reached.
     pub over_limit: u32,
+    /// Messages refused or dropped since they pass a limit of the message layer.
+    pub over_message_limit: u32,
+    /// Requests of no known trunk.
+    pub strangers: u32,
 }
 
 impl Counts {
@@ -54,6 +58,8 @@ impl Counts {
         self.dropped += other.dropped;
         self.failovers += other.failovers;
         self.over_limit += other.over_limit;
+        self.over_message_limit += other.over_message_limit;
+        self.strangers += other.strangers;
     }
 }
 

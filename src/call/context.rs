@@ -209,7 +209,12 @@ impl Context {
         if work.answered {
             work.best = None;
         }
+        let retries = work.branches.iter().any(|branch| branch.fallback.is_some());
+        // An answer of the edge's own is made from it: what was sent of it may be an ACK by then.
+        let own_verdict = work.best.as_ref().is_some_and(|best| best.bytes.is_none());
+        let needed = !work.answered && (retries || own_verdict);
         if !waiting
+            && !needed
             && !work.request.is_empty()
             && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
         {

@@ -183,20 +183,21 @@ impl Forward<'_> {
             out.extend_from_slice(face);
             out.extend_from_slice(b";lr>\r\n");
         };
-        tools.edits.insert_with(at, |out| {
-            let listener = self.edge.trunk(self.hop.trunk).map(|trunk| trunk.listener);
-            if listener == Some(self.hop.listener) {
-                write(&callee.record_route, out);
-            } else {
-                let mut face = Vec::new();
-                write_host(self.edge, self.hop, &mut face);
-                if self.hop.transport.is_reliable() {
-                    face.extend_from_slice(b";transport=");
-                    face.extend_from_slice(self.hop.transport.uri_token().as_bytes());
-                }
-                write(&face, out);
+        let listener = self.edge.trunk(self.hop.trunk).map(|trunk| trunk.listener);
+        let mut other = Vec::new();
+        let callee: &[u8] = if listener == Some(self.hop.listener) {
+            &callee.record_route
+        } else {
+            write_host(self.edge, self.hop, &mut other);
+            if self.hop.transport.is_reliable() {
+                other.extend_from_slice(b";transport=");
+                other.extend_from_slice(self.hop.transport.uri_token().as_bytes());
             }
-            if caller.record_route != callee.record_route {
+            &other
+        };
+        tools.edits.insert_with(at, |out| {
+            write(callee, out);
+            if caller.record_route != callee {
                 write(&caller.record_route, out);
             }
         });

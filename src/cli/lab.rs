@@ -358,6 +358,16 @@ fn draw_last(arguments: &LabArguments, placed: &[CallRecord], ladder: &Ladder) {
     println!("\n{}", ladder::draw(&rungs, &["PBX", "edge", "Teams"], drawing));
 }
 
+/// Runs the stand-ins until Ctrl-C or until the calls asked for are over.
+pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
+    let outcome = super::runtime(2).map(|runtime| runtime.block_on(run(arguments)));
+    match outcome {
+        Ok(Ok(code)) => std::process::ExitCode::from(code),
+        Ok(Err(error)) => super::Output::fault(format!("error: {error}\n")).print(),
+        Err(error) => super::Output::fault(format!("error: {error}\n")).print(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -412,14 +422,5 @@ mod tests {
         assert!(Line::try_parse_from(["lab", "--teams", "tls:127.0.0.1:0"]).is_err());
         assert!(Line::try_parse_from(["lab", "--reject", "1=200"]).is_err());
         assert_eq!(arguments("lab --reject 1=486").reject, [("1".to_owned(), 486)]);
-    }
-}
-/// Runs the stand-ins until Ctrl-C or until the calls asked for are over.
-pub fn lab(arguments: &LabArguments) -> std::process::ExitCode {
-    let outcome = super::runtime(2).map(|runtime| runtime.block_on(run(arguments)));
-    match outcome {
-        Ok(Ok(code)) => std::process::ExitCode::from(code),
-        Ok(Err(error)) => super::Output::fault(format!("error: {error}\n")).print(),
-        Err(error) => super::Output::fault(format!("error: {error}\n")).print(),
     }
 }

@@ -153,7 +153,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_message_bytes: 65_535,
-            max_headers: 256,
+            max_headers: 250,
             max_header_line_bytes: 8_192,
             max_values_per_header: 128,
             max_transactions: 500_000,

@@ -72,7 +72,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
     let t = &mut table;
     let limits = Limits {
         max_message_bytes: t.count("max_message_bytes", 1_300..=65_535, d.max_message_bytes),
-        max_headers: t.count("max_headers", 16..=4_096, d.max_headers),
+        max_headers: t.count("max_headers", 16..=250, d.max_headers),
         max_header_line_bytes: t.count("max_header_line_bytes", 256..=65_535, d.max_header_line_bytes),
         max_values_per_header: t.count("max_values_per_header", 8..=4_096, d.max_values_per_header),
         max_transactions: t.count("max_transactions", 100..=50_000_000, d.max_transactions),

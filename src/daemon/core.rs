@@ -55,7 +55,6 @@ pub struct Core {
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
-    max_contexts: usize,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
     /// For tasks that bring news back later.
@@ -87,7 +86,6 @@ impl Core {
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
-            max_contexts: limits.max_transactions,
             outside: Mutex::default(),
         })
     }
@@ -97,9 +95,9 @@ impl Core {
         self.edge.load_full()
     }
 
-    /// The limit `max_transactions`.
-    pub fn max_contexts(&self) -> usize {
-        self.max_contexts
+    /// What the resolver did so far.
+    pub fn dns_counts(&self) -> crate::dns::Counts {
+        self.resolver.counts()
     }
 
     /// Counts what is in the shards now.
@@ -226,11 +224,14 @@ impl Core {
     fn refuse_stranger(&self, flow: Flow, request: &Message) {
         let edge = self.edge.load();
         let essentials = Essentials::of_request(request, &edge.limits);
-        self.outside(&edge, |env, out| match essentials {
-            Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
-                refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+        self.outside(&edge, |env, out| {
+            out.counts.strangers += 1;
+            match essentials {
+                Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
+                    refuse(env, out, flow, request, &essentials, &Refusal::new(403, "Forbidden"));
+                }
+                _ => out.counts.dropped += 1,
             }
-            _ => out.counts.dropped += 1,
         });
     }
 }
@@ -242,7 +243,9 @@ impl Receiver for Core {
             Ok(message) => self.handle(source, message),
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
-                lock(&self.outside).counts.dropped += 1;
+                let counts = &mut lock(&self.outside).counts;
+                counts.dropped += 1;
+                counts.over_message_limit += u32::from(flaw.what.is_limit());
             }
         }
     }
@@ -295,7 +298,7 @@ impl UnknownSources {
     }
 
     fn may_answer(&self, now_millis: u64) -> bool {
-        let second = now_millis / 1_000 << 32;
+        let second = (now_millis / 1_000) << 32;
         let next = |window: u64| {
             let window = if window >> 32 == second >> 32 { window } else { second };
             ((window & u64::from(u32::MAX)) < self.per_second).then_some(window + 1)

@@ -10,6 +10,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::core::Core;
 use crate::call::Counts;
+use crate::config::Limits;
+use crate::dns;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
 pub fn serve(bind: SocketAddr) -> Result<(), String> {
@@ -20,55 +22,102 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
+/// A counter, what it tells, and where its number comes from.
+type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+const CORE: [Row<Counts>; 10] = [
+    ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
+    ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
+    ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
+    ("trunkway_retransmissions_total", "Messages sent again by a timer", |it| it.retransmitted.into()),
+    ("trunkway_requests_refused_total", "Requests refused by an answer of the edge", |it| it.refused.into()),
+    ("trunkway_messages_dropped_total", "Messages dropped without an answer", |it| it.dropped.into()),
+    ("trunkway_failovers_total", "Next targets tried after a failure", |it| it.failovers.into()),
+    ("trunkway_over_max_transactions_total", "Requests refused at max_transactions", |it| it.over_limit.into()),
+    (
+        "trunkway_over_message_limits_total",
+        "Messages past max_message_bytes, max_headers, max_header_line_bytes or max_values_per_header",
+        |it| it.over_message_limit.into(),
+    ),
+    ("trunkway_stranger_requests_total", "Requests of no known trunk", |it| it.strangers.into()),
+];
+
+const DNS: [Row<dns::Counts>; 5] = [
+    ("trunkway_dns_lookups_total", "Targets looked up", |it| it.lookups),
+    ("trunkway_dns_failures_total", "Lookups that gave no answer", |it| it.failures),
+    ("trunkway_dns_stale_answers_total", "Uses of an answer past its time to live", |it| it.stale),
+    ("trunkway_dns_evicted_total", "Entries that had to go at dns.max_entries", |it| it.evicted),
+    ("trunkway_dns_refused_total", "Lookups refused since too many were under way", |it| it.refused),
+];
+
+/// A counter and where its number comes from.
+type Registered<T> = (Counter, fn(&T) -> u64);
+
 struct Handles {
-    counters: [(Counter, fn(&Counts) -> u32); 8],
+    core: Vec<Registered<Counts>>,
+    dns: Vec<Registered<dns::Counts>>,
     transactions: Gauge,
-    limit: Gauge,
+    dns_entries: Gauge,
 }
 
 impl Handles {
     fn register() -> Self {
-        describe_counter!("trunkway_transactions_total", "Requests for which a transaction was begun");
-        describe_counter!("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly");
-        describe_counter!(
-            "trunkway_copies_absorbed_total",
-            "Copies of messages that were answered from memory or ignored"
-        );
-        describe_counter!("trunkway_retransmissions_total", "Messages sent again by a timer");
-        describe_counter!("trunkway_requests_refused_total", "Requests refused by an answer of the edge");
-        describe_counter!("trunkway_messages_dropped_total", "Messages dropped without an answer");
-        describe_counter!("trunkway_failovers_total", "Next targets tried after a failure");
-        describe_counter!("trunkway_max_transactions_hits_total", "Requests refused at the limit max_transactions");
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
-        describe_gauge!("trunkway_max_transactions", "The limit max_transactions");
+        describe_gauge!("trunkway_dns_entries", "Targets remembered");
         Self {
-            counters: [
-                (counter!("trunkway_transactions_total"), |counts| counts.contexts),
-                (counter!("trunkway_requests_forwarded_total"), |counts| counts.forwarded),
-                (counter!("trunkway_copies_absorbed_total"), |counts| counts.absorbed),
-                (counter!("trunkway_retransmissions_total"), |counts| counts.retransmitted),
-                (counter!("trunkway_requests_refused_total"), |counts| counts.refused),
-                (counter!("trunkway_messages_dropped_total"), |counts| counts.dropped),
-                (counter!("trunkway_failovers_total"), |counts| counts.failovers),
-                (counter!("trunkway_max_transactions_hits_total"), |counts| counts.over_limit),
-            ],
+            core: register(&CORE),
+            dns: register(&DNS),
             transactions: gauge!("trunkway_transactions"),
-            limit: gauge!("trunkway_max_transactions"),
+            dns_entries: gauge!("trunkway_dns_entries"),
         }
+    }
+}
+
+fn register<T>(rows: &[Row<T>]) -> Vec<Registered<T>> {
+    let one = |&(name, help, of): &Row<T>| {
+        describe_counter!(name, help);
+        (counter!(name), of)
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Publishes each limit, so that a graph can show how near it is.
+pub fn publish_limits(limits: &Limits) {
+    describe_gauge!("trunkway_limit", "A limit of the configuration, by its key in [limits]");
+    for (key, value) in [
+        ("max_message_bytes", limits.max_message_bytes),
+        ("max_headers", limits.max_headers),
+        ("max_header_line_bytes", limits.max_header_line_bytes),
+        ("max_values_per_header", limits.max_values_per_header),
+        ("max_transactions", limits.max_transactions),
+        ("max_branches", limits.max_branches),
+        ("max_connections", limits.max_connections),
+        ("max_connections_per_address", limits.max_connections_per_address),
+        ("connection_queue_bytes", limits.connection_queue_bytes),
+        ("pending_per_connect", limits.pending_per_connect),
+        ("udp_receive_buffer_bytes", limits.udp_receive_buffer_bytes),
+        ("udp_send_buffer_bytes", limits.udp_send_buffer_bytes),
+        ("max_dialplan_prefixes", limits.max_dialplan_prefixes),
+    ] {
+        gauge!("trunkway_limit", "limit" => key).set(value as f64);
     }
 }
 
 /// Publishes once a second until it is aborted.
 pub async fn publish(core: Arc<Core>) {
     let handles = Handles::register();
-    handles.limit.set(core.max_contexts() as f64);
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
         let (counts, status) = core.take_counts();
-        for (counter, of) in &handles.counters {
-            counter.increment(u64::from(of(&counts)));
+        for (counter, of) in &handles.core {
+            counter.increment(of(&counts));
+        }
+        let counts = core.dns_counts();
+        for (counter, of) in &handles.dns {
+            counter.absolute(of(&counts));
         }
         handles.transactions.set(status.contexts as f64);
+        handles.dns_entries.set(counts.entries as f64);
     }
 }

@@ -100,6 +100,10 @@ impl Shard {
         // Nobody answers an ACK, so that no other place would ever be tried.
         destination.candidates.drain(..destination.candidates.len().saturating_sub(1));
         let Some((Place::Hop(hop), index)) = destination.candidates.first().map(|it| (&it.place, it.target)) else {
+            if self.is_full() {
+                out.counts.over_limit += 1;
+                return;
+            }
             return self.begin(env, out, arrival, request, essentials, None, 0, destination);
         };
         let bytes = Forward {
@@ -131,7 +135,7 @@ impl Shard {
         key: Key,
     ) {
         match self.route(env, arrival, request, essentials) {
-            Ok((hash, destination)) if self.contexts.len() < self.max_contexts && !self.wheel.is_full() => {
+            Ok((hash, destination)) if !self.is_full() => {
                 self.begin(env, out, arrival, request, essentials, Some(key), hash, destination);
             }
             Ok(_) => {
@@ -237,12 +241,19 @@ pub fn refuse(
     out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
 }
 
-/// Answers a request that is not whole, as far as its Via can be read.
+/// Answers a request that is not whole: where its Via says, or, where that cannot be read, to its source.
 pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
-    let Ok(via) = request.top_via() else {
-        out.counts.dropped += 1;
-        return;
+    out.counts.over_message_limit += u32::from(what.is_limit());
+    let flow_back = match request.top_via() {
+        Ok(via) => answer_flow(flow, &via),
+        Err(What::MissingVia) => {
+            out.counts.dropped += 1;
+            return;
+        }
+        Err(_) => flow,
     };
+    // A fault of the whole message, such as its version, says more than one of a header.
+    let what = request.flaw().map_or(what, |flaw| flaw.what);
     if matches!(request.method(), b"ACK" | b"") {
         out.counts.dropped += 1;
         return;
@@ -252,5 +263,5 @@ pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Mess
     let mut tag = Vec::with_capacity(16);
     own_tag(env.secrets, request, &mut tag);
     let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias: 0 });
-    out.commands.push(Command::Answer { flow: answer_flow(flow, &via), fallback: None, bytes });
+    out.commands.push(Command::Answer { flow: flow_back, fallback: None, bytes });
 }

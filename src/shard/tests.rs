@@ -1,5 +1,17 @@
 //! The core without sockets: real SIP text goes in from scripted peers, under a clock of the test's own.
 
 mod calls;
+mod cancel;
+mod chaos;
+mod dialogs;
+mod edits;
+mod failover;
+mod forks;
+mod hostile;
+mod legacy;
+mod network;
+mod refusals;
+mod routes;
+mod transports;
 mod wire;
 mod world;

@@ -66,6 +66,11 @@ pub enum What {
 }
 
 impl What {
+    /// Whether a limit of [`super::Limits`] was passed, as against a fault of the sender's.
+    pub const fn is_limit(self) -> bool {
+        matches!(self, Self::TooLong | Self::TooManyHeaders | Self::LineTooLong | Self::TooManyValues)
+    }
+
     /// The status and reason phrase of the answer to a request with this fault (RFC 3261 sections 8.2, 16.3, 21.5.6).
     pub const fn status(self) -> (u16, &'static str) {
         match self {

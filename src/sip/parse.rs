@@ -201,7 +201,8 @@ impl Index<'_> {
         if next > self.limits.max_header_line_bytes {
             return note(&mut self.flaw, What::LineTooLong, self.at);
         }
-        if self.lines.len() >= self.limits.max_headers.min(super::limits::HEADERS_TOP) {
+        let max_headers = self.limits.max_headers.min(super::limits::HEADERS_TOP);
+        if self.lines.len() >= max_headers {
             return note(&mut self.flaw, What::TooManyHeaders, self.at);
         }
         let line = self.text.get(self.at..self.at + end).unwrap_or_default();
@@ -225,6 +226,10 @@ impl Index<'_> {
             && *first == NONE
         {
             *first = self.lines.len() as u8; // below HEADERS_TOP
+        }
+        if self.lines.len() == super::message::INLINE_LINES {
+            // One allocation for whatever is still to come: at most 3 KB, gone with the message.
+            self.lines.reserve_exact(max_headers - self.lines.len());
         }
         self.lines.push(Line {
             start: offset(self.at),

@@ -1,5 +1,6 @@
 //! What every request must have before anything is done with it (RFC 3261 sections 8.1.1 and 16.3 item 1).
 
+use super::address::NameAddr;
 use super::flaw::What;
 use super::limits::Limits;
 use super::message::Message;
@@ -34,8 +35,8 @@ impl<'a> Essentials<'a> {
         check_counts(message, limits)?;
         let cseq = message.cseq()?;
         let call_id = message.call_id()?;
-        let from = message.from()?;
-        let to = message.to()?;
+        let from_tag = tag_of(message.from()?, What::From)?;
+        let to_tag = tag_of(message.to()?, What::To)?;
         let max_forwards = message.max_forwards()?;
         if cseq.method != message.method() {
             return Err(What::CSeqMethod);
@@ -47,7 +48,15 @@ impl<'a> Essentials<'a> {
         if !uri.headers.is_empty() {
             return Err(What::UriHeaders);
         }
-        Ok(Self { uri, via, cseq, call_id, from_tag: from.tag(), to_tag: to.tag(), max_forwards })
+        Ok(Self { uri, via, cseq, call_id, from_tag, to_tag, max_forwards })
+    }
+}
+
+/// The tag; one without a value is a fault, since an answer would carry a second one.
+fn tag_of(address: NameAddr<'_>, fault: What) -> Result<Option<&[u8]>, What> {
+    match address.param(b"tag") {
+        Some(tag) => tag.value.map(Some).ok_or(fault),
+        None => Ok(None),
     }
 }
 
@@ -74,4 +83,29 @@ fn check_counts(message: &Message, limits: &Limits) -> Result<(), What> {
         debug_assert_eq!(first.name, name);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sip::Framing;
+
+    #[test]
+    fn a_tag_without_a_value_is_refused() {
+        for (from, to, wanted) in [
+            ("<sip:a@a>;tag=1", "<sip:b@b>", Ok(None)),
+            ("<sip:a@a>;tag=1", "<sip:b@b>;tag=2", Ok(Some(&b"2"[..]))),
+            ("<sip:a@a>;tag=1", "<sip:b@b>;tag;x=2", Err(What::To)),
+            ("<sip:a@a>;TAG", "<sip:b@b>", Err(What::From)),
+        ] {
+            let text = format!(
+                "BYE sip:b@b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n"
+            );
+            let message = Message::parse(Bytes::from(text), Framing::Datagram, &Limits::default()).unwrap();
+            let to_tag = Essentials::of_request(&message, &Limits::default()).map(|essentials| essentials.to_tag);
+            assert_eq!(to_tag, wanted, "{from} {to}");
+        }
+    }
 }

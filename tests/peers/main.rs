@@ -4,3 +4,10 @@
 mod support;
 
 mod calls;
+mod handshakes;
+mod kamailio;
+mod load;
+mod names;
+mod options;
+mod phones;
+mod programs;

@@ -1,8 +1,13 @@
 //! What the tests are made of: a place on loopback, the daemon, and foreign programs as processes.
 
+pub mod baresip;
+pub mod certificates;
 pub mod edge;
+pub mod kamailio;
+pub mod machine;
 pub mod place;
 pub mod process;
+pub mod relay;
 pub mod sipp;
 pub mod sockets;
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::best::{Best, reread};
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
+use super::super::destination::Candidate;
 use super::super::{Env, Tools};
 use super::{Context, Work};
 use crate::sip::{HeaderName, Message, build};
@@ -23,6 +24,8 @@ pub struct Branch {
     timer_c: Option<ProxyTimerC>,
     /// When the next target is tried if nothing at all has come.
     no_answer: Option<Moment>,
+    /// The same place by UDP, for when TCP, which the size asked for, does not work (RFC 3261 section 18.1.1).
+    pub(super) fallback: Option<Box<Candidate>>,
     hop: Hop,
     /// The request as it was sent, or the ACK once an INVITE was refused.
     pub(super) sent: Bytes,
@@ -70,6 +73,7 @@ impl Branch {
             client,
             timer_c,
             no_answer,
+            fallback: None,
             hop,
             sent,
             cancel: Cancel::No,
@@ -169,8 +173,11 @@ impl Context {
     /// An answer that is new: RFC 3261 section 16.7.
     fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
+        let completed = self.completed(tools, response);
+        let response = completed.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
         branch.no_answer = None;
+        branch.fallback = None;
         if let Some(timer_c) = &mut branch.timer_c {
             timer_c.handle_response(env.now, status, &env.edge.timing);
         }
@@ -208,6 +215,16 @@ impl Context {
                 }
             }
         }
+    }
+
+    /// The answer with a Content-Length, when it has none and goes back over a stream (RFC 3261 section 18.3).
+    fn completed(&self, tools: &mut Tools, response: &Message) -> Option<Message> {
+        if !self.flow.transport.is_reliable() || response.line(HeaderName::ContentLength).is_some() {
+            return None;
+        }
+        tools.edits.clear();
+        tools.edits.append_header(response, "Content-Length", response.body().len().to_string().as_bytes());
+        reread(&tools.edits.apply(response))
     }
 
     /// Sends an answer of a branch on to the caller, less the edge's Via.
@@ -394,11 +411,17 @@ impl Context {
         }
         branch.finish(status);
         branch.own_status = true;
+        let fallback = branch.fallback.take().filter(|_| status == 503);
         if let Some(work) = &mut self.work
             && !work.answered
         {
-            let status = if work.cancelled { 487 } else { status };
-            Best::offer(&mut work.best, status, None, tools);
+            if let Some(candidate) = fallback.filter(|_| !work.cancelled) {
+                work.queue.push(*candidate);
+                self.try_next(env, tools, out, None);
+            } else {
+                let status = if work.cancelled { 487 } else { status };
+                Best::offer(&mut work.best, status, None, tools);
+            }
         }
         self.conclude(env, tools, out);
     }

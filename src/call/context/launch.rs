@@ -135,13 +135,14 @@ impl Context {
         };
         let mut hop = hop;
         let mut bytes = forward(&hop, tools);
+        let mut fallback = None;
         if candidate.any_transport
             && bytes.len() > LARGE
             && trunk.is_some_and(|trunk| trunk.stream_when_large)
             && let Some(stream) = as_stream(&edge, &hop, trunk)
         {
             let place = Place::Hop(hop);
-            work.queue.push(Candidate { place, any_transport: false, ..candidate });
+            fallback = Some(Box::new(Candidate { place, any_transport: false, ..candidate }));
             bytes = forward(&stream, tools);
             hop = stream;
         }
@@ -151,11 +152,15 @@ impl Context {
         }
         out.counts.forwarded += 1;
         if work.ack {
+            // Nobody answers an ACK, so that no other place would ever be tried: the context must not wait for one.
+            work.queue.clear();
             out.commands.push(Command::Request { hop, bytes, branch: None });
             return true;
         }
         let no_answer = (!work.queue.is_empty()).then(|| env.now + edge.no_answer(candidate.trunk));
-        work.branches.push(Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer));
+        let mut branch = Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer);
+        branch.fallback = fallback;
+        work.branches.push(branch);
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
         true
     }

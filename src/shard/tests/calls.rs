@@ -37,7 +37,7 @@ fn a_call_is_set_up_acknowledged_and_ended_from_either_side() {
         let answered = world.expect_one(&format!("200 {ALICE}"));
         assert_eq!(answered.header("Record-Route").as_deref(), Some(route.as_str()));
 
-        let ack = Request::new("ACK", "sip:b@192.0.2.20", "1").to_tag("b").extra(&format!("Route: {route}"));
+        let ack = Request::new("ACK", "sip:b@192.0.2.20", "1").tagged("b").extra(&format!("Route: {route}"));
         world.request(ALICE, &ack);
         let passed = world.expect_one(&format!("ACK {BOB}"));
         assert_eq!((passed.uri().as_str(), passed.headers("Route").len()), ("sip:b@192.0.2.20", 0));
@@ -47,7 +47,7 @@ fn a_call_is_set_up_acknowledged_and_ended_from_either_side() {
         assert_eq!(again.via_branch(), passed.via_branch(), "copies of an ACK keep their branch");
 
         let (uri, other) = if ended_by == ALICE { ("sip:b@192.0.2.20", BOB) } else { ("sip:a@192.0.2.10", ALICE) };
-        let mut bye = Request::new("BYE", uri, "1").to_tag("b").cseq(2).extra(&format!("Route: {route}"));
+        let mut bye = Request::new("BYE", uri, "1").tagged("b").cseq(2).extra(&format!("Route: {route}"));
         bye.via = format!("SIP/2.0/UDP {ended_by};branch=z9hG4bKbye");
         world.request(ended_by, &bye);
         let passed = world.expect_one(&format!("BYE {other}"));
@@ -70,7 +70,7 @@ fn a_refused_call_is_acknowledged_hop_by_hop() {
     assert_eq!((both[0].uri(), both[0].via_branch()), (sent.uri(), sent.via_branch()));
     assert_eq!(both[0].header("CSeq").as_deref(), Some("1 ACK"));
     assert_eq!(both[1].header("X-Why").as_deref(), Some("busy"));
-    world.request(ALICE, &invite.following("ACK").to_tag("b"));
+    world.request(ALICE, &invite.following("ACK").tagged("b"));
     world.expect(&[]);
     // The caller's ACK stops the repetition; a copy of the refusal is acknowledged again and goes no further.
     world.pass(3_000);
@@ -275,7 +275,7 @@ fn an_ack_of_a_2xx_with_the_branch_of_the_invite_is_passed() {
     world.answers(&sent, &sent.answer(200, "b"));
     world.take();
     let route = sent.header("Record-Route").expect("a Record-Route");
-    let mut ack = invite.following("ACK").to_tag("b").extra(&format!("Route: {route}"));
+    let mut ack = invite.following("ACK").tagged("b").extra(&format!("Route: {route}"));
     ack.uri = "sip:b@192.0.2.20".to_owned();
     world.request(ALICE, &ack);
     world.expect(&["ACK 192.0.2.20:5060"]);

@@ -55,7 +55,7 @@ impl Sent {
 
     /// The answer that a peer gives to this request.
     pub(super) fn answer(&self, status: u16, to_tag: &str) -> Answer {
-        Answer { request: self.text(), status, to_tag: to_tag.to_owned(), extra: String::new(), body: String::new() }
+        Answer::to(&self.text(), status, to_tag)
     }
 }
 
@@ -123,7 +123,7 @@ impl Request {
         self
     }
 
-    pub(super) fn to_tag(mut self, tag: &str) -> Self {
+    pub(super) fn tagged(mut self, tag: &str) -> Self {
         self.to_tag = tag.to_owned();
         self
     }
@@ -174,6 +174,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) fn to(request: &str, status: u16, to_tag: &str) -> Self {
+        let (extra, body) = (String::new(), String::new());
+        Self { request: request.to_owned(), status, to_tag: to_tag.to_owned(), extra, body }
+    }
+
     pub(super) fn extra(mut self, line: &str) -> Self {
         self.extra.push_str(line);
         self.extra.push_str("\r\n");

@@ -33,6 +33,17 @@ bind = "udp:192.0.2.1:5060"
 [[listen]]
 name = "tcp"
 bind = "tcp:192.0.2.1:5060"
+[[listen]]
+name = "six"
+bind = "udp:[2001:db8::1]:5060"
+[trunk.six-a]
+kind = "pbx"
+listen = "six"
+targets = ["udp:[2001:db8::a]:5060"]
+[trunk.six-b]
+kind = "carrier"
+listen = "six"
+targets = ["udp:[2001:db8::b]:5060"]
 [trunk.alice]
 kind = "pbx"
 listen = "udp"
@@ -81,6 +92,9 @@ targets = ["udp:192.0.2.80:5060"]
 [[route]]
 prefix = "2"
 to = ["bob"]
+[[route]]
+prefix = "96"
+to = ["six-b"]
 [[route]]
 prefix = "1"
 to = ["alice"]
@@ -189,7 +203,7 @@ impl World {
 
     fn flow(transport: Transport, remote: SocketAddr) -> Flow {
         let (listener, connection) = match transport {
-            Transport::Udp => (ListenerId(0), ConnectionId::DATAGRAM),
+            Transport::Udp => (ListenerId(if remote.is_ipv6() { 2 } else { 0 }), ConnectionId::DATAGRAM),
             _ => (ListenerId(1), ConnectionId(u64::from(remote.port()))),
         };
         Flow { listener, transport, connection, remote, local: None }
@@ -364,10 +378,14 @@ impl World {
         }
     }
 
-    /// Lets all timers run out and wants everything to be forgotten then.
+    /// Lets all timers run out, with no name known any more, and wants everything to be forgotten then.
     #[track_caller]
     pub(super) fn finish(mut self) {
         self.pass(700_000);
+        while !self.lookups.is_empty() {
+            self.resolve(&[]);
+            self.pass(700_000);
+        }
         self.assert_empty();
     }
 }

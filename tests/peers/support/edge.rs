@@ -66,6 +66,10 @@ impl Edge {
         });
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Memory that the process has in use, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(Path::new("/proc").join(self.process.id().to_string()).join("status"));

@@ -134,6 +134,10 @@ impl Sipp {
         let port = self.at.port().to_string();
         command.args(["-t", carrier, "-i", &ip, "-p", &port, "-bind_local", "-ci", &ip, "-mi", &ip]);
         command.args(["-m", &self.calls.to_string(), "-d", &self.pause.as_millis().to_string()]);
+        // The kernel gives no more than it may; a peer that waits for a processor shall lose nothing meanwhile.
+        command.args(["-buff_size", "4194304"]);
+        // Below what a system lets a process open that nobody has tuned.
+        command.args(["-max_socket", "500"]);
         command.args(["-nostdin", "-trace_err", "-error_file"]).arg(errors);
         command.args(["-trace_stat", "-fd", "1", "-stf"]).arg(stats);
         command.args(["-timeout", &format!("{}s", self.limit.as_secs()), "-timeout_error"]);
@@ -171,9 +175,14 @@ impl Running {
         stats
     }
 
-    /// The counts so far, as of the last second.
-    pub fn stats(&self) -> Stats {
+    /// Waits until all calls are over, however they ended.
+    pub fn end(mut self) -> Stats {
+        self.process.wait(self.limit + super::SOON);
         Stats::read(&self.stats)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 }
 

@@ -1,0 +1,373 @@
+//! Many calls at once over a bad network: every INVITE is answered, nothing stays behind, chance can be repeated.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use super::network::{Event, Network, Timer, Weather};
+use super::wire::{Request, headers, param, what};
+use super::world::ALICE;
+use crate::sip::Transport;
+
+const T1_MILLIS: u64 = 500;
+const PATIENCE_MILLIS: u64 = 64 * T1_MILLIS;
+
+/// What the timers of the peers are for.
+const START: u32 = 0;
+const REPEAT: u32 = 1;
+const GIVE_UP: u32 = 2;
+const HANG_UP: u32 = 3;
+const RING: u32 = 4;
+const FINAL: u32 = 5;
+
+/// A call that `alice` makes.
+struct Caller {
+    invite: Request,
+    /// The final answers that came.
+    finals: BTreeSet<u16>,
+    /// Tags of phones that answered.
+    answered: BTreeMap<String, Vec<String>>,
+    rings: bool,
+    cancelled: bool,
+    /// A request that is repeated until it is answered: INVITE, CANCEL or BYE.
+    pending: Option<Request>,
+}
+
+/// A phone that got an INVITE.
+struct Callee {
+    transport: Transport,
+    addr: SocketAddr,
+    request: String,
+    tag: String,
+    /// 0: it says nothing at all.
+    status: u16,
+    rings: bool,
+    last: Option<String>,
+    finished: bool,
+    acknowledged: bool,
+}
+
+struct Play {
+    network: Network,
+    callers: Vec<Caller>,
+    callees: Vec<Callee>,
+}
+
+/// What came of a run.
+struct Outcome {
+    log: Vec<String>,
+    calls: usize,
+    /// Calls whose caller heard a final answer.
+    heard: usize,
+    /// Phones whose 200 reached the caller, and those of them that got an ACK.
+    accepted: usize,
+    acknowledged: usize,
+}
+
+fn run(seed: u64, weather: Weather) -> Outcome {
+    let mut play = Play { network: Network::new(seed, weather), callers: Vec::new(), callees: Vec::new() };
+    for index in 0..6 {
+        let called = ["200", "300", "400", "500", "600", "701"][play.network.below(6) as usize];
+        let invite = Request::new("INVITE", &format!("sip:{called}@192.0.2.1"), &format!("{seed:x}-{index}"));
+        let caller = Caller {
+            invite,
+            finals: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            rings: false,
+            cancelled: false,
+            pending: None,
+        };
+        play.callers.push(caller);
+        let start = play.network.below(3_000);
+        play.network.set(start, Timer { peer: index, what: START, interval_millis: 0 });
+        if play.network.below(3) == 0 {
+            let after = start + play.network.below(9_000);
+            play.network.set(after, Timer { peer: index, what: HANG_UP, interval_millis: 0 });
+        }
+    }
+    play.network.world.know("gone.example", &[]);
+    play.network.world.know("sip.example", &["192.0.2.61:5060", "192.0.2.62:5060"]);
+    while let Some(event) = play.network.next() {
+        match event {
+            Event::Timer(timer) if timer.peer < play.callers.len() => play.caller_timer(timer),
+            Event::Timer(timer) => play.callee_timer(timer),
+            Event::ToPeer { peer, text, .. } if peer == ALICE.parse().unwrap() => play.at_caller(&text),
+            Event::ToPeer { transport, peer, text } => play.at_callee(transport, peer, &text),
+            Event::ToEdge { .. } => unreachable!("the network hands those over itself"),
+        }
+    }
+    play.network.world.assert_empty();
+    play.outcome()
+}
+
+impl Play {
+    /// The edge has answered each INVITE that reached it; what the peers saw of it is counted.
+    fn outcome(self) -> Outcome {
+        let log = self.network.log;
+        let (mut reached, mut answered) = (BTreeSet::new(), BTreeSet::new());
+        for entry in &log {
+            let text = entry.splitn(3, ' ').nth(2).unwrap_or_default();
+            let id = headers(text, "Call-ID").concat();
+            let ours = headers(text, "CSeq").concat().ends_with(" INVITE") && entry.contains(&format!(" {ALICE} "));
+            match what(text).parse::<u16>() {
+                Ok(100..=199) if ours => drop(reached.insert(id)),
+                Ok(200..) if ours => drop(answered.insert(id)),
+                _ => {}
+            }
+        }
+        assert_eq!(reached, answered, "calls that the edge took on, and calls that it gave an answer to");
+        let tags: BTreeSet<_> = self.callers.iter().flat_map(|caller| caller.answered.keys().cloned()).collect();
+        let accepted: Vec<_> = self.callees.iter().filter(|callee| tags.contains(&callee.tag)).collect();
+        Outcome {
+            log,
+            calls: self.callers.len(),
+            heard: self.callers.iter().filter(|caller| !caller.finals.is_empty()).count(),
+            accepted: accepted.len(),
+            acknowledged: accepted.iter().filter(|callee| callee.acknowledged).count(),
+        }
+    }
+
+    fn caller_sends(&mut self, text: String) {
+        self.network.send(Transport::Udp, ALICE.parse().unwrap(), text);
+    }
+
+    /// Sends a request and goes on sending it until it is answered.
+    fn caller_asks(&mut self, peer: usize, request: Request) {
+        self.caller_sends(request.text());
+        self.callers[peer].pending = Some(request);
+        self.network.set(T1_MILLIS, Timer { peer, what: REPEAT, interval_millis: T1_MILLIS });
+        self.network.set(PATIENCE_MILLIS, Timer { peer, what: GIVE_UP, interval_millis: 0 });
+    }
+
+    fn caller_timer(&mut self, timer: Timer) {
+        let caller = &mut self.callers[timer.peer];
+        match timer.what {
+            START => {
+                let invite = caller.invite.clone();
+                self.caller_asks(timer.peer, invite);
+            }
+            REPEAT => {
+                let Some(text) = caller.pending.as_ref().map(Request::text) else { return };
+                let interval_millis = timer.interval_millis * 2;
+                self.caller_sends(text);
+                self.network.set(interval_millis, Timer { interval_millis, ..timer });
+            }
+            GIVE_UP => caller.pending = None,
+            HANG_UP if !caller.answered.is_empty() => {
+                let tags: Vec<_> = caller.answered.clone().into_iter().collect();
+                for (tag, routes) in tags {
+                    let mut bye = self.callers[timer.peer].in_dialog("BYE", &tag, &routes);
+                    bye.cseq = 2;
+                    bye.via.push_str(&tag);
+                    self.caller_asks(timer.peer, bye);
+                }
+            }
+            HANG_UP if caller.finals.is_empty() && !caller.cancelled => {
+                caller.cancelled = true;
+                if caller.rings {
+                    let cancel = caller.invite.following("CANCEL");
+                    self.caller_asks(timer.peer, cancel);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn at_caller(&mut self, text: &str) {
+        let id = headers(text, "Call-ID").concat();
+        let Some(peer) = self.callers.iter().position(|caller| caller.invite.call_id == id) else { return };
+        let (cseq, status) = (headers(text, "CSeq").concat(), what(text).parse::<u16>().unwrap_or(0));
+        let caller = &mut self.callers[peer];
+        let method = cseq.split(' ').nth(1).unwrap_or_default();
+        if caller.pending.as_ref().is_some_and(|pending| pending.method == method) {
+            caller.pending = None;
+        }
+        if method != "INVITE" || status == 0 {
+            return;
+        }
+        match status {
+            100..=199 => {
+                if caller.cancelled && !caller.rings {
+                    caller.rings = true;
+                    let cancel = caller.invite.following("CANCEL");
+                    self.caller_asks(peer, cancel);
+                } else {
+                    caller.rings = true;
+                }
+            }
+            200..=299 => {
+                let tag = param(&headers(text, "To").concat(), "tag").expect("a tag");
+                let routes: Vec<_> = headers(text, "Record-Route").into_iter().rev().collect();
+                caller.finals.insert(status);
+                let ack = caller.in_dialog("ACK", &tag, &routes).text();
+                let first = caller.answered.insert(tag, routes).is_none();
+                self.caller_sends(ack);
+                if first {
+                    let after = 1_000 + self.network.below(2_000);
+                    self.network.set(after, Timer { peer, what: HANG_UP, interval_millis: 0 });
+                }
+            }
+            _ => {
+                caller.finals.insert(status);
+                let tag = param(&headers(text, "To").concat(), "tag").expect("a tag");
+                let ack = caller.invite.following("ACK").tagged(&tag).text();
+                self.caller_sends(ack);
+            }
+        }
+    }
+
+    fn callee_sends(&mut self, index: usize, text: String) {
+        let Callee { transport, addr, .. } = self.callees[index];
+        self.network.send(transport, addr, text);
+    }
+
+    fn at_callee(&mut self, transport: Transport, addr: SocketAddr, text: &str) {
+        let via = headers(text, "Via").remove(0);
+        let same = |callee: &Callee| callee.addr == addr && headers(&callee.request, "Via")[0] == via;
+        let index = self.callees.iter().position(same);
+        match (what(text).as_str(), index) {
+            ("INVITE", Some(index)) => {
+                if let Some(last) = self.callees[index].last.clone() {
+                    self.callee_sends(index, last);
+                }
+            }
+            ("INVITE", None) => self.rings(transport, addr, text),
+            ("CANCEL", index) => {
+                self.network.send(transport, addr, answer(text, if index.is_some() { 200 } else { 481 }, "x"));
+                if let Some(index) = index {
+                    self.finishes(index, 487);
+                }
+            }
+            ("ACK", index) => {
+                let tag = param(&headers(text, "To").concat(), "tag").unwrap_or_default();
+                let index = index.or_else(|| self.callees.iter().position(|callee| callee.tag == tag));
+                if let Some(index) = index {
+                    self.callees[index].acknowledged = true;
+                }
+            }
+            (_, _) => self.network.send(transport, addr, answer(text, 200, "x")),
+        }
+    }
+
+    /// A phone gets a new INVITE and makes up its mind.
+    fn rings(&mut self, transport: Transport, addr: SocketAddr, text: &str) {
+        let statuses = [200, 200, 200, 200, 486, 503, 480, 603, 401, 0];
+        let status = statuses[self.network.below(10) as usize];
+        let peer = self.callers.len() + self.callees.len();
+        self.callees.push(Callee {
+            transport,
+            addr,
+            request: text.to_owned(),
+            tag: format!("callee{peer}"),
+            status,
+            rings: self.network.below(4) > 0,
+            last: None,
+            finished: false,
+            acknowledged: false,
+        });
+        if status == 0 {
+            return;
+        }
+        let ring = self.network.below(1_500);
+        self.network.set(ring, Timer { peer, what: RING, interval_millis: 0 });
+        let answer = ring + self.network.below(12_000);
+        self.network.set(answer, Timer { peer, what: FINAL, interval_millis: 0 });
+    }
+
+    /// A final answer, once, and again until it is acknowledged.
+    fn finishes(&mut self, index: usize, status: u16) {
+        let callee = &mut self.callees[index];
+        if callee.finished {
+            return;
+        }
+        callee.finished = true;
+        let text = answer(&callee.request, status, &callee.tag);
+        callee.last = Some(text.clone());
+        self.callee_sends(index, text);
+        let peer = self.callers.len() + index;
+        self.network.set(T1_MILLIS, Timer { peer, what: REPEAT, interval_millis: T1_MILLIS });
+        self.network.set(PATIENCE_MILLIS, Timer { peer, what: GIVE_UP, interval_millis: 0 });
+    }
+
+    fn callee_timer(&mut self, timer: Timer) {
+        let index = timer.peer - self.callers.len();
+        let callee = &mut self.callees[index];
+        match timer.what {
+            RING if !callee.finished && callee.rings => {
+                let text = answer(&callee.request, 180, &callee.tag);
+                callee.last = Some(text.clone());
+                self.callee_sends(index, text);
+            }
+            FINAL => {
+                let status = callee.status;
+                self.finishes(index, status);
+            }
+            REPEAT if !callee.acknowledged => {
+                let Some(text) = callee.last.clone() else { return };
+                let interval_millis = (timer.interval_millis * 2).min(4_000);
+                self.callee_sends(index, text);
+                self.network.set(interval_millis, Timer { interval_millis, ..timer });
+            }
+            GIVE_UP => callee.last = None,
+            _ => {}
+        }
+    }
+}
+
+impl Caller {
+    fn in_dialog(&self, method: &str, tag: &str, routes: &[String]) -> Request {
+        let mut request = self.invite.following(method).tagged(tag);
+        request.via.push_str(method);
+        request.uri = "sip:b@192.0.2.20".to_owned();
+        request.extra = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
+        request
+    }
+}
+
+fn answer(request: &str, status: u16, tag: &str) -> String {
+    super::wire::Answer::to(request, status, tag).text()
+}
+
+const FAIR: Weather = Weather { loss: 0.0, duplicate: 0.0, jitter_millis: 0, broken: 0.0 };
+
+#[test]
+fn in_fair_weather_every_caller_hears_and_every_phone_is_acknowledged() {
+    for seed in 0..40 {
+        let outcome = run(seed, FAIR);
+        assert_eq!(outcome.heard, outcome.calls, "seed {seed}");
+        assert_eq!(outcome.acknowledged, outcome.accepted, "seed {seed}");
+    }
+}
+
+#[test]
+fn copies_and_overtaking_change_nothing_of_that() {
+    let weather = Weather { duplicate: 0.3, jitter_millis: 300, ..FAIR };
+    for seed in 100..140 {
+        let outcome = run(seed, weather);
+        assert_eq!(outcome.heard, outcome.calls, "seed {seed}");
+        assert_eq!(outcome.acknowledged, outcome.accepted, "seed {seed}");
+    }
+}
+
+#[test]
+fn in_foul_weather_nothing_stays_behind_and_nearly_all_hear() {
+    let (mut calls, mut heard) = (0, 0);
+    for seed in 200..280 {
+        let loss = f64::from(u32::try_from(seed % 31).expect("a small number")) / 100.0;
+        let weather = Weather { loss, duplicate: 0.1, jitter_millis: 900, broken: 0.03 };
+        let outcome = run(seed, weather);
+        calls += outcome.calls;
+        heard += outcome.heard;
+    }
+    assert!(heard * 100 >= calls * 97, "{heard} of {calls}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_log() {
+    let weather = Weather { loss: 0.2, duplicate: 0.2, jitter_millis: 500, broken: 0.05 };
+    for seed in [1, 2, 3] {
+        let first = run(seed, weather).log;
+        assert!(first.len() > 20);
+        assert_eq!(first, run(seed, weather).log);
+    }
+    assert_ne!(run(1, weather).log, run(2, weather).log);
+}

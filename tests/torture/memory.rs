@@ -1,0 +1,63 @@
+//! The daemon's memory stays where it is, however often the messages come.
+
+use std::time::{Duration, Instant};
+
+use super::daemon::{T1, data};
+use super::peers::Stage;
+use super::rfc4475::rows;
+
+const PASSES: usize = 240;
+
+/// Passes after which memory has reached its level: the edge remembers as much as it ever will at this pace.
+const WARM: usize = 80;
+
+/// A pass takes this long at least, so that the edge has the same number of requests to remember throughout.
+const PACE: Duration = Duration::from_millis(50);
+
+/// What a daemon may grow by in the passes after that. Some twenty-five requests of a pass are sent on; if the edge
+/// kept a KiB of each, that would be more.
+const GROWTH_KIB: u64 = 3 * 1_024;
+
+#[test]
+fn memory_stays_flat_over_many_passes() {
+    let Some(folder) = data("rfc4475") else { return };
+    let rows = rows(&folder);
+    let mut stage = Stage::open();
+    let mut levels = Vec::new();
+    for pass in 0..PASSES {
+        let begun = Instant::now();
+        for row in &rows {
+            // Another transaction in each pass, or most would only be copies.
+            stage.send(&renamed(&row.bytes, pass));
+        }
+        let seen = stage.settle();
+        assert!(seen.forwarded.len() >= 15, "{} of pass {pass}", seen.forwarded.len());
+        std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
+        if pass + 1 == WARM || pass + 1 == PASSES {
+            std::thread::sleep(T1 * 64 + Duration::from_secs(1));
+            stage.ping();
+            levels.push(stage.daemon.resident_kib());
+        }
+    }
+    let [warm, last] = levels[..] else { panic!("two levels") };
+    assert!(last <= warm + GROWTH_KIB, "{warm} KiB grew to {last} KiB");
+}
+
+fn renamed(bytes: &[u8], pass: usize) -> Vec<u8> {
+    let mut out = bytes.to_vec();
+    let cookie = b"branch=z9hG4bK";
+    if let Some(at) = out.windows(cookie.len()).position(|part| part == cookie) {
+        let at = at + cookie.len();
+        if out.get(at).is_some_and(u8::is_ascii_alphanumeric) {
+            // Of the same length: Content-Length and all offsets stay true.
+            let digits = b"0123456789abcdefghijklmnopqrstuvwxyz";
+            let name = [digits[pass / digits.len() % digits.len()], digits[pass % digits.len()]];
+            for (to, from) in out[at..].iter_mut().zip(name) {
+                if to.is_ascii_alphanumeric() {
+                    *to = from;
+                }
+            }
+        }
+    }
+    out
+}
