@@ -1,13 +1,49 @@
 //! Numbers of every country, read by trunkway and by the Python package `phonenumbers`, and the table of countries
 //! against what that package knows. Says on standard error how many were compared, or that none were.
 
+#[path = "../benches/support/allocations.rs"]
+mod allocations;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use trunkway::routing::countries::Country;
-use trunkway::routing::number::{Digits, Interface, Number, NumberingPlan};
+use trunkway::routing::number::{Digits, Interface, Lookup, Number, NumberingPlan, Users};
+use trunkway::routing::translate::{Rule, Translation};
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+#[test]
+fn numbers_are_read_found_and_left_alone_without_allocating() {
+    let mut plan = plan("GB");
+    plan.add_extensions("400-499".parse().unwrap());
+    let shared = [("+441632768400;ext=401", 1), ("+441632768400;ext=402", 2)];
+    let shared = shared.map(|(text, user)| (Number::parse(text, &plan), user));
+    let users = Users::new(shared.iter().map(|(number, user)| (number, *user)));
+    let texts = [
+        ("sip:+441632768400;ext=402@sip.pstnhub.microsoft.com:5061;user=phone", Lookup::User(2)),
+        ("(1632) 768 400", Lookup::Ambiguous),
+        ("00 44 (0)1632 768400 x401", Lookup::User(1)),
+        ("+401", Lookup::User(1)),
+        ("+999", Lookup::Nobody),
+    ];
+    for (text, expected) in texts {
+        let (count, ()) = allocations::during(|| assert_eq!(users.find(&plan.read(text).number), expected, "{text}"));
+        assert_eq!(count, 0, "{text}");
+    }
+    let rules = (0..400).map(|index| Rule::new("r", &format!(r"^\+{index}(\d{{4}})$"), "$1").unwrap());
+    let translation = Translation::new(rules.collect()).unwrap();
+    let unchanged = b"+441632768400;ext=402";
+    let apply = || assert_eq!(translation.apply(unchanged).unwrap().rule, None);
+    apply();
+    assert_eq!(allocations::during(apply).0, 0, "once the engine has its cache");
+    let changed = || assert_eq!(&*translation.apply(b"+3991234").unwrap().number, b"1234");
+    changed();
+    assert!(allocations::during(changed).0 <= 4, "the result and its groups");
+}
 
 /// How many differences are shown.
 const MAX_SHOWN: usize = 200;

@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use digits::Digits;
 pub use interface::{Interface, TEAMS_HOST};
-pub use plan::{ExtensionRange, MAX_EXTENSION, NumberingPlan, PlanError};
+pub use plan::{ExtensionRange, MAX_EXTENSION, MAX_RANGES, NumberingPlan, PlanError};
 pub use read::{How, Read};
 pub use users::{Lookup, UserId, Users};
 

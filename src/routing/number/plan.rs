@@ -11,6 +11,9 @@ use crate::routing::countries::Country;
 /// The longest extension, in digits: longer ones could be telephone numbers.
 pub const MAX_EXTENSION: usize = 10;
 
+/// Extension ranges of one tenant.
+pub const MAX_RANGES: usize = 1000;
+
 /// Extensions of one width, from the first to the last: `400-499`, or a single one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExtensionRange {
@@ -106,7 +109,7 @@ pub struct NumberingPlan {
     country: Option<&'static Country>,
     international: Option<Box<str>>,
     national: Option<Box<str>>,
-    /// Sorted by width and first extension.
+    /// Sorted by width and first extension; none overlaps another.
     extensions: Vec<ExtensionRange>,
     /// Sorted.
     services: Vec<Digits>,
@@ -133,25 +136,29 @@ impl NumberingPlan {
         Ok(())
     }
 
-    /// Adds extensions; overlaps do no harm.
+    /// Adds extensions; ranges that overlap become one.
     pub fn add_extensions(&mut self, range: ExtensionRange) {
-        let at = self.extensions.partition_point(|known| key(*known) <= key(range));
-        self.extensions.insert(at, range);
+        let before = |known: &ExtensionRange| key(known.last) < key(range.first);
+        let from = self.extensions.partition_point(before);
+        let to = self.extensions.partition_point(|known| before(known) || known.overlaps(range));
+        let mut joined = range;
+        for known in self.extensions.drain(from..to) {
+            joined = ExtensionRange { first: joined.first.min(known.first), last: joined.last.max(known.last) };
+        }
+        self.extensions.insert(from, joined);
     }
 
     /// Adds a service number.
-    pub fn add_service_number(&mut self, number: &str) -> Result<(), PlanError> {
-        self.services.push(service_number(number)?);
+    pub fn add_service_number(&mut self, number: Digits) {
+        self.services.push(number);
         self.services.sort_unstable();
-        Ok(())
     }
 
     /// Replaces the emergency numbers of the country.
-    pub fn set_emergency_numbers(&mut self, numbers: &[&str]) -> Result<(), PlanError> {
-        let mut all = numbers.iter().map(|number| service_number(number)).collect::<Result<Vec<_>, _>>()?;
+    pub fn set_emergency_numbers(&mut self, numbers: impl IntoIterator<Item = Digits>) {
+        let mut all: Vec<Digits> = numbers.into_iter().collect();
         all.sort_unstable();
         self.emergency = Some(all);
-        Ok(())
     }
 
     /// Where calls go whose number is not one user's alone.
@@ -169,32 +176,20 @@ impl NumberingPlan {
         self.main.as_ref()
     }
 
-    /// The extension ranges, by width and first extension.
+    /// The extension ranges, by width and first extension; no two of them overlap.
     pub fn extensions(&self) -> &[ExtensionRange] {
         &self.extensions
     }
 
-    /// How many extensions there are, those in two ranges counted once.
+    /// How many extensions there are.
     pub fn extension_count(&self) -> u64 {
-        let mut count = 0;
-        let mut last: Option<Digits> = None;
-        for range in &self.extensions {
-            let covered = last.filter(|last| last.len() == range.first.len() && *last >= range.first);
-            count += match covered {
-                Some(last) if last >= range.last => 0,
-                Some(last) => range.last.value().unwrap_or(0) - last.value().unwrap_or(0),
-                None => range.count(),
-            };
-            last = Some(covered.map_or(range.last, |last| last.max(range.last)));
-        }
-        count
+        self.extensions.iter().map(|range| range.count()).sum()
     }
 
     /// Whether the tenant has an extension.
     pub fn is_extension(&self, digits: Digits) -> bool {
-        // Ranges may overlap: every one that begins before may still reach so far.
-        let before = self.extensions.partition_point(|range| key(*range) <= (digits.len(), digits));
-        self.extensions.iter().take(before).rev().any(|range| range.contains(digits))
+        let at = self.extensions.partition_point(|range| key(range.last) < key(digits));
+        self.extensions.get(at).is_some_and(|range| range.contains(digits))
     }
 
     /// Whether digits are a service number, for emergencies or other.
@@ -249,15 +244,12 @@ const EVERYWHERE: [&str; 2] = ["112", "911"];
 /// The longest dialling prefix, in digits.
 const MAX_PREFIX: usize = 8;
 
-fn key(range: ExtensionRange) -> (usize, Digits) {
-    (range.first.len(), range.first)
+/// Shorter extensions first, those of one width in the order of numbers.
+fn key(digits: Digits) -> (usize, Digits) {
+    (digits.len(), digits)
 }
 
 fn dialling_prefix(text: &str) -> Result<Box<str>, PlanError> {
     let good = (1..=MAX_PREFIX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'x');
     good.then(|| text.into()).ok_or(PlanError::Prefix)
-}
-
-fn service_number(text: &str) -> Result<Digits, PlanError> {
-    Digits::new(text.as_bytes()).ok_or(PlanError::Service)
 }

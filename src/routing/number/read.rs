@@ -88,7 +88,7 @@ impl NumberingPlan {
         };
         match found {
             Some((number, how)) => Read { number, how },
-            None => Read { number: Number::Opaque(parts.identity.into()), how: How::Nothing },
+            None => Read { number: Number::Opaque(parts.identity()), how: How::Nothing },
         }
     }
 
@@ -169,7 +169,7 @@ impl NumberingPlan {
         };
         let at_home = |rest: &[u8], how| Some((joined(country.calling_code, rest)?, how));
         if digits.first() == Some(&b'0')
-            && let Some(found) = self.dialled(digits, group)
+            && let Some(found) = self.dialled_by_plan(digits, group)
         {
             return Some(found);
         }
@@ -187,12 +187,15 @@ impl NumberingPlan {
     }
 
     fn dialled(&self, digits: &[u8], group: Group) -> Option<(Digits, How)> {
-        let abroad = |prefix| {
-            let rest = strip(digits, prefix)?;
-            let shift = digits.len() - rest.len();
-            let group = group.and_then(|(from, to)| Some((from.checked_sub(shift)?, to.checked_sub(shift)?)));
-            international(rest, group)
-        };
+        self.dialled_by_plan(digits, group).or_else(|| {
+            let exactly = |prefix| abroad(digits, prefix, group).filter(|(_, exact)| *exact);
+            let (e164, _) = USUAL_INTERNATIONAL.into_iter().find_map(exactly)?;
+            Some((e164, How::InternationalPrefix))
+        })
+    }
+
+    fn dialled_by_plan(&self, digits: &[u8], group: Group) -> Option<(Digits, How)> {
+        let abroad = |prefix| abroad(digits, prefix, group);
         let exactly = |prefix| abroad(prefix).filter(|(_, exact)| *exact);
         if let Some((e164, _)) = self.international_prefixes().find_map(exactly) {
             return Some((e164, How::InternationalPrefix));
@@ -213,8 +216,7 @@ impl NumberingPlan {
         {
             return Some((e164, How::Abroad));
         }
-        let (e164, _) = USUAL_INTERNATIONAL.into_iter().find_map(exactly)?;
-        Some((e164, How::InternationalPrefix))
+        None
     }
 
     fn at_home(&self, country: &Country, digits: &[u8], group: Group) -> Option<(Digits, How)> {
@@ -267,6 +269,14 @@ const SHORTEST_ABROAD: usize = 10;
 /// The longest E.164 number, in digits (ITU-T E.164 section 6.2).
 const MAX_E164: usize = 15;
 
+/// The number behind a prefix for abroad, and whether it is as long as numbers of its country are.
+fn abroad(digits: &[u8], prefix: &str, group: Group) -> Option<(Digits, bool)> {
+    let rest = strip(digits, prefix)?;
+    let shift = digits.len() - rest.len();
+    let group = group.and_then(|(from, to)| Some((from.checked_sub(shift)?, to.checked_sub(shift)?)));
+    international(rest, group)
+}
+
 /// An E.164 number that begins with its calling code, and whether it is as long as numbers of that country are.
 ///
 /// A national prefix that stands there by mistake, in parentheses or not, is left out.
@@ -288,13 +298,15 @@ fn international(digits: &[u8], group: Group) -> Option<(Digits, bool)> {
     if would_be_abroad(national) {
         return None;
     }
-    for prefix in country.national_prefixes() {
-        while let Some(rest) = strip(national, prefix)
-            // Where the prefix is a zero, no number begins with one.
-            && (prefix == "0" || has_length(rest.len()) && !has_length(national.len()))
-        {
-            national = rest;
-        }
+    // Where the prefix is a zero, no number begins with one.
+    let by_mistake = |prefix: &str, national: &[u8], rest: &[u8]| {
+        prefix == "0" || has_length(rest.len()) && !has_length(national.len())
+    };
+    while let Some(rest) = country
+        .national_prefixes()
+        .find_map(|prefix| strip(national, prefix).filter(|rest| by_mistake(prefix, national, rest)))
+    {
+        national = rest;
     }
     if national.len() < shortest(countries) || would_be_abroad(national) {
         return None;

@@ -20,10 +20,24 @@ pub(super) struct Unwrapped<'t> {
     pub contradictory: bool,
     /// The value of `;phone-context=`.
     pub context: Option<&'t str>,
-    /// All of it that matters when it is no number.
-    pub identity: Cow<'t, str>,
+    /// The user part as it is written, with its parameters.
+    written: &'t str,
+    host: Option<&'t str>,
     /// It names a host only: digits in it are no number.
     pub host_only: bool,
+}
+
+impl Unwrapped<'_> {
+    /// All of it that matters when it is no number.
+    pub(super) fn identity(&self) -> Box<str> {
+        match self.host {
+            None => self.written.into(),
+            Some(host) => {
+                let user = self.written.split(':').next().unwrap_or("");
+                format!("{}@{host}", unescaped(user)).into()
+            }
+        }
+    }
 }
 
 /// Takes off display name, scheme, host and parameters (RFC 3261 section 19.1.1, RFC 3966 section 3).
@@ -48,7 +62,8 @@ pub(super) fn unwrap(text: &str) -> Unwrapped<'_> {
         extension: None,
         contradictory: false,
         context: None,
-        identity: Cow::Borrowed(user),
+        written: user,
+        host: None,
         host_only: false,
     };
     let mut parts = user.split(';');
@@ -65,11 +80,7 @@ pub(super) fn unwrap(text: &str) -> Unwrapped<'_> {
             found.context = Some(value);
         }
     }
-    if let Some(host) = behind {
-        let host = host.split(';').next().unwrap_or(host);
-        let user = user.split(':').next().unwrap_or("");
-        found.identity = Cow::Owned(format!("{}@{host}", unescaped(user)));
-    }
+    found.host = behind.map(|host| host.split(';').next().unwrap_or(host));
     found
 }
 
@@ -80,7 +91,8 @@ fn host_only(text: &str) -> Unwrapped<'_> {
         extension: None,
         contradictory: false,
         context: None,
-        identity: Cow::Borrowed(host),
+        written: host,
+        host: None,
         host_only: true,
     }
 }

@@ -162,15 +162,15 @@ fn emergency_numbers_come_with_and_without_plus_and_before_extensions() {
         );
     }
     assert!(plan.is_emergency(Digits::new(b"911").unwrap()));
-    plan.add_service_number("*97").unwrap();
-    plan.add_service_number("811").unwrap();
+    plan.add_service_number(Digits::new(b"*97").unwrap());
+    plan.add_service_number(Digits::new(b"811").unwrap());
     assert_eq!(read(&plan, "*97").0, "service *97");
     assert_eq!(read(&plan, "sip:%2A97@pbx").0, "service *97");
     assert_eq!(read(&plan, "*98").0, "opaque *98");
     assert_eq!(read(&plan, "+811").0, "service 811");
     assert!(!plan.is_emergency(Digits::new(b"811").unwrap()));
     assert_eq!(read(&plan, "999").0, "extension 999");
-    plan.set_emergency_numbers(&["999"]).unwrap();
+    plan.set_emergency_numbers([Digits::new(b"999").unwrap()]);
     assert_eq!(read(&plan, "999").0, "service 999");
     assert_eq!(read(&plan, "911").0, "extension 911");
     for (country, number) in [("GB", "999"), ("GB", "112"), ("AU", "000"), ("NZ", "111"), ("JP", "119"), ("FR", "15")] {
@@ -293,6 +293,7 @@ fn extension_ranges_count_leading_zeros_and_each_extension_once() {
     assert_eq!(range("402").unwrap().to_string(), "402");
     let plan = plan("GB", &["1099-1200", "1000-1100", "1150-1160", "20-29"]);
     assert_eq!(plan.extension_count(), 201 + 10);
+    assert_eq!(plan.extensions().len(), 2);
     assert!(plan.is_extension(Digits::new(b"1200").unwrap()), "past a shorter range inside");
     assert!(!plan.is_extension(Digits::new(b"1201").unwrap()));
     assert!(range("1000-1100").unwrap().overlaps(range("1099-1200").unwrap()));
@@ -321,7 +322,7 @@ fn numbers() -> impl Strategy<Value = (&'static Country, Number)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
     fn what_an_interface_writes_it_reads_as_the_same_number(
@@ -382,6 +383,31 @@ proptest! {
         let _ = number.dialled(&plan);
         if number.e164().is_some() {
             prop_assert_eq!(Number::parse(&number.to_string(), &plan), number);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn extensions_are_those_of_the_ranges_however_they_overlap(
+        ranges in prop::collection::vec((0u32..120, 0u32..40, 2usize..4), 0..12),
+        asked in prop::collection::vec("[0-9]{1,4}", 20),
+    ) {
+        let mut plan = NumberingPlan::default();
+        let mut naive = std::collections::BTreeSet::new();
+        for (first, more, width) in ranges {
+            let last = (first + more).min(10_u32.pow(width as u32) - 1);
+            if first > last {
+                continue;
+            }
+            let range = format!("{first:0width$}-{last:0width$}");
+            plan.add_extensions(range.parse().unwrap());
+            naive.extend((first..=last).map(|extension| format!("{extension:0width$}")));
+        }
+        prop_assert_eq!(plan.extension_count(), naive.len() as u64);
+        for text in asked.iter().chain(&naive) {
+            let digits = Digits::new(text.as_bytes()).unwrap();
+            prop_assert_eq!(plan.is_extension(digits), naive.contains(text), "{}", text);
         }
     }
 }
