@@ -26,7 +26,7 @@ use super::edge::Edge;
 use super::{Env, Tools};
 use crate::sip::{Essentials, Message};
 use crate::transaction::{Alarm, Moment};
-use crate::trunk::{Flow, Fork, Hop, TrunkId};
+use crate::trunk::{Flow, Hop, TrunkId};
 
 /// A request in progress and what is left of it afterwards.
 #[derive(Debug)]
@@ -62,8 +62,6 @@ struct Work {
     loop_hash: u32,
     /// Targets that have not been tried, the next one last.
     queue: Vec<Candidate>,
-    /// All targets are tried at once.
-    parallel: bool,
     /// A target whose name is being looked up.
     resolving: Option<Candidate>,
     branches: SmallVec<[Branch; 1]>,
@@ -122,7 +120,6 @@ impl Context {
             ack,
             loop_hash,
             queue: destination.candidates,
-            parallel: destination.fork == Fork::Parallel,
             resolving: None,
             branches: SmallVec::new(),
             best: None,

@@ -7,7 +7,7 @@ use super::route_set::RouteSet;
 use super::screen::Refusal;
 use crate::routing::{Decision, NoRoute, Query};
 use crate::sip::{Essentials, Scheme, Transport, Uri};
-use crate::trunk::{Fork, Hop, ListenerId, Target, Trunk, TrunkId};
+use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
 
 /// A place to try.
 #[derive(Clone, Debug)]
@@ -32,7 +32,6 @@ pub enum Place {
 #[derive(Clone, Debug)]
 pub struct Destination {
     pub candidates: Vec<Candidate>,
-    pub fork: Fork,
 }
 
 /// The destination of a request outside a dialog.
@@ -56,8 +55,7 @@ pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destinati
     if candidates.is_empty() {
         return Err(Refusal::new(503, "No Target"));
     }
-    let fork = trunks().next().map_or(Fork::Serial, |trunk| trunk.fork);
-    Ok(Destination { candidates, fork })
+    Ok(Destination { candidates })
 }
 
 fn of_target(trunk: &Trunk, index: usize, target: &Target) -> Candidate {
@@ -115,7 +113,7 @@ pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<De
         None => owner_of(edge, &uri).ok_or(Refusal::new(481, "Unknown Dialog"))?,
     };
     let candidate = of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?;
-    Ok(Destination { candidates: vec![candidate], fork: Fork::Serial })
+    Ok(Destination { candidates: vec![candidate] })
 }
 
 /// The trunk that a URI's address belongs to, when it is one of its literal targets or lies in its networks.

@@ -120,8 +120,8 @@ fn handshake_that_stalls_is_closed_in_time() {
     let edge = edge(&place);
     // Nothing at all, and the first bytes of a ClientHello that never comes.
     for beginning in [&[][..], &[22, 3, 1, 2, 0, 1, 0, 1]] {
-        let mut stream = TcpStream::connect(place.tls_at(1)).expect("the edge listens");
         let began = Instant::now();
+        let mut stream = TcpStream::connect(place.tls_at(1)).expect("the edge listens");
         stream.set_read_timeout(Some(SOON)).expect("sockets have timeouts");
         stream.write_all(beginning).expect("the edge reads");
         let mut rest = Vec::new();

@@ -41,16 +41,14 @@ fn phones_talk_hold_and_either_one_hangs_up() {
     let edge = edge(&place);
     let mut first = Baresip::start(&place, FIRST, "1000");
     let mut second = Baresip::start(&place, SECOND, "2001");
-    let mut calls = 0;
-    for first_hangs_up in [true, false] {
+    for (earlier, first_hangs_up) in [true, false].into_iter().enumerate() {
         first.command("dial", &format!("sip:2001@{}", place.at(1)));
         for phone in [&mut first, &mut second] {
             phone.event("CALL_ESTABLISHED");
         }
         // Sound comes in: the caller has learnt the callee's address from a body that the edge left alone.
-        calls += 1;
         let heard = |trace: &str| trace.matches("incoming rtp for 'audio' established").count();
-        until("the caller hears the callee", SOON, || (heard(&first.trace()) == calls).then_some(()));
+        until("the caller hears the callee", SOON, || (heard(&first.trace()) > earlier).then_some(()));
         let held = |trace: &str| trace.matches("a=sendonly").count();
         let before = held(&second.trace());
         first.command("hold", "");

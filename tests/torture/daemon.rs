@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// T1 of the daemon: what it remembers of a request is forgotten after 64 times this.
-pub const T1: Duration = Duration::from_millis(50);
+pub const T1: Duration = Duration::from_millis(100);
 
 /// How long a message that has begun on a stream may stay unfinished.
 pub const PARTIAL: Duration = Duration::from_millis(3_000);

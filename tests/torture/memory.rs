@@ -6,24 +6,26 @@ use super::daemon::{T1, data};
 use super::peers::Stage;
 use super::rfc4475::rows;
 
-const PASSES: usize = 240;
+const PASSES: usize = 300;
 
 /// Passes after which memory has reached its level: the edge remembers as much as it ever will at this pace.
-const WARM: usize = 80;
+const WARM: usize = 140;
 
 /// A pass takes this long at least, so that the edge has the same number of requests to remember throughout.
 const PACE: Duration = Duration::from_millis(50);
 
-/// What a daemon may grow by in the passes after that. Some twenty-five requests of a pass are sent on; if the edge
-/// kept a KiB of each, that would be more.
-const GROWTH_KIB: u64 = 3 * 1_024;
+/// Requests that each pass brings anew; the others are copies until the edge has forgotten the first of them.
+const NEW: usize = 15;
+
+/// What a daemon may grow by in the passes after [`WARM`]. If it kept a KiB of each new request, that would be more.
+const GROWTH_KIB: u64 = 2 * 1_024;
 
 #[test]
 fn memory_stays_flat_over_many_passes() {
     let Some(folder) = data("rfc4475") else { return };
     let rows = rows(&folder);
     let mut stage = Stage::open();
-    let mut levels = Vec::new();
+    let (mut levels, mut forwarded) = (Vec::new(), 0);
     for pass in 0..PASSES {
         let begun = Instant::now();
         for row in &rows {
@@ -31,7 +33,7 @@ fn memory_stays_flat_over_many_passes() {
             stage.send(&renamed(&row.bytes, pass));
         }
         let seen = stage.settle();
-        assert!(seen.forwarded.len() >= 15, "{} of pass {pass}", seen.forwarded.len());
+        forwarded += seen.forwarded.len();
         std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
         if pass + 1 == WARM || pass + 1 == PASSES {
             std::thread::sleep(T1 * 64 + Duration::from_secs(1));
@@ -39,6 +41,8 @@ fn memory_stays_flat_over_many_passes() {
             levels.push(stage.daemon.resident_kib());
         }
     }
+    // A busy machine may lose a datagram now and then.
+    assert!(forwarded >= NEW * PASSES * 9 / 10, "{forwarded}");
     let [warm, last] = levels[..] else { panic!("two levels") };
     assert!(last <= warm + GROWTH_KIB, "{warm} KiB grew to {last} KiB");
 }

@@ -12,7 +12,7 @@ use crate::sip::{HeaderName, Message, build};
 use crate::transaction::{
     ClientActions, ClientReport, ClientSend, InviteClient, Moment, NonInviteClient, ProxyTimerC, TimerCExpiry,
 };
-use crate::trunk::Hop;
+use crate::trunk::{Hop, TrunkId};
 
 /// What the CANCEL of a branch says when another has answered (RFC 3326 section 2).
 const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
@@ -81,6 +81,11 @@ impl Branch {
             own_status: false,
             abandoned: false,
         }
+    }
+
+    /// The trunk that the request was sent to.
+    pub(super) fn trunk(&self) -> TrunkId {
+        self.hop.trunk
     }
 
     /// Whether a final answer is awaited that counts.
@@ -437,14 +442,14 @@ fn has_one_via(response: &Message) -> bool {
 }
 
 impl Work {
-    /// Whether the last branch that ended asks for the next target (serial failover).
+    /// Whether what came of the last trunk, of all its targets where it forks, asks for the next target.
     fn fails_over(&self) -> bool {
         if self.cancelled || self.queue.is_empty() || self.resolving.is_some() || self.is_waiting() {
             return false;
         }
-        self.branches.last().is_some_and(|branch| {
-            let codes = self.edge.trunk(branch.hop.trunk).map(|trunk| trunk.failover_codes.as_slice());
-            branch.abandoned || branch.own_status || codes.unwrap_or_default().contains(&branch.status)
-        })
+        let Some(last) = self.branches.last().map(Branch::trunk) else { return false };
+        let codes = self.edge.trunk(last).map(|trunk| trunk.failover_codes.as_slice()).unwrap_or_default();
+        let mut of_last = self.branches.iter().filter(|branch| branch.trunk() == last);
+        of_last.all(|branch| branch.abandoned || branch.own_status || codes.contains(&branch.status))
     }
 }

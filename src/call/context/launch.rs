@@ -6,11 +6,11 @@ use super::super::destination::{Candidate, Place, listener_of};
 use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
-use super::Context;
 use super::client::Branch;
+use super::{Context, Work};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
-use crate::trunk::Hop;
+use crate::trunk::{Fork, Hop};
 
 /// From this size on a request goes by a stream transport where that was left open (RFC 3261 section 18.1.1).
 const LARGE: usize = 1_300;
@@ -47,14 +47,12 @@ impl Context {
     ) {
         loop {
             let Some(work) = &mut self.work else { return };
+            if !work.may_try_next() {
+                return;
+            }
             let Some(candidate) = work.queue.pop() else { return };
             match candidate.place {
-                Place::Hop(_) => {
-                    let parallel = work.parallel;
-                    if self.launch(env, tools, out, request, essentials, candidate) && !parallel {
-                        return;
-                    }
-                }
+                Place::Hop(_) => self.launch(env, tools, out, request, essentials, candidate),
                 Place::Name(ref target) => {
                     let Some(hops) = env.names.cached(&work.edge, candidate.trunk, target) else {
                         let target = (**target).clone();
@@ -91,7 +89,7 @@ impl Context {
         self.conclude(env, tools, out);
     }
 
-    /// Sends the request to one place. False when it cannot be sent there at all.
+    /// Sends the request to one place; a place that it cannot be sent to at all is a target that failed.
     fn launch(
         &mut self,
         env: &Env<'_>,
@@ -100,14 +98,13 @@ impl Context {
         request: &Message,
         essentials: &Essentials<'_>,
         candidate: Candidate,
-    ) -> bool {
+    ) {
         let id = self.id;
-        let Some(work) = &mut self.work else { return false };
+        let Some(work) = &mut self.work else { return };
         let edge = std::sync::Arc::clone(&work.edge);
         let (Place::Hop(hop), Ok(routes)) = (candidate.place, RouteSet::read(&edge, env.secrets, request, essentials))
         else {
-            Best::offer(&mut work.best, 503, None, tools);
-            return false;
+            return Best::offer(&mut work.best, 503, None, tools);
         };
         let trunk = edge.trunk(candidate.trunk);
         let target = candidate.target.and_then(|index| trunk?.targets.get(usize::from(index)));
@@ -147,22 +144,30 @@ impl Context {
             hop = stream;
         }
         if bytes.len() > MESSAGE_BYTES_TOP {
-            Best::offer(&mut work.best, 513, None, tools);
-            return false;
+            return Best::offer(&mut work.best, 513, None, tools);
         }
         out.counts.forwarded += 1;
         if work.ack {
             // Nobody answers an ACK, so that no other place would ever be tried: the context must not wait for one.
             work.queue.clear();
-            out.commands.push(Command::Request { hop, bytes, branch: None });
-            return true;
+            return out.commands.push(Command::Request { hop, bytes, branch: None });
         }
         let no_answer = (!work.queue.is_empty()).then(|| env.now + edge.no_answer(candidate.trunk));
         let mut branch = Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer);
         branch.fallback = fallback;
         work.branches.push(branch);
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
-        true
+    }
+}
+
+impl Work {
+    /// Whether the next target may be tried now: when no other is waited for, or beside those of the same trunk when it
+    /// forks. The trunks of a route come one after the other in any case.
+    fn may_try_next(&self) -> bool {
+        let Some(next) = self.queue.last() else { return false };
+        let forks = || self.edge.trunk(next.trunk).is_some_and(|trunk| trunk.fork == Fork::Parallel);
+        let beside = |trunk| trunk == next.trunk && next.target.is_some() && forks();
+        self.branches.iter().filter(|branch| branch.is_pending()).all(|branch| beside(branch.trunk()))
     }
 }
 

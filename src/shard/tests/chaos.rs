@@ -66,7 +66,7 @@ struct Outcome {
 fn run(seed: u64, weather: Weather) -> Outcome {
     let mut play = Play { network: Network::new(seed, weather), callers: Vec::new(), callees: Vec::new() };
     for index in 0..6 {
-        let called = ["200", "300", "400", "500", "600", "701"][play.network.below(6) as usize];
+        let called = ["200", "300", "400", "500", "600", "701", "550", "250"][play.network.below(8) as usize];
         let invite = Request::new("INVITE", &format!("sip:{called}@192.0.2.1"), &format!("{seed:x}-{index}"));
         let caller = Caller {
             invite,

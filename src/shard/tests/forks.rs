@@ -154,3 +154,42 @@ fn other_requests_fork_too_and_the_first_2xx_is_the_answer() {
     world.expect(&[]);
     world.finish();
 }
+
+#[test]
+fn the_next_trunk_is_not_rung_along_with_a_trunk_that_forks() {
+    let mut world = World::new();
+    let sent = world.call(&Request::new("INVITE", "sip:550@192.0.2.1", "1"));
+    let to: Vec<_> = sent.iter().map(|sent| sent.to.to_string()).collect();
+    assert_eq!(to, ["192.0.2.51:5060", "192.0.2.52:5060", "192.0.2.53:5060"]);
+    // Only when all of them fail in a way that is listed.
+    for branch in &sent[..2] {
+        world.answers(branch, &branch.answer(503, "x"));
+        world.expect(&[&format!("ACK {}", branch.to)]);
+    }
+    world.fails(&sent[2]);
+    let next = world.expect_one("INVITE 192.0.2.20:5060");
+    world.answers(&next, &next.answer(200, "b"));
+    world.expect(&["200 192.0.2.10:5060"]);
+    world.finish();
+    // Not when one of them has really said no, whichever it was.
+    for busy in 0..3 {
+        let mut world = World::new();
+        let sent = world.call(&Request::new("INVITE", "sip:550@192.0.2.1", "1"));
+        for (index, branch) in sent.iter().enumerate() {
+            world.answers(branch, &branch.answer(if index == busy { 486 } else { 503 }, "x"));
+        }
+        assert_eq!(world.take().pop().map(|sent| sent.what()).as_deref(), Some("486"));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_trunk_that_forks_does_so_as_the_second_choice_too() {
+    let mut world = World::new();
+    let first = world.call(&Request::new("INVITE", "sip:250@192.0.2.1", "1")).remove(0);
+    world.fails(&first);
+    let sent = world.expect(&["INVITE 192.0.2.51:5060", "INVITE 192.0.2.52:5060", "INVITE 192.0.2.53:5060"]);
+    world.answers(&sent[1], &sent[1].answer(200, "b"));
+    world.expect(&["200 192.0.2.10:5060"]);
+    world.finish();
+}

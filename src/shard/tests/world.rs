@@ -111,6 +111,12 @@ to = ["serial"]
 prefix = "5"
 to = ["parallel"]
 [[route]]
+prefix = "55"
+to = ["parallel", "bob"]
+[[route]]
+prefix = "25"
+to = ["bob", "parallel"]
+[[route]]
 prefix = "6"
 to = ["named"]
 [[route]]
