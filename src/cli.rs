@@ -6,6 +6,7 @@ pub mod certs;
 pub mod check;
 pub mod demo;
 pub mod lab;
+pub mod number;
 pub mod route;
 pub mod run;
 
@@ -50,6 +51,12 @@ pub enum Command {
     /// Exits with 0 when there is a route, with 1 when there is none, with 64 when the configuration is at fault.
     Route(route::Arguments),
 
+    /// Tell what a number means to a tenant, and how each interface writes it.
+    ///
+    /// Reads URIs, user parts, directory fields and what people write. Exits with 64 when the configuration or the
+    /// tenant's name is at fault.
+    Number(number::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -78,6 +85,7 @@ pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Check(arguments) => check::check(&arguments, colored()).print(),
         Command::Route(arguments) => route::route(&arguments, colored()).print(),
+        Command::Number(arguments) => number::number(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),

@@ -14,13 +14,16 @@ mod mask;
 mod model;
 mod names;
 mod nearest;
+mod numbering;
 mod reader;
 mod routes;
 mod rows;
 mod settings;
 mod tenants;
+mod translations;
 mod trunks;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +40,8 @@ use self::listeners::Listeners;
 use self::log::{At, Draft, FileId, Log, Place};
 use self::reader::{Reading, Table, quoted};
 use self::trunks::{Surroundings, TrunkSet};
+use crate::routing::number::NumberingPlan;
+use crate::routing::translate::Translations;
 use crate::routing::{Origin, Routing, Sites};
 use crate::trunk::{Identify, Listener, TrunkKind, Trunks};
 
@@ -48,6 +53,10 @@ pub struct Loaded {
     pub trunks: Trunks,
     pub identify: Identify,
     pub routing: Routing,
+    /// What digits mean, by tenant.
+    pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
+    /// Rules that rewrite numbers, by [`crate::trunk::TrunkId`].
+    pub translations: Vec<Translations>,
     /// What the operator may not want.
     pub warnings: Faults,
     /// The files that it was read from, dial plan files included; certificates are named in `config`.
@@ -271,7 +280,16 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
     let config = Config { node, listeners: listeners.list, trunk_tls: trunks.tls, timers, limits, dns, metrics };
-    Some(Loaded { config, trunks: trunks.trunks, identify, routing, warnings: Faults::default(), files })
+    Some(Loaded {
+        config,
+        trunks: trunks.trunks,
+        identify,
+        routing,
+        numbering: sites.numbering,
+        translations: trunks.translations,
+        warnings: Faults::default(),
+        files,
+    })
 }
 
 /// What routing knows of each trunk.

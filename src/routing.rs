@@ -6,10 +6,13 @@
 //! routes the longest prefix wins. A request goes back to the trunk it came from only by a route that names it in
 //! `from`; anything else would be a loop.
 
+pub mod countries;
 mod decide;
+pub mod number;
 mod plan;
 mod prefixes;
 mod symbols;
+pub mod translate;
 mod trie;
 
 use std::sync::Arc;

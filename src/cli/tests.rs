@@ -15,6 +15,7 @@ fn output(line: &[&str]) -> Output {
     match Cli::try_parse_from(std::iter::once(&"trunkway").chain(line)).unwrap().command {
         Command::Check(arguments) => check::check(&arguments, false),
         Command::Route(arguments) => route::route(&arguments, false),
+        Command::Number(arguments) => number::number(&arguments, false),
         Command::Certs(arguments) => certs::certs(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
@@ -111,4 +112,99 @@ fn route_from_teams_takes_the_only_site_as_host() {
     let refused = output(&["route", "teams", "5755", "--host", "evil.example", "--config", file]);
     assert_eq!(refused.code, 1);
     assert!(refused.out.contains("host `evil.example` is no site of trunk `teams`"), "{}", refused.out);
+}
+
+/// A configuration with the given tenants.
+fn with_tenants(tenants: &str) -> (tempfile::TempDir, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("edge.toml");
+    let loopback = std::fs::read_to_string(example("loopback.toml")).unwrap();
+    std::fs::write(&file, loopback + tenants).unwrap();
+    let name = file.to_str().unwrap().to_owned();
+    (directory, name)
+}
+
+const CONTOSO: &str = "[tenant.contoso]\ncountry = 'GB'\nnumbering.extension_ranges = ['400-499']\n";
+
+#[test]
+fn number_is_told_in_every_form() {
+    let (_directory, file) = with_tenants(CONTOSO);
+    let json = output(&["number", "--config", &file, "--tenant", "contoso", "(01632) 768402 x402", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        value,
+        serde_json::json!({
+            "tenant": "contoso",
+            "value": "(01632) 768402 x402",
+            "kind": "e164",
+            "canonical": "+441632768402;ext=402",
+            "e164": "+441632768402",
+            "extension": "402",
+            "service": null,
+            "emergency": false,
+            "country": "GB",
+            "dialled": "01632768402",
+            "reason": "behind the national prefix",
+            "forms": {
+                "entra-admin": "+441632768402 x402",
+                "entra-admin-no-plus": "441632768402 x402",
+                "entra-business-phones": "+441632768402;ext=402",
+                "pbx-directory": "441632768402-402",
+                "pbx-teams-uri": "+441632768402;ext=402",
+                "sip-uri": "sip:+441632768402;ext=402@sip.pstnhub.microsoft.com:5061",
+                "teams-admin": "tel:441632768402;ext=402",
+                "teams-client": "(1632) 768 402 extn 402",
+            },
+        })
+    );
+    assert_eq!(
+        output(&["number", "--config", &file, "+402"]),
+        Output::said(
+            "\
+`+402` to tenant `contoso` (United Kingdom)
+  is                     extension: in the tenant's extension ranges
+  canonical              402
+  dialled                402
+  entra-admin            x402
+  entra-admin-no-plus    -
+  entra-business-phones  x402
+  teams-admin            402
+  pbx-teams-uri          +402
+  pbx-directory          +402
+  teams-client           +402
+  sip-uri                -
+"
+            .to_owned()
+        )
+    );
+    let json = output(&["number", "-c", &file, "--json", "+999"]);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(
+        (&value["kind"], &value["service"], &value["emergency"]),
+        (&"service".into(), &"999".into(), &true.into())
+    );
+    assert_eq!(value["forms"]["sip-uri"], "sip:999@sip.pstnhub.microsoft.com:5061");
+    let json = output(&["number", "-c", &file, "--json", "33123456789-12", "--as", "pbx-directory"]);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&value["e164"], &value["country"]), (&"+33123456789".into(), &"FR".into()));
+}
+
+#[test]
+fn number_of_nobody_known_ends_with_64() {
+    let (_directory, file) = with_tenants(&format!("{CONTOSO}[tenant.fabrikam]\n"));
+    let text = output(&["number", "--config", &file, "--tenant", "contosso", "402"]);
+    assert_eq!((text.code, &*text.err), (64, "there is no tenant `contosso`; known: contoso, fabrikam\n"));
+    let text = output(&["number", "--config", &file, "402"]);
+    assert_eq!((text.code, &*text.err), (64, "say which tenant is meant with --tenant; known: contoso, fabrikam\n"));
+    let text = output(&["number", "--config", &file, "--tenant", "contoso", "--as", "entra", "402"]);
+    assert!(
+        text.code == 64 && text.err.starts_with("there is no interface `entra`; known: entra-admin, "),
+        "{}",
+        text.err
+    );
+    let file = example("loopback.toml");
+    let text = output(&["number", "--config", file.to_str().unwrap(), "402"]);
+    assert_eq!((text.code, &*text.err), (64, "the configuration has no tenant\n"));
+    let text = output(&["number", "--config", "/nonexistent/edge.toml", "402"]);
+    assert_eq!(text.code, 64);
 }

@@ -1,11 +1,16 @@
 //! `[tenant.ID]` and its sites.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::address::host_name;
 use super::log::{At, Draft, Log};
 use super::names::Names;
+use super::numbering;
 use super::reader::{Table, quoted};
 use super::trunks::TrunkSet;
 use crate::routing::Site;
+use crate::routing::number::NumberingPlan;
 use crate::trunk::{TrunkId, TrunkKind};
 
 /// The sites of all tenants.
@@ -14,13 +19,16 @@ pub(super) struct SiteSet {
     /// By FQDN.
     pub names: Names<u32>,
     pub list: Vec<Site>,
+    /// By tenant.
+    pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
 }
 
 pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, trunks: &TrunkSet<'_>) -> SiteSet {
     let mut tenants = Names::new("tenant");
-    let mut sites = SiteSet { names: Names::new("site"), list: Vec::new() };
+    let mut sites = SiteSet { names: Names::new("site"), list: Vec::new(), numbering: BTreeMap::new() };
     for (name, mut tenant) in tables {
         tenants.add(log, At::new(name.value, name.place), ());
+        sites.numbering.insert(name.value.into(), numbering::read(&mut tenant));
         let title = |index| format!("site {} of tenant {}", index + 1, quoted(name.value));
         let all = tenant.tables("site", "tenant.ID.site", title);
         if all.is_empty() {

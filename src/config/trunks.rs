@@ -12,6 +12,8 @@ use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
 use super::names::Names;
 use super::reader::{Table, quoted};
 use super::settings::client_tls;
+use super::translations;
+use crate::routing::translate::Translations;
 use crate::sip::Transport;
 use crate::trunk::{Fork, ListenerId, Network, Target, Trunk, TrunkId, TrunkKind, Trunks};
 
@@ -25,6 +27,8 @@ pub(super) struct TrunkSet<'t> {
     pub trunks: Trunks,
     /// By [`TrunkId`].
     pub tls: Vec<TrunkTls>,
+    /// By [`TrunkId`].
+    pub translations: Vec<Translations>,
     /// By [`TrunkId`].
     pub notes: Vec<Note<'t>>,
 }
@@ -49,15 +53,21 @@ pub(super) struct Surroundings<'a> {
 }
 
 pub(super) fn read<'t>(log: &Log, tables: Vec<(At<&'t str>, Table<'t>)>, around: Surroundings<'_>) -> TrunkSet<'t> {
-    let mut set =
-        TrunkSet { names: Names::new("trunk"), trunks: Trunks::default(), tls: Vec::new(), notes: Vec::new() };
-    for (name, table) in tables {
+    let mut set = TrunkSet {
+        names: Names::new("trunk"),
+        trunks: Trunks::default(),
+        tls: Vec::new(),
+        translations: Vec::new(),
+        notes: Vec::new(),
+    };
+    for (name, mut table) in tables {
         let Ok(index) = u16::try_from(set.notes.len()) else {
             log.add(Draft::error(name.place, "there are more than 65535 trunks"));
             break;
         };
         let id = TrunkId(index);
         set.names.add(log, At::new(name.value, name.place), id);
+        set.translations.push(translations::read(&mut table));
         let (trunk, tls, note) = trunk(log, id, &name, table, around);
         set.trunks.0.push(trunk);
         set.tls.push(tls);

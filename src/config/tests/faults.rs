@@ -130,7 +130,7 @@ error: trunk `carrier` has no key `max_calls`
 18 | max_calls = 100
    | ^^^^^^^^^ unknown key
    |
-   = help: known keys: accept_server_auth_only, allow_from, connection_reuse, dialplan, failover_codes, fork, fqdn, kind, listen, no_answer_ms, peer_names, stream_when_large, targets, tls_client, transparent
+   = help: known keys: accept_server_auth_only, allow_from, connection_reuse, dialplan, failover_codes, fork, fqdn, kind, listen, no_answer_ms, peer_names, stream_when_large, targets, tls_client, translate, transparent
 
 error: trunk `pbx` is there twice
  --> tenants/a.toml:1:8
@@ -276,8 +276,8 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:9 site 1 of tenant `t`: `teams` must be a trunk of kind teams, and `pbx` is none",
             "21:9 site 1 of tenant `t`: there is no trunk `carier` | did you mean `carrier`?",
         ]),
-        ("[tenant.t]\ncountry = 'GB'\n[[tenant.t.site]]\nfqdn = '1.2.3'", &[
-            "18:1 tenant `t` has no key `country` | known keys: site",
+        ("[tenant.t]\nplanet = 'Earth'\n[[tenant.t.site]]\nfqdn = '1.2.3'", &[
+            "18:1 tenant `t` has no key `planet` | known keys: country, numbering, site",
             "19:1 site 1 of tenant `t` has no `teams`",
             "19:1 site 1 of tenant `t` has no `trunk`",
             "20:8 site 1 of tenant `t`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",
@@ -376,4 +376,142 @@ fn warnings_tell_what_the_operator_may_not_want() {
         found.sort_unstable();
         assert_eq!(found, expected, "{text}");
     }
+}
+
+#[test]
+fn numbering_plan_is_checked_key_by_key() {
+    let text = "\
+[tenant.contoso]
+country = 'UK'
+[tenant.contoso.numbering]
+international_prefix = '+'
+national_prefix = '123456789'
+extension_ranges = ['400-49', '4xx']
+service_numbers = ['10 1']
+emergency_numbers = ['+nine']
+main = 'reception'
+[tenant.fabrikam]
+country = 'france'
+numbering.main = '999'
+";
+    assert_eq!(
+        on_ground(text),
+        [
+            "18:11 tenant `contoso`: `country`: `UK` is no country | use the two letters of ISO 3166, such as `GB` or `FR`",
+            "20:24 tenant `contoso`: `numbering`: `international_prefix`: a dialling prefix has 1 to 8 digits, and `x` for any digit",
+            "21:19 tenant `contoso`: `numbering`: `national_prefix`: a dialling prefix has 1 to 8 digits, and `x` for any digit",
+            "22:21 tenant `contoso`: `numbering`: `extension_ranges`: both ends of an extension range have the same number of digits",
+            "22:31 tenant `contoso`: `numbering`: `extension_ranges`: the extension range has no digits, or something that is none",
+            "23:20 tenant `contoso`: `numbering`: `service_numbers`: a service number has 1 to 16 digits, `*` and `#`, without `+`",
+            "24:22 tenant `contoso`: `numbering`: `emergency_numbers`: a service number has 1 to 16 digits, `*` and `#`, without `+`",
+            "25:8 tenant `contoso`: `numbering`: `main`: `reception` is no number of this tenant | write it with `+`, or as one of its extensions, or as `user@host`",
+            "27:11 tenant `fabrikam`: `country`: `france` is no country | the code of France is `FR`",
+            "28:18 tenant `fabrikam`: `numbering`: `main`: `999` is no number of this tenant | write it with `+`, or as one of its extensions, or as `user@host`",
+        ]
+    );
+}
+
+#[test]
+fn extension_ranges_that_overlap_or_hide_help_are_warned_of() {
+    let text = "\
+[trunk.teams]
+kind = 'teams'
+listen = 'inside'
+targets = ['192.0.2.9']
+fqdn = 'sbc.example.net'
+[[tenant.contoso.site]]
+fqdn = 'contoso.example.net'
+teams = 'teams'
+trunk = 'pbx'
+[tenant.contoso]
+country = 'GB'
+[tenant.contoso.numbering]
+extension_ranges = ['1000-1100', '900-999', '1099-1200', '00-99', '1000-1000']
+main = '1000'
+";
+    let warnings: Vec<String> = on_ground(text).into_iter().filter(|line| line.contains("extension")).collect();
+    assert_eq!(
+        warnings,
+        [
+            "29:34 tenant `contoso`: `numbering`: extension 999 is never reached | leave it out of the ranges, or say in `emergency_numbers` which numbers call for help",
+            "29:45 tenant `contoso`: `numbering`: extension ranges `1000-1100` and `1099-1200` overlap",
+            "29:67 tenant `contoso`: `numbering`: extension ranges `1000-1100` and `1000` overlap",
+        ]
+    );
+}
+
+#[test]
+fn translation_rule_is_drawn_with_a_caret_at_its_pattern() {
+    let text = "\
+[[trunk.carrier.translate]]
+direction = 'in'
+number = 'called'
+name = 'national'
+pattern = '^0(\\d{9}$'
+replacement = '+44$1'
+";
+    let drawn = rendered(&format!("{GROUND}{text}"));
+    let expected = "\
+error: translation rule 1 of trunk `carrier`: `pattern`: unclosed group
+  --> edge.toml:21:11
+   |
+21 | pattern = '^0(\\d{9}$'
+   |           ^^^^^^^^^^^
+";
+    assert!(drawn.starts_with(expected), "{drawn}");
+}
+
+#[test]
+fn translation_rules_are_checked_all_at_once() {
+    let rule = |keys: &str| format!("[[trunk.carrier.translate]]\n{keys}\n");
+    let text = [
+        rule("direction = 'inn'\nnumber = 'callee'"),
+        rule("direction = 'in'\nnumber = 'called'\nname = 'a'\npattern = '^(1)(?=2)'\nreplacement = ''"),
+        rule("direction = 'in'\nnumber = 'called'\nname = 'a'\npattern = '^1'\nreplacement = '$10'"),
+        rule(&format!(
+            "direction = 'in'\nnumber = 'called'\nname = '{}'\npattern = '^1'\nreplacement = '2'",
+            "n".repeat(101)
+        )),
+        rule(&format!(
+            "direction = 'in'\nnumber = 'called'\nname = 'b'\npattern = '{}'\nreplacement = '2'",
+            "1".repeat(1025)
+        )),
+    ];
+    assert_eq!(
+        on_ground(&text.concat()),
+        [
+            "17:1 translation rule 1 of trunk `carrier` has no `name`",
+            "17:1 translation rule 1 of trunk `carrier` has no `pattern`",
+            "17:1 translation rule 1 of trunk `carrier` has no `replacement`",
+            "18:13 translation rule 1 of trunk `carrier`: `direction`: `inn` is none of `in`, `out` | did you mean `in`?",
+            "19:10 translation rule 1 of trunk `carrier`: `number`: `callee` is none of `called`, `calling` | did you mean `called`?",
+            "24:11 translation rule 2 of trunk `carrier`: `pattern`: look-around, including look-ahead and look-behind, is not supported",
+            "29:8 translation rule 3 of trunk `carrier`: the name `a` is there twice",
+            "31:15 translation rule 3 of trunk `carrier`: `replacement`: `$10`: the pattern has no such group",
+            "35:8 translation rule 4 of trunk `carrier`: `name`: a rule's name has 1 to 100 characters",
+            "42:11 translation rule 5 of trunk `carrier`: `pattern`: a pattern has 1 to 1024 characters",
+        ]
+    );
+}
+
+#[test]
+fn list_of_translation_rules_is_bounded_and_repeats_are_warned_of() {
+    let rules = |count: usize| -> String {
+        let rule = |index| {
+            format!(
+                "[[trunk.carrier.translate]]\ndirection = 'in'\nnumber = 'called'\nname = '{index}'\npattern = '^{index}$'\nreplacement = '1'\n"
+            )
+        };
+        (0..count).map(rule).collect()
+    };
+    let faults = on_ground(&rules(402));
+    assert_eq!(
+        faults,
+        [
+            "2417:1 translation rule 401 of trunk `carrier`: a list has at most 400 rules | the limit holds for each direction and kind of number"
+        ]
+    );
+    let again = rules(400).replace("pattern = '^399$'", "pattern = '^0$'");
+    let warned: Vec<String> = on_ground(&again).into_iter().filter(|line| line.contains("rule")).collect();
+    assert_eq!(warned, ["2415:11 translation rule 400 of trunk `carrier`: an earlier rule has the same pattern"]);
 }

@@ -310,3 +310,64 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn numbering_plans_and_translation_rules_are_those_of_the_reference() {
+    let text = "\
+[node]
+name = 'edge-1'
+[[listen]]
+name = 'inside'
+bind = 'udp:127.0.0.1:5060'
+[trunk.pbx]
+kind = 'pbx'
+listen = 'inside'
+targets = ['udp:127.0.0.1:5080']
+[[trunk.pbx.translate]]
+direction = 'in'
+number = 'called'
+name = 'extension to number'
+pattern = '^(4\\d\\d)$'
+replacement = '+441632768$1;ext=$1'
+[[trunk.pbx.translate]]
+direction = 'out'
+number = 'calling'
+name = 'national'
+pattern = '^\\+44'
+replacement = '0'
+[trunk.carrier]
+kind = 'carrier'
+listen = 'inside'
+targets = ['udp:127.0.0.2:5081']
+[tenant.contoso]
+country = 'gb'
+[tenant.contoso.numbering]
+international_prefix = '900'
+extension_ranges = ['400-499']
+service_numbers = ['+101']
+main = '401'
+[tenant.fabrikam]
+";
+    let loaded = load_str("edge.toml", text, Path::new("/nonexistent")).unwrap_or_else(|faults| panic!("{faults}"));
+    let plan = &loaded.numbering["contoso"];
+    for (value, expected) in [
+        ("900 33 1 23 45 67 89", "+33123456789"),
+        ("01632 768402 x402", "+441632768402;ext=402"),
+        ("+101", "101"),
+        ("+499", "499"),
+    ] {
+        assert_eq!(plan.read(value).number.to_string(), expected, "{value}");
+    }
+    assert_eq!(plan.main().map(ToString::to_string).as_deref(), Some("401"));
+    assert_eq!(loaded.numbering["fabrikam"].country(), None);
+    let [pbx, carrier] = loaded.translations.as_slice() else { panic!("{:?}", loaded.translations) };
+    let called = pbx.inbound.called.apply(b"402").unwrap();
+    assert_eq!(
+        (&*called.number, called.rule.map(|rule| &**rule)),
+        (&b"+441632768402;ext=402"[..], Some("extension to number"))
+    );
+    assert_eq!(&*pbx.outbound.calling.apply(b"+441632768402").unwrap().number, b"01632768402");
+    for list in [&pbx.inbound.calling, &pbx.outbound.called, &carrier.inbound.called, &carrier.outbound.calling] {
+        assert!(list.rules().is_empty());
+    }
+}
