@@ -20,6 +20,7 @@ pub mod dialog_token;
 pub mod edge;
 pub mod forward;
 pub mod loops;
+pub mod numbers;
 pub mod route_set;
 pub mod screen;
 

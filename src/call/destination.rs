@@ -39,7 +39,8 @@ pub struct Destination {
 /// # Errors
 /// The answer to give when no rule leads anywhere.
 pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destination, Refusal> {
-    let query = Query { from, host: uri.host, user: uri.user.unwrap_or_default() };
+    let called = edge.called_from(from, uri.user.unwrap_or_default());
+    let query = Query { from, host: uri.host, user: &called };
     let choice = match edge.routing.route(query) {
         Decision::To(choice) => choice,
         Decision::NoRoute(NoRoute::UnknownTrunk) => return Err(Refusal::new(403, "Forbidden")),

@@ -1,11 +1,14 @@
 //! The compiled configuration as the pure core sees it: immutable, swapped whole at a reload.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::numbers::translated;
 use crate::routing::Routing;
+use crate::routing::translate::Translations;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
@@ -19,6 +22,8 @@ pub struct Edge {
     pub trunks: Trunks,
     pub identify: Identify,
     pub routing: Routing,
+    /// By [`TrunkId`]: the translation rules of each trunk; a trunk without an entry has none.
+    pub translations: Vec<Translations>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -68,6 +73,7 @@ impl Edge {
             trunks,
             identify,
             routing,
+            translations: Vec::new(),
             timing,
             limits: limits.clamped(),
             max_branches: 16,
@@ -89,6 +95,19 @@ impl Edge {
     /// How the edge shows itself towards a trunk.
     pub fn face(&self, id: TrunkId) -> Option<&Face> {
         self.own.faces.get(usize::from(id.0))
+    }
+
+    /// The translation rules of a trunk.
+    pub fn translations(&self, id: TrunkId) -> Option<&Translations> {
+        self.translations.get(usize::from(id.0))
+    }
+
+    /// The called number as the trunk that it comes from means it.
+    pub fn called_from<'u>(&self, from: TrunkId, user: &'u [u8]) -> Cow<'u, [u8]> {
+        match self.translations(from) {
+            Some(rules) => translated(&rules.inbound.called, user),
+            None => Cow::Borrowed(user),
+        }
     }
 
     /// The trunk that a mark in a URI stands for.

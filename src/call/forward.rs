@@ -1,6 +1,7 @@
 //! Making the request that is sent on (RFC 3261 section 16.6), as edits to the one that came: what no edit names
 //! leaves byte for byte.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -9,12 +10,14 @@ use super::branch::{BranchId, write_hex};
 use super::destination::sets_up_dialog;
 use super::dialog_token::DialogToken;
 use super::edge::Edge;
+use super::numbers::translated;
 use super::route_set::RouteSet;
 use super::{Secrets, Tools};
+use crate::routing::translate::Translation;
 use crate::sip::build::{via_needs_source, write_via_with_source};
 use crate::sip::edit::write_decimal;
-use crate::sip::scan::{Param, Params};
-use crate::sip::{Essentials, HeaderName, Message, Span, Uri};
+use crate::sip::scan::{Param, Params, Values};
+use crate::sip::{Essentials, HeaderName, Line, Message, NameAddr, Span, Uri};
 use crate::trunk::{Hop, Target, TrunkId};
 
 /// What a request gets when it has no Max-Forwards (RFC 3261 section 16.6 item 3).
@@ -51,6 +54,9 @@ impl Forward<'_> {
     /// Writes the request.
     pub fn write(&self, tools: &mut Tools) -> Bytes {
         tools.edits.clear();
+        if self.essentials.to_tag.is_none() {
+            self.edit_calling(tools);
+        }
         self.edit_request_uri(tools);
         self.edit_via(tools);
         self.edit_max_forwards(tools);
@@ -81,7 +87,8 @@ impl Forward<'_> {
         if let Some(strict) = self.strict_next() {
             return tools.edits.replace(span, strict.raw);
         }
-        let uri = &self.routes.request_uri;
+        let user = self.called();
+        let uri = &Uri { user: user.as_deref().or(self.routes.request_uri.user), ..self.routes.request_uri };
         match self.target {
             Some(target) if !uri.host.is_empty() && self.edge.is_own_uri(uri) => {
                 tools.edits.replace_with(span, |out| write_retargeted(uri, target, self.hop, out));
@@ -93,7 +100,45 @@ impl Forward<'_> {
                 });
             }
             _ if self.routes.from_last => tools.edits.replace(span, uri.raw),
-            _ => {}
+            _ => {
+                if let (Some(old), Some(new)) = (self.routes.request_uri.user, &user) {
+                    tools.edits.replace(self.request.span_of(old), new);
+                }
+            }
+        }
+    }
+
+    /// The called number as the far side wants it; `None` when it stays as it came.
+    fn called(&self) -> Option<Vec<u8>> {
+        let user = self.routes.request_uri.user.filter(|_| self.essentials.to_tag.is_none())?;
+        let inside = self.edge.called_from(self.from, user);
+        match self.edge.translations(self.hop.trunk).map(|rules| translated(&rules.outbound.called, &inside)) {
+            Some(Cow::Owned(outside)) => Some(outside),
+            _ => matches!(inside, Cow::Owned(_)).then(|| inside.into_owned()),
+        }
+    }
+
+    /// Writes the calling number as the far side wants it, in From and P-Asserted-Identity.
+    fn edit_calling(&self, tools: &mut Tools) {
+        let none = Translation::default();
+        let (from, to) = (self.edge.translations(self.from), self.edge.translations(self.hop.trunk));
+        let inbound = from.map_or(&none, |rules| &rules.inbound.calling);
+        let outbound = to.map_or(&none, |rules| &rules.outbound.calling);
+        if inbound.rules().is_empty() && outbound.rules().is_empty() {
+            return;
+        }
+        let asserted = |line: &&Line| {
+            line.name == HeaderName::Other && self.request.name_at(line).eq_ignore_ascii_case(b"P-Asserted-Identity")
+        };
+        let lines = self.request.lines().iter().filter(asserted).chain(self.request.line(HeaderName::From));
+        for value in lines.flat_map(|line| Values::new(self.request.value_at(line))).filter_map(Result::ok) {
+            let user = NameAddr::parse(value).and_then(|address| address.uri()).ok().and_then(|uri| uri.user);
+            let Some(user) = user else { continue };
+            let inside = translated(inbound, user);
+            let outside = translated(outbound, &inside);
+            if *outside != *user {
+                tools.edits.replace(self.request.span_of(user), &outside);
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! `trunkway route`: where a call would go, and why, from the configuration alone.
 
+use std::borrow::Cow;
+
 use clap::Args;
 
 use super::{ConfigFile, EXIT_NO, Output, json};
+use crate::call::numbers::translated;
 use crate::config::{self, Loaded};
 use crate::routing::{Explanation, Query};
 use crate::trunk::{Trunk, TrunkKind};
@@ -45,8 +48,16 @@ pub fn route(arguments: &Arguments, color: bool) -> Output {
         Some(host) => host.clone(),
         None => usual_host(&loaded, trunk),
     };
-    let query = Query { from: trunk.id, host: host.as_bytes(), user: arguments.number.as_bytes() };
-    let explanation = loaded.routing.explain(query);
+    let called = match loaded.translations.get(usize::from(trunk.id.0)) {
+        Some(rules) => translated(&rules.inbound.called, arguments.number.as_bytes()),
+        None => Cow::Borrowed(arguments.number.as_bytes()),
+    };
+    let query = Query { from: trunk.id, host: host.as_bytes(), user: &called };
+    let mut explanation = loaded.routing.explain(query);
+    if let Cow::Owned(number) = &called {
+        let step = format!("translation rules of `{}` make it `{}`", trunk.name, String::from_utf8_lossy(number));
+        explanation.steps.insert(0, step);
+    }
     let out = if arguments.json { json(&explanation) } else { words(&explanation) };
     let code = if explanation.refused.is_some() { EXIT_NO } else { 0 };
     Output { out, code, ..Output::default() }

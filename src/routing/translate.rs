@@ -192,7 +192,7 @@ pub struct Translations {
 /// The rules of one direction.
 #[derive(Clone, Debug, Default)]
 pub struct Numbers {
-    /// For Request-URI and To.
+    /// For the Request-URI.
     pub called: Translation,
     /// For From and P-Asserted-Identity.
     pub calling: Translation,

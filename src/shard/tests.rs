@@ -10,6 +10,7 @@ mod forks;
 mod hostile;
 mod legacy;
 mod network;
+mod numbers;
 mod refusals;
 mod routes;
 mod transports;
