@@ -49,8 +49,7 @@ impl Server {
         }
     }
 
-    /// Whether the last answer may be asked for. Nobody repeats a request over a stream, but a final answer to an INVITE
-    /// has to be there should its connection break before the ACK.
+    /// Whether the last answer may be asked for again: over a stream nobody repeats a request.
     pub(super) fn needs_buffer(&self, transport: Transport) -> bool {
         match self {
             Self::Invite(machine) => machine.needs_buffer() && !transport.is_reliable(),
