@@ -102,11 +102,7 @@ impl Connection {
     /// A connection that is still to be opened, found under `key`.
     pub(super) fn dialling(id: ConnectionId, key: Key, trunk: TrunkId, room: Room, permit: Permit) -> Self {
         let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
-        // A TLS 1.3 peer refuses the edge's certificate by ending the connection after the handshake. Over TCP nothing
-        // of the kind happens, and a peer may well answer over a connection of its own.
-        if key.transport == Transport::Tls {
-            state.outbox.unheard_room = room.pending;
-        }
+        state.outbox.unheard_room = room.pending;
         Self {
             id,
             listener: key.listener,
