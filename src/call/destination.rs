@@ -88,7 +88,8 @@ pub fn tls_name(transport: Transport, trunk: &Trunk, dialled: Option<&str>) -> O
 ///
 /// With the edge's token any place is allowed: the token proves that the edge set the dialog up between these two
 /// trunks. Without it a request to the edge itself goes where the dial plan says (the edge is responsible for that
-/// URI, RFC 3261 section 16.5; some peers keep no route set), and any other only to a trunk's own address.
+/// URI, RFC 3261 section 16.5; some peers keep no route set), any other to the trunk whose target it names, or else
+/// where the dial plan would send a new one.
 ///
 /// # Errors
 /// The answer to give when the request may not pass or its next hop cannot be reached.
@@ -111,7 +112,14 @@ pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<De
             edge.trunk_of_mark(far).and_then(|id| edge.trunk(id)).ok_or(Refusal::new(481, "Trunk Is Gone"))?
         }
         None if set.next.is_none() && edge.is_own_uri(&uri) => return of_initial(edge, from, &uri),
-        None => owner_of(edge, &uri).ok_or(Refusal::new(481, "Unknown Dialog"))?,
+        None => match owner_of(edge, &uri) {
+            Some(trunk) => trunk,
+            // Nothing proves the dialog: the request may go where a new one could, and nowhere else.
+            None => {
+                let unknown = |_| Refusal::new(481, "Unknown Dialog");
+                return of_initial(edge, from, &set.request_uri).map_err(unknown);
+            }
+        },
     };
     let candidate = of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?;
     Ok(Destination { candidates: vec![candidate] })

@@ -22,10 +22,6 @@ pub struct Row {
     pub wanted: String,
 }
 
-/// Rows that the edge answers itself for a reason of its own: they say that they belong to a dialog, which the edge has
-/// not set up. It passes such requests to the addresses of its trunks only, or anybody could telephone at its expense.
-const OTHER_DIALOGS: [(&str, &str); 1] = [("wsinv", "481")];
-
 pub fn rows(folder: &Path) -> Vec<Row> {
     let table = fs::read_to_string(folder.join("index.tsv")).expect("the table");
     let rows: Vec<_> = table
@@ -77,21 +73,9 @@ fn over_udp_every_message_comes_to_what_the_table_says() {
         memory.before(&row.bytes);
         stage.send(&row.bytes);
         let seen = stage.settle();
-        let own = OTHER_DIALOGS.iter().find(|(name, _)| *name == row.name);
-        let wanted = own.map_or(row.wanted.as_str(), |(_, wanted)| wanted);
-        if let Err(fault) = outcome(&stage.net, &row.bytes, wanted, &seen) {
+        if let Err(fault) = outcome(&stage.net, &row.bytes, &row.wanted, &seen) {
             faults.push(format!("{}: {fault}", row.name));
         }
-    }
-    // As the request of a new dialog the first row goes through too.
-    let wsinv = fs::read(folder.join("wsinv.sip")).expect("the message");
-    let tag = b";   tag    = 1918181833n";
-    let at = wsinv.windows(tag.len()).position(|part| part == tag).expect("its To tag");
-    let new = [&wsinv[..at], &wsinv[at + tag.len()..]].concat();
-    stage.send(&new);
-    let seen = stage.settle();
-    if let Err(fault) = outcome(&stage.net, &new, "forward", &seen) {
-        faults.push(format!("wsinv without its tag: {fault}"));
     }
     stage.ping();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -208,7 +192,6 @@ fn over_tcp(byte_by_byte: bool) {
         memory.before(&row.bytes);
         let (seen, open) = send_row(&mut stage, &row, byte_by_byte);
         unfinished.extend(open.map(|stream| (row.name.clone(), stream)));
-        let own = OTHER_DIALOGS.iter().find(|(name, _)| *name == row.name);
         let checked = match (row.name.as_str(), frames(&row)) {
             // What is too much in a datagram is the next message of a stream.
             ("dblreq", _) => dblreq(&stage, &row, &seen),
@@ -222,7 +205,7 @@ fn over_tcp(byte_by_byte: bool) {
             }
             (_, Frames::Unfinished) => outcome(&stage.net, &row.bytes, "drop", &seen),
             (_, Frames::Lost) => outcome(&stage.net, &row.bytes, "drop|400", &seen),
-            _ => outcome(&stage.net, &row.bytes, own.map_or(&row.wanted, |(_, wanted)| wanted), &seen),
+            _ => outcome(&stage.net, &row.bytes, &row.wanted, &seen),
         };
         if let Err(fault) = checked {
             faults.push(format!("{}: {fault}", row.name));

@@ -363,3 +363,20 @@ fn an_ack_waits_for_a_name_and_leaves_nothing_behind() {
         it.world.assert_empty();
     }
 }
+
+/// Nothing proves the dialog: the request goes where a new one could.
+#[test]
+fn a_request_of_an_unproved_dialog_goes_by_the_dial_plan_or_nowhere() {
+    let bye = |uri: &str, id: &str| Request::new("BYE", uri, id).tagged("far");
+    let mut world = World::new();
+    world.request(ALICE, &bye("sip:200@phone.example", "1"));
+    let sent = world.expect_one("BYE 192.0.2.20:5060");
+    assert_eq!(sent.uri(), "sip:200@phone.example");
+    world.answers(&sent, &sent.answer(481, ""));
+    world.expect_one("481 192.0.2.10:5060");
+    for uri in ["sip:900@203.0.113.99", "sip:nobody@phone.example"] {
+        world.request(ALICE, &bye(uri, uri));
+        world.expect_one("481 192.0.2.10:5060");
+    }
+    world.finish();
+}
