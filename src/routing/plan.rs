@@ -22,17 +22,23 @@ pub struct Plan {
 }
 
 /// What a dial plan says of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// How many symbols of the number the rule's prefix covers.
     pub symbols: usize,
     pub tag: &'a str,
-    /// Whose rule it is; may be empty.
-    pub owner: &'a str,
     /// `None`: the tag names neither a site nor a trunk.
     pub destination: Option<Destination>,
     hit: Hit,
+    layer: &'a Layer,
     changed: bool,
+}
+
+impl<'a> Found<'a> {
+    /// Whose rule it is; may be empty.
+    pub fn owner(&self) -> &'a str {
+        self.layer.owner_text(self.hit.value)
+    }
 }
 
 /// Where a rule was written.
@@ -146,9 +152,9 @@ fn found<'a>(layer: &'a Layer, hit: Hit, number: &Dialled, changed: bool) -> Opt
     Some(Found {
         symbols: hit.symbols + number.stripped,
         tag: layer.values.tags.get(value.tag),
-        owner: layer.values.owners.get(value.owner),
         destination: layer.values.destinations.get(value.tag as usize).copied().flatten(),
         hit,
+        layer,
         changed,
     })
 }

@@ -6,7 +6,7 @@
 //! one or two cache lines.
 //!
 //! ```text
-//! node: skip "+", 5 symbols -> slot [child, best] -> run: skip "", first symbol -> words [symbols 40 | value 24]
+//! node: skip "+", 5 symbols -> slot (child, best) -> run: skip "", first symbol -> words [symbols 40 | value 24]
 //! ```
 
 use super::prefixes::MAX_HEAD_SYMBOLS;
@@ -84,18 +84,10 @@ struct Node {
     stride: u8,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Slot {
-    /// Zero: none; a node's index plus one, or a run's with [`RUN`] set.
-    child: u32,
-    /// Index in `short` plus one of the longest rule that ends above; zero: none.
-    best: u32,
-}
-
-/// 32 bytes.
+/// 20 bytes: that as many as possible stay in the cache decides how long a search takes.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    skip: u64,
+    /// Where its words begin; the symbols that it steps over, if any, are the word before.
     base: u32,
     skip_symbols: u8,
     flags: u8,
@@ -119,9 +111,14 @@ struct Short {
 /// Keys of up to [`MAX_HEAD_SYMBOLS`] symbols with a value each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trie {
-    root: Slot,
+    /// What the empty key leads to, as a slot of a node does.
+    root: u32,
+    root_best: u32,
     nodes: Box<[Node]>,
-    slots: Box<[Slot]>,
+    /// By slot. Zero: none; a node's index plus one, or a run's with [`RUN`] set.
+    children: Box<[u32]>,
+    /// By slot: index in `short` plus one of the longest rule that ends above; zero: none.
+    bests: Box<[u32]>,
     runs: Box<[Run]>,
     words: Box<[u64]>,
     /// By word.
@@ -145,9 +142,11 @@ impl Trie {
         }
         let child = packer.child(from, entries.len(), 0, best)?;
         Some(Self {
-            root: Slot { child, best },
+            root: child,
+            root_best: best,
             nodes: packer.nodes.into(),
-            slots: packer.slots.into(),
+            children: packer.children.into(),
+            bests: packer.bests.into(),
             runs: packer.runs.into(),
             words: packer.words.into(),
             origins: packer.origins.into(),
@@ -159,31 +158,37 @@ impl Trie {
     pub(super) fn longest(&self, key: u128) -> Option<Match> {
         let mut rest = key;
         let mut depth = 0;
-        let mut slot = self.root;
-        while slot.child != 0 {
-            if slot.child & RUN != 0 {
-                if let Some(found) = self.in_run(slot.child & !RUN, rest, depth) {
+        let (mut child, mut slot) = (self.root, None);
+        while child != 0 {
+            if child & RUN != 0 {
+                if let Some(found) = self.in_run(child & !RUN, rest, depth) {
                     return Some(found);
                 }
                 break;
             }
-            let node = self.nodes.get(slot.child as usize - 1)?;
+            let node = self.nodes.get(child as usize - 1)?;
             if differs(rest, node.skip, node.skip_symbols) {
                 break;
             }
             rest <<= 4 * node.skip_symbols;
-            let index = (rest >> (128 - 4 * u32::from(node.stride))) as usize;
+            let index = node.base as usize + (rest >> (128 - 4 * u32::from(node.stride))) as usize;
             rest <<= 4 * node.stride;
             depth += usize::from(node.skip_symbols + node.stride);
-            slot = *self.slots.get(node.base as usize + index)?;
+            slot = Some(index);
+            child = *self.children.get(index)?;
         }
-        self.short_match(slot.best)
+        // Looked at only now: it would be one more line of memory for a number that a run has.
+        self.short_match(slot.map_or(self.root_best, |slot| self.best(slot)))
+    }
+
+    fn best(&self, slot: usize) -> u32 {
+        self.bests.get(slot).copied().unwrap_or(0)
     }
 
     #[inline]
     fn in_run(&self, run: u32, rest: u128, depth: usize) -> Option<Match> {
         let run = self.runs.get(run as usize)?;
-        if differs(rest, run.skip, run.skip_symbols) {
+        if run.skip_symbols != 0 && differs(rest, self.skip_of(run), run.skip_symbols) {
             return None;
         }
         let rest = rest << (4 * run.skip_symbols);
@@ -201,6 +206,13 @@ impl Trie {
         let words = self.words.get(base + start..base + end)?;
         let (index, symbols, value) = in_words(words, (rest >> 64) as u64 | VALUE, run.flags & NESTED != 0)?;
         Some(Match { symbols: depth + symbols, value, spot: (base + start + index) as u32 })
+    }
+
+    fn skip_of(&self, run: &Run) -> u64 {
+        match run.skip_symbols {
+            0 => 0,
+            _ => (run.base as usize).checked_sub(1).and_then(|at| self.words.get(at)).copied().unwrap_or(0),
+        }
     }
 
     fn short_match(&self, best: u32) -> Option<Match> {
@@ -225,10 +237,10 @@ impl Trie {
 
     /// Calls back with the key and the rule of each, in ascending order of keys.
     pub(super) fn for_each(&self, mut call: impl FnMut(u128, Match)) {
-        if let Some(found) = self.short_match(self.root.best) {
+        if let Some(found) = self.short_match(self.root_best) {
             call(0, found);
         }
-        self.below(self.root.child, 0, 0, &mut call);
+        self.below(self.root, 0, 0, &mut call);
     }
 
     fn below(&self, child: u32, above: u128, depth: usize, call: &mut dyn FnMut(u128, Match)) {
@@ -243,22 +255,22 @@ impl Trie {
         let depth = depth + usize::from(node.skip_symbols);
         let below = depth + usize::from(node.stride);
         for index in 0..1_usize << (4 * node.stride) {
-            let Some(slot) = self.slots.get(node.base as usize + index) else { return };
+            let slot = node.base as usize + index;
             let key = above | (index as u128) << (128 - 4 * below);
             // A rule that ends in this node is the best of many slots; the one whose symbols are its own stands for it.
-            if let Some(found) = self.short_match(slot.best)
+            if let Some(found) = self.short_match(self.best(slot))
                 && found.symbols == key_length(key)
                 && (found.symbols > depth || (index == 0 && found.symbols == depth && node.skip_symbols > 0))
             {
                 call(key, found);
             }
-            self.below(slot.child, key, below, call);
+            self.below(self.children.get(slot).copied().unwrap_or(0), key, below, call);
         }
     }
 
     fn run_below(&self, run: usize, above: u128, depth: usize, call: &mut dyn FnMut(u128, Match)) {
         let Some(run) = self.runs.get(run) else { return };
-        let above = above | (u128::from(run.skip) << 64) >> (4 * depth);
+        let above = above | (u128::from(self.skip_of(run)) << 64) >> (4 * depth);
         let depth = depth + usize::from(run.skip_symbols);
         let mut start = 0;
         for (symbol, end) in (1_u128..).zip(run.ends) {
@@ -281,7 +293,8 @@ impl Trie {
     /// How much memory it takes, in bytes.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(&*self.nodes)
-            + size_of_val(&*self.slots)
+            + size_of_val(&*self.children)
+            + size_of_val(&*self.bests)
             + size_of_val(&*self.runs)
             + size_of_val(&*self.words)
             + size_of_val(&*self.origins)
@@ -344,7 +357,8 @@ fn in_wide(words: &[u64], rest: u128) -> Option<(usize, usize, u32)> {
 struct Packer<'a, K> {
     entries: &'a [Entry<K>],
     nodes: Vec<Node>,
-    slots: Vec<Slot>,
+    children: Vec<u32>,
+    bests: Vec<u32>,
     runs: Vec<Run>,
     words: Vec<u64>,
     origins: Vec<u32>,
@@ -356,7 +370,8 @@ impl<'a, K: Key> Packer<'a, K> {
         Self {
             entries,
             nodes: Vec::new(),
-            slots: Vec::new(),
+            children: Vec::new(),
+            bests: Vec::new(),
             runs: Vec::new(),
             // Room for all at once: growing would need twice the memory for a moment.
             words: Vec::with_capacity(entries.len()),
@@ -391,18 +406,16 @@ impl<'a, K: Key> Packer<'a, K> {
 
     fn run(&mut self, from: usize, to: usize, depth: usize, skip: usize) -> Option<u32> {
         let id = u32::try_from(self.runs.len()).ok().filter(|id| id & RUN == 0)?;
+        if skip > 0 {
+            self.words.push(skipped(self.key(from), depth, skip));
+            self.origins.push(0);
+        }
         let base = u32::try_from(self.words.len()).ok().filter(|base| base & SHORT == 0)?;
         let behind = depth + skip + 1;
         let entries = self.entries.get(from..to)?;
         let longest = entries.iter().map(|entry| key_length(entry.key.whole())).max()?;
         let wide = longest - behind > WORD_SYMBOLS;
-        let mut run = Run {
-            skip: skipped(self.key(from), depth, skip),
-            base,
-            skip_symbols: skip as u8,
-            flags: if wide { WIDE } else { 0 },
-            ends: [0; 14],
-        };
+        let mut run = Run { base, skip_symbols: skip as u8, flags: if wide { WIDE } else { 0 }, ends: [0; 14] };
         for (count, entry) in (1..=u8::MAX).zip(entries) {
             let key = entry.key.whole();
             let rest = key << (4 * behind);
@@ -434,7 +447,7 @@ impl<'a, K: Key> Packer<'a, K> {
         let above = depth + skip;
         let stride = self.stride(from, to, above);
         let below = above + stride;
-        let base = self.slots.len();
+        let base = self.children.len();
         let id = self.nodes.len();
         self.nodes.push(Node {
             skip: skipped(self.key(from), depth, skip),
@@ -442,7 +455,8 @@ impl<'a, K: Key> Packer<'a, K> {
             skip_symbols: skip as u8,
             stride: stride as u8,
         });
-        self.slots.resize(base + (1 << (4 * stride)), Slot { child: 0, best: inherited });
+        self.children.resize(base + (1 << (4 * stride)), 0);
+        self.bests.resize(base + (1 << (4 * stride)), inherited);
         let mut at = from;
         while at < to {
             let entry = *self.entries.get(at)?;
@@ -452,9 +466,7 @@ impl<'a, K: Key> Packer<'a, K> {
             if length <= below {
                 let best = self.short(&entry, length);
                 let first = base + index;
-                for slot in self.slots.get_mut(first..first + (1 << (4 * (below - length))))? {
-                    slot.best = best;
-                }
+                self.bests.get_mut(first..first + (1 << (4 * (below - length))))?.fill(best);
                 at += 1;
                 continue;
             }
@@ -463,9 +475,9 @@ impl<'a, K: Key> Packer<'a, K> {
                     .entries
                     .get(at..to)?
                     .partition_point(|entry| slot_index(entry.key.whole(), above, stride) == index);
-            let best = self.slots.get(base + index)?.best;
+            let best = *self.bests.get(base + index)?;
             let child = self.child(at, end, below, best)?;
-            self.slots.get_mut(base + index)?.child = child;
+            *self.children.get_mut(base + index)? = child;
             at = end;
         }
         u32::try_from(id + 1).ok().filter(|child| child & RUN == 0)

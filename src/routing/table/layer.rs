@@ -107,6 +107,10 @@ impl Layer {
         }
     }
 
+    pub(in crate::routing) fn owner_text(&self, value: u32) -> &str {
+        self.values.owners.get(self.owner(value))
+    }
+
     fn owner(&self, value: u32) -> u32 {
         self.values.get(value).map_or(NO_TAG, |value| value.owner)
     }

@@ -479,7 +479,7 @@ fn owner_goes_from_every_plan_in_one_change() {
     let (changed, record) = table.apply(&gone, 100, &resolve).unwrap();
     assert_eq!((table.len(), changed.len(), record.changes.len()), (10, 4, 6));
     for plan in changed.plans() {
-        let owner = |number: &str| plan.find(number.as_bytes()).map(|found| found.owner.to_owned());
+        let owner = |number: &str| plan.find(number.as_bytes()).map(|found| found.owner().to_owned());
         assert_eq!(owner("1").as_deref(), Some("bee"), "the other owner's rule answers");
         assert_eq!(owner("3").as_deref(), Some("bee"));
         assert_eq!((owner("215"), owner("anna.host")), (None, None));
