@@ -117,6 +117,17 @@ impl Dialled {
             read.length += 8;
             rest = after;
         }
+        // The last few, with those before them, are eight digits again.
+        if rest.len() < 8
+            && read.length + rest.len() <= KEY_SYMBOLS
+            && let Some(packed) = user.last_chunk().and_then(|eight| eight_digits(u64::from_be_bytes(*eight)))
+        {
+            let left = 4 * rest.len();
+            let packed = u128::from(packed & ((1_u64 << left) - 1) as u32);
+            read.head |= packed.checked_shl((128 - 4 * read.length - left) as u32).unwrap_or(0);
+            read.length += rest.len();
+            rest = &[];
+        }
         while let [digit @ b'0'..=b'9', after @ ..] = rest
             && read.length < KEY_SYMBOLS
         {
