@@ -32,7 +32,7 @@ impl Random {
     }
 
     fn below(&mut self, end: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
     }
 }
 
@@ -69,44 +69,51 @@ fn measure(rules: usize) {
 
     settle();
     let before = resident();
-    let peak_before = peak();
+    forget_peak();
     let start = on_cpu();
     let (plan, parsing) = build(&path);
     let building = Duration::from_nanos(on_cpu() - start);
+    let building_peak = peak() - before;
     settle();
     let grown = resident() - before;
     println!(
-        "  table:   built in {:.2} s (rows read {:.2} s), {} rules, {:.1} MB by its own count, {:.1} MB grown, peak {:.1} MB more",
+        "  table:   built in {:.2} s (rows read {:.2} s), {} rules, {:.1} MB by its own count, {:.1} MB grown, at most {:.1} MB more while building",
         building.as_secs_f64(),
         parsing.as_secs_f64(),
         plan.len(),
         plan.bytes() as f64 / 1e6,
         grown as f64 / 1e6,
-        (peak() - peak_before.max(before)) as f64 / 1e6,
+        building_peak as f64 / 1e6,
     );
     let expected = lookups("table", &queries, |number| plan.find(number).map(|found| found.tag.len()));
 
     let table = Table::new(vec![plan]);
     changes(&table);
 
+    settle();
     let before = resident();
-    let start = Instant::now();
+    let start = on_cpu();
     let map = ByLength::read(&path);
+    let building = Duration::from_nanos(on_cpu() - start);
+    settle();
     println!(
         "  by length: built in {:.2} s, {:.1} MB grown",
-        start.elapsed().as_secs_f64(),
+        building.as_secs_f64(),
         (resident() - before) as f64 / 1e6
     );
     let found = lookups("by length", &queries, |number| map.longest(number).map(|tag| map.tags[tag as usize].len()));
     assert_eq!(found, expected);
     drop(map);
 
+    settle();
     let before = resident();
-    let start = Instant::now();
+    let start = on_cpu();
     let trie = Pointers::read(&path);
+    let building = Duration::from_nanos(on_cpu() - start);
+    settle();
     println!(
         "  pointers: built in {:.2} s, {:.1} MB grown",
-        start.elapsed().as_secs_f64(),
+        building.as_secs_f64(),
         (resident() - before) as f64 / 1e6
     );
     let found = lookups("pointers", &queries, |number| trie.longest(number).map(|tag| trie.tags[tag as usize].len()));
@@ -407,7 +414,12 @@ fn resident() -> i64 {
     status("VmRSS:")
 }
 
-/// The most there ever was.
+/// Lets [`peak`] begin anew (Linux: `5` in `clear_refs`).
+fn forget_peak() {
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The most there was since [`forget_peak`].
 fn peak() -> i64 {
     status("VmHWM:")
 }

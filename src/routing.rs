@@ -184,6 +184,23 @@ impl Routing {
         &self.table
     }
 
+    /// Makes a batch of changes; every tag in it must lead somewhere. [`Routing::with_table`] takes the result.
+    pub fn apply(&self, ledger: &Ledger, batch: &Batch) -> Result<Outcome, BatchError> {
+        for edit in &batch.edits {
+            if let Edit::Put { tag, .. } = edit
+                && self.resolve(tag).is_none()
+            {
+                return Err(BatchError::UnknownTag(tag.clone()));
+            }
+        }
+        ledger.apply(&self.table, batch, &|tag| self.resolve(tag))
+    }
+
+    /// Takes the batch of an id back; `by` says who wants it, and its own id is that of the new record.
+    pub fn revert(&self, ledger: &Ledger, id: &str, by: &Batch) -> Result<Outcome, BatchError> {
+        ledger.revert(&self.table, id, by, &|tag| self.resolve(tag))
+    }
+
     /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.
     pub fn resolve(&self, tag: &str) -> Option<Destination> {
         let site = self.sites.find(tag.as_bytes()).map(Destination::Site);

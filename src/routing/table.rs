@@ -24,6 +24,12 @@ use super::Destination;
 use super::plan::{Plan, Source};
 use super::prefixes::Prefix;
 
+/// How many changes may wait to be folded in; with [`FOLD_PENDING`] heeded they never come near.
+pub const MAX_PENDING: usize = 1 << 20;
+
+/// From how many changes on they are worth folding in: until then a change takes about half a millisecond at most.
+pub const FOLD_PENDING: usize = 4096;
+
 /// Where a tag leads; `None`: it is neither a site nor a trunk.
 pub type Resolve<'a> = &'a dyn Fn(&str) -> Option<Destination>;
 
@@ -103,6 +109,9 @@ impl Table {
     ///
     /// `limit` is how many rules there may be afterwards.
     pub fn apply(&self, batch: &Batch, limit: usize, resolve: Resolve<'_>) -> Result<(Self, Record), BatchError> {
+        if batch.id.is_empty() {
+            return Err(BatchError::NoId);
+        }
         let mut draft = Draft::new(self, &batch.id);
         let mut made = Vec::new();
         for edit in &batch.edits {
@@ -124,6 +133,9 @@ impl Table {
         let table = draft.finish(resolve)?;
         if table.len() > limit.max(self.len()) {
             return Err(BatchError::Full(limit));
+        }
+        if table.pending() > MAX_PENDING {
+            return Err(BatchError::Pending(self.pending()));
         }
         let Batch { id, who, when, .. } = batch;
         let record = Record { id: id.clone(), who: who.clone(), when: *when, reverts: None, changes: made };

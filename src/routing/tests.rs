@@ -262,6 +262,34 @@ fn rules_are_tried_in_their_order() {
 }
 
 #[test]
+fn change_at_run_time_is_seen_by_the_next_call_and_not_by_the_last() {
+    let routing = routing();
+    let mut ledger = Ledger::new(10, 1000);
+    let site = |routing: &Routing, number: &str| {
+        let query = Query { from: CARRIER_A, host: b"", user: number.as_bytes() };
+        routing.explain(query).site.unwrap_or_default()
+    };
+    let put = |tag: &str, prefix: &str| {
+        let (plan, tag, prefix) = ("plan".to_owned(), tag.to_owned(), prefix.to_owned());
+        Edit::Put { plan, prefix, owner: "fabrikam".to_owned(), tag, active: true }
+    };
+    let batch = |id: &str, edits| Batch { id: id.to_owned(), who: "admin".to_owned(), when: 0, edits };
+    const FABRIKAM: &str = "fabrikam.customers.example.net";
+    let moved = batch("move", vec![put(FABRIKAM, "+4416327600[00-49]")]);
+    let Ok(Outcome::Made(table, record)) = routing.apply(&ledger, &moved) else { panic!() };
+    ledger.remember(record);
+    let next = routing.with_table(table);
+    assert_eq!(site(&next, "+441632760049"), FABRIKAM);
+    assert_eq!(site(&next, "+441632760050"), "contoso.customers.example.net");
+    assert_eq!(site(&routing, "+441632760049"), "contoso.customers.example.net", "who has the old one keeps it");
+    let Ok(Outcome::Made(table, _)) = next.revert(&ledger, "move", &batch("back", vec![])) else { panic!() };
+    assert_eq!(site(&next.with_table(table), "+441632760049"), "contoso.customers.example.net");
+    let unknown = batch("x", vec![put("nobody", "1")]);
+    assert_eq!(routing.apply(&ledger, &unknown).unwrap_err(), BatchError::UnknownTag("nobody".to_owned()));
+    assert_eq!(routing.apply(&ledger, &batch("", vec![])).unwrap_err(), BatchError::NoId);
+}
+
+#[test]
 fn matched_rule_is_told() {
     let routing = routing();
     let matched = |from, host: &[u8], user: &[u8]| match routing.route(Query { from, host, user }) {

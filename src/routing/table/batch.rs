@@ -89,4 +89,8 @@ pub enum BatchError {
     UnknownChange(String),
     #[error("there is no room for more rules: the limit is {0}")]
     Full(usize),
+    #[error("{0} changes wait to be folded in: no more are taken until they are")]
+    Pending(usize),
+    #[error("a batch needs an id")]
+    NoId,
 }
