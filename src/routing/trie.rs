@@ -28,6 +28,9 @@ const MAX_RUN: usize = u8::MAX as usize;
 /// The same of a run with wide words: a node takes no more memory, and is faster.
 const MAX_WIDE_RUN: usize = 8;
 
+/// Up to how many words comparing all of them is faster than a bisection.
+const FEW_WORDS: usize = 24;
+
 /// How many symbols a node looks at, at most.
 const MAX_STRIDE: usize = 5;
 
@@ -316,7 +319,11 @@ fn differs(rest: u128, skip: u64, symbols: u8) -> bool {
 fn in_words(words: &[u64], mut probe: u64, nested: bool) -> Option<(usize, usize, u32)> {
     let mut below = words;
     loop {
-        let count = below.partition_point(|word| *word <= probe);
+        // Of few words all are compared: their lines of memory come at the same time, those of a bisection in turn.
+        let count = match below.len() {
+            0..=FEW_WORDS => below.iter().map(|word| usize::from(*word <= probe)).sum(),
+            _ => below.partition_point(|word| *word <= probe),
+        };
         let index = count.checked_sub(1)?;
         let word = *below.get(index)?;
         let symbols = word & !VALUE;
