@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Pure modules (`sip`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `lab`) do I/O and
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `lab`) do I/O and
 //! do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod lab;
 pub mod routing;
 pub mod shard;
 pub mod sip;
+pub mod store;
 pub mod transaction;
 pub mod transport;
 pub mod trunk;

@@ -12,6 +12,7 @@ pub mod number;
 mod plan;
 mod prefixes;
 mod symbols;
+pub mod table;
 pub mod translate;
 mod trie;
 
@@ -21,11 +22,14 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 pub use decide::Explanation;
-pub use plan::{Found, Plan, Rules, Sites};
+pub use plan::{Found, Plan, Sites, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
+pub use table::layer::{Rule, Rules};
+pub use table::ledger::{Ledger, Outcome};
+pub use table::rows::{Fields, Row, RowReader};
+pub use table::{Listed, Table};
 
-use self::prefixes::Prefixes;
-use self::trie::Trie;
 use crate::trunk::{TrunkId, TrunkKind};
 
 /// One place of a tenant: a name that Teams knows it by, the Teams side and the trunk side.
@@ -71,13 +75,13 @@ pub struct Route {
 #[derive(Clone, Debug, Default)]
 pub struct Routing {
     sites: Sites,
-    plans: Vec<Plan>,
+    table: Table,
     /// By [`TrunkId`].
     origins: Vec<Origin>,
     routes: Vec<Route>,
-    for_any: Trie,
+    for_any: Plan,
     /// By [`TrunkId`]: the routes that name the trunk in `from`.
-    for_one: Vec<Trie>,
+    for_one: Vec<Plan>,
 }
 
 /// A request, as far as routing looks at it.
@@ -146,27 +150,65 @@ impl Routing {
         origins: Vec<Origin>,
         routes: Vec<Route>,
     ) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
-        let empty = || Prefixes::new(routes.len().saturating_mul(MAX_ROUTE_RANGE));
+        let empty = || Rules::new(routes.len());
         let mut for_any = empty();
-        let mut for_one: Vec<Prefixes> = origins.iter().map(|_| empty()).collect();
+        let mut for_one: Vec<Rules> = origins.iter().map(|_| empty()).collect();
         for (index, route) in routes.iter().enumerate() {
-            let prefixes = match route.from {
+            let rules = match route.from {
                 None => Some(&mut for_any),
                 Some(from) => for_one.get_mut(usize::from(from.0)),
             };
             let id = u32::try_from(index).map_err(|_| (index, PrefixError::Full(index)))?;
-            if let Some(prefixes) = prefixes {
-                prefixes.add(&route.prefix, id, id).map_err(|error| (index, error))?;
+            if let Some(rules) = rules {
+                // Each route is a place of its own, so two of them for one prefix are a conflict.
+                rules.add(&route.prefix, &index.to_string(), id).map_err(|error| (index, error))?;
             }
         }
-        let (for_any, mut conflicts) = for_any.pack(|a, b| a == b);
-        let mut tries = Vec::with_capacity(for_one.len());
-        for prefixes in for_one {
-            let (trie, more) = prefixes.pack(|a, b| a == b);
-            tries.push(trie);
+        let nameless = || Arc::from("");
+        let (for_any, mut conflicts) = Plan::new(nameless(), for_any, |_| None);
+        let mut plans_of = Vec::with_capacity(for_one.len());
+        for rules in for_one {
+            let (plan, more) = Plan::new(nameless(), rules, |_| None);
+            plans_of.push(plan);
             conflicts.extend(more);
         }
-        Ok((Self { sites, plans, origins, routes, for_any, for_one: tries }, conflicts))
+        let table = Table::new(plans);
+        Ok((Self { sites, table, origins, routes, for_any, for_one: plans_of }, conflicts))
+    }
+
+    /// The same routing over other dial plans.
+    #[must_use]
+    pub fn with_table(&self, table: Table) -> Self {
+        Self { table, ..self.clone() }
+    }
+
+    /// The dial plans as one value, which can be changed at run time.
+    pub const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Makes a batch of changes; every tag in it must lead somewhere. [`Routing::with_table`] takes the result.
+    pub fn apply(&self, ledger: &Ledger, batch: &Batch) -> Result<Outcome, BatchError> {
+        for edit in &batch.edits {
+            if let Edit::Put { tag, .. } = edit
+                && self.resolve(tag).is_none()
+            {
+                return Err(BatchError::UnknownTag(tag.clone()));
+            }
+        }
+        ledger.apply(&self.table, batch, &|tag| self.resolve(tag))
+    }
+
+    /// Takes the batch of an id back; `by` says who wants it, and its own id is that of the new record.
+    pub fn revert(&self, ledger: &Ledger, id: &str, by: &Batch) -> Result<Outcome, BatchError> {
+        ledger.revert(&self.table, id, by, &|tag| self.resolve(tag))
+    }
+
+    /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.
+    pub fn resolve(&self, tag: &str) -> Option<Destination> {
+        let site = self.sites.find(tag.as_bytes()).map(Destination::Site);
+        let trunk = || (0..).zip(&self.origins).find(|(_, origin)| *origin.name == *tag);
+        site.or_else(|| trunk().map(|(id, _)| Destination::Trunk(TrunkId(id))))
     }
 
     /// Where a request goes.
@@ -191,7 +233,7 @@ impl Routing {
 
     /// The dial plans, in the order of the configuration.
     pub fn plans(&self) -> &[Plan] {
-        &self.plans
+        self.table.plans()
     }
 
     /// The routes, in the order of the configuration.
@@ -199,9 +241,6 @@ impl Routing {
         &self.routes
     }
 }
-
-/// How many numbers the ranges in route prefixes may stand for, per route on average.
-const MAX_ROUTE_RANGE: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -35,25 +35,14 @@ const LAYERS: &[Layer] = &[
     Layer { name: "shard", kind: Kind::Pure, may_import: &["call", "routing", "sip", "transaction", "trunk"] },
     Layer { name: "transport", kind: Kind::Driver, may_import: &["sip", "trunk"] },
     Layer { name: "dns", kind: Kind::Driver, may_import: &["sip", "trunk"] },
-    Layer { name: "telemetry", kind: Kind::Driver, may_import: &["sip", "trunk"] },
+    Layer { name: "store", kind: Kind::Driver, may_import: &["routing"] },
     // The stand-ins judge the edge: they share no code with it.
     Layer { name: "lab", kind: Kind::Driver, may_import: &[] },
     Layer { name: "config", kind: Kind::Top, may_import: &["routing", "sip", "transaction", "trunk"] },
     Layer {
         name: "daemon",
         kind: Kind::Top,
-        may_import: &[
-            "call",
-            "config",
-            "dns",
-            "routing",
-            "shard",
-            "sip",
-            "telemetry",
-            "transaction",
-            "transport",
-            "trunk",
-        ],
+        may_import: &["call", "config", "dns", "routing", "shard", "sip", "store", "transaction", "transport", "trunk"],
     },
     Layer {
         name: "cli",
@@ -67,7 +56,7 @@ const LAYERS: &[Layer] = &[
             "routing",
             "shard",
             "sip",
-            "telemetry",
+            "store",
             "transaction",
             "transport",
             "trunk",
@@ -118,7 +107,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rustix", &["transport/"]),
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
-    ("metrics_exporter_prometheus", &["daemon/", "daemon.rs", "telemetry/", "telemetry.rs"]),
+    ("metrics_exporter_prometheus", &["daemon/", "daemon.rs"]),
 ];
 
 #[test]

@@ -9,10 +9,10 @@ use super::log::{At, Draft, FileId, Log, Place};
 use super::names::Names;
 use super::nearest::did_you_mean;
 use super::reader::{Table, quoted};
-use super::rows::{line_span, rows};
+use super::rows::line_span;
 use super::tenants::SiteSet;
 use super::trunks::TrunkSet;
-use crate::routing::{Destination, Plan, PrefixError, Rules};
+use crate::routing::{Destination, Plan, PrefixError, RowReader, Rule, Rules};
 
 /// The dial plans.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>
             name: name.value,
             title: table.title.clone(),
             plans: &set.names,
-            rules: Rules::new(left),
+            rules: Rules::new(left).normalize(table.boolean("normalize").is_some_and(|normalize| normalize.value)),
             origins: Origins::default(),
             tags: Vec::new(),
         };
@@ -135,10 +135,12 @@ impl PlanReading<'_> {
 
     fn file(&mut self, file: FileId) {
         let text = self.log.text(file);
-        let base = self.origins.lines(file, text.lines().count());
+        let base = self.origins.lines(file, memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
+        self.rules.source(base, self.log.name(file), 1);
         // Rows of other plans, by the plan's name: where the first is, and how many there are.
         let mut others: BTreeMap<&str, (Place, usize)> = BTreeMap::new();
-        for row in rows(&text) {
+        let mut reader = RowReader::default();
+        for row in reader.rows(&text) {
             let place = Place::new(file, row.span);
             let fields = match row.fields {
                 Ok(fields) => fields,
@@ -153,7 +155,9 @@ impl PlanReading<'_> {
                 }
                 _ => {
                     let origin = base.saturating_add(u32::try_from(row.line).unwrap_or(u32::MAX));
-                    self.add(At::new(fields.prefix, place), At::new(fields.tag, place), origin);
+                    let rule =
+                        Rule { prefix: fields.prefix, tag: fields.tag, owner: fields.owner, active: fields.active };
+                    self.add(rule, place, place, origin);
                 }
             }
         }
@@ -170,6 +174,7 @@ impl PlanReading<'_> {
 
     fn rule(&mut self, mut table: Table<'_>) {
         let (prefix, tag) = (table.required("prefix"), table.required("tag"));
+        let (owner, active) = (table.text("owner"), table.boolean("active"));
         table.finish();
         let (Some(prefix), Some(tag)) = (prefix, tag) else {
             return;
@@ -182,20 +187,24 @@ impl PlanReading<'_> {
             return;
         }
         let origin = self.origins.place(prefix.place);
-        self.add(prefix, At::new(tag.value.trim(), tag.place), origin);
+        self.rules.source(origin, self.log.name(prefix.place.file), self.log.line(prefix.place));
+        let owner = owner.map_or("", |owner| owner.value.trim());
+        let active = active.is_none_or(|active| active.value);
+        let rule = Rule { prefix: prefix.value, tag: tag.value.trim(), owner, active };
+        self.add(rule, prefix.place, tag.place, origin);
     }
 
-    fn add(&mut self, prefix: At<&str>, tag: At<&str>, origin: u32) {
-        match self.rules.add(prefix.value, tag.value, origin) {
-            Ok(true) => self.tags.push(At::new(tag.value.to_owned(), tag.place)),
+    fn add(&mut self, rule: Rule<'_>, prefix: Place, tag: Place, origin: u32) {
+        match self.rules.add_rule(rule, origin) {
+            Ok(true) => self.tags.push(At::new(rule.tag.to_owned(), tag)),
             Ok(false) => {}
             Err(error) => {
                 if self.log.is_full() {
                     return self.log.count(1);
                 }
-                let message = format!("{}: prefix {}: {error}", self.title, quoted(prefix.value));
+                let message = format!("{}: prefix {}: {error}", self.title, quoted(rule.prefix));
                 let help = prefix_help(error);
-                self.log.add(Draft::error(prefix.place, message).maybe_help(help));
+                self.log.add(Draft::error(prefix, message).maybe_help(help));
             }
         }
     }
@@ -231,8 +240,8 @@ impl PlanReading<'_> {
 /// What to do about a prefix that cannot be read.
 pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
     let help = match error {
-        PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#` and at most one range such as `[000-999]`",
-        PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits], or write the range as shorter prefixes",
+        PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#`, `x`, ranges `[000-999]` and sets `[1,3,5-7]`",
+        PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits]",
         _ => return None,
     };
     Some(help.to_owned())

@@ -132,6 +132,18 @@ impl Log {
         self.files.borrow().get(file.0 as usize).map_or_else(|| Arc::from(""), |file| Arc::clone(&file.text))
     }
 
+    /// The name that a file has in faults.
+    pub(super) fn name(&self, file: FileId) -> Arc<str> {
+        self.files.borrow().get(file.0 as usize).map_or_else(|| Arc::from(""), |file| Arc::clone(&file.name))
+    }
+
+    /// The line of a place, from one.
+    pub(super) fn line(&self, place: Place) -> u32 {
+        let text = self.text(place.file);
+        let before = text.as_bytes().get(..place.start).unwrap_or_default();
+        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(u32::MAX)
+    }
+
     pub(super) fn add(&self, draft: Draft) {
         let kind = match draft.severity {
             Severity::Error => &self.errors,

@@ -7,9 +7,6 @@ use super::trunks::TrunkSet;
 use crate::routing::{Route, Rules};
 use crate::trunk::{TrunkId, TrunkKind};
 
-/// How many numbers a range in a route's prefix may stand for.
-const MAX_RANGE: usize = 10_000;
-
 /// The routes and where each stands.
 #[derive(Debug, Default)]
 pub(super) struct RouteSet {
@@ -71,7 +68,7 @@ fn destinations(
 
 /// The prefix when it can be read, else none, after a complaint.
 fn readable<'t>(log: &Log, table: &Table<'_>, prefix: At<&'t str>) -> &'t str {
-    let Err(error) = Rules::new(MAX_RANGE).add(prefix.value, "", 0) else {
+    let Err(error) = Rules::new(1).add(prefix.value, "", 0) else {
         return prefix.value;
     };
     let message = format!("{}: prefix {}: {error}", table.title, quoted(prefix.value));

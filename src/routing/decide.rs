@@ -6,8 +6,7 @@ use serde::Serialize;
 use smallvec::SmallVec;
 
 use super::symbols::{Symbols, character};
-use super::trie::Trie;
-use super::{Choice, Decision, Destination, Matched, NoRoute, Origin, Query, Route, Routing, Site};
+use super::{Choice, Decision, Destination, Matched, NoRoute, Origin, Plan, Query, Route, Routing, Site};
 use crate::trunk::{TrunkId, TrunkKind};
 use std::sync::Arc;
 
@@ -88,7 +87,7 @@ fn by_plan<'a>(
     looped: &mut bool,
     steps: &mut impl Steps,
 ) -> Option<Choice<'a>> {
-    let Some(plan) = origin.plan.and_then(|index| routing.plans.get(index as usize)) else {
+    let Some(plan) = origin.plan.and_then(|index| routing.plans().get(index as usize)) else {
         steps.add(|| format!("trunk `{}` has no dial plan", origin.name));
         return None;
     };
@@ -130,7 +129,7 @@ fn by_routes<'a>(
     steps: &mut impl Steps,
 ) -> Option<Choice<'a>> {
     if let Some(route) =
-        routing.for_one.get(usize::from(query.from.0)).and_then(|trie| longest(routing, trie, query.user))
+        routing.for_one.get(usize::from(query.from.0)).and_then(|routes| longest(routing, routes, query.user))
     {
         steps.add(|| words(routing, route));
         let trunks = SmallVec::from_slice(&route.to);
@@ -154,9 +153,8 @@ fn by_routes<'a>(
     Some(Choice { trunks, site, matched: Matched::Route(route) })
 }
 
-fn longest<'a>(routing: &'a Routing, trie: &Trie, user: &[u8]) -> Option<&'a Route> {
-    let found = trie.longest(Symbols::new(user))?;
-    routing.routes.get(found.value as usize)
+fn longest<'a>(routing: &'a Routing, routes: &Plan, user: &[u8]) -> Option<&'a Route> {
+    routing.routes.get(routes.origin(user)? as usize)
 }
 
 fn name(routing: &Routing, trunk: TrunkId) -> &str {

@@ -3,90 +3,67 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::prefixes::{Conflict, PrefixError, Prefixes};
-use super::symbols::Symbols;
-use super::trie::Trie;
+use super::prefixes::Conflict;
+use super::symbols::Dialled;
+use super::table::layer::{At, Hit, Layer, Rules};
+use super::table::overlay::Overlay;
+use super::table::sources::Sources;
+use super::table::tails;
 use super::{Destination, Site};
 
-/// The rules of one dial plan on their way to a [`Plan`].
-#[derive(Clone, Debug)]
-pub struct Rules {
-    prefixes: Prefixes,
-    tags: Vec<Arc<str>>,
-    index: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
-}
-
-impl Rules {
-    /// No rules yet; `limit` is how many prefixes are taken, those of ranges counted singly.
-    pub fn new(limit: usize) -> Self {
-        Self { prefixes: Prefixes::new(limit), tags: Vec::new(), index: HashMap::default() }
-    }
-
-    /// Adds a rule; `origin` is handed back in a [`Conflict`].
-    ///
-    /// Returns true when the tag was not seen before.
-    pub fn add(&mut self, prefix: &str, tag: &str, origin: u32) -> Result<bool, PrefixError> {
-        let known = self.index.get(tag).copied();
-        let id = match known {
-            Some(id) => id,
-            None => u32::try_from(self.tags.len()).map_err(|_| PrefixError::Full(self.tags.len()))?,
-        };
-        self.prefixes.add(prefix, id, origin)?;
-        if known.is_none() {
-            let tag: Arc<str> = tag.into();
-            self.tags.push(Arc::clone(&tag));
-            self.index.insert(tag, id);
-        }
-        Ok(known.is_none())
-    }
-
-    /// How many prefixes there are, ranges expanded.
-    pub const fn len(&self) -> usize {
-        self.prefixes.len()
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// A compiled dial plan.
-#[derive(Clone, Debug)]
+/// A compiled dial plan: the rules of the configuration, and what was changed at run time. Cheap to clone.
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
-    name: Arc<str>,
-    trie: Trie,
-    tags: Vec<Tag>,
-    rules: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Tag {
-    text: Arc<str>,
-    destination: Option<Destination>,
+    pub(super) name: Arc<str>,
+    pub(super) normalize: bool,
+    pub(super) base: Arc<Layer>,
+    pub(super) sources: Arc<Sources>,
+    pub(super) overlay: Option<Arc<Overlay>>,
 }
 
 /// What a dial plan says of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     /// How many symbols of the number the rule's prefix covers.
     pub symbols: usize,
     pub tag: &'a str,
     /// `None`: the tag names neither a site nor a trunk.
     pub destination: Option<Destination>,
+    hit: Hit,
+    layer: &'a Layer,
+    changed: bool,
+}
+
+impl<'a> Found<'a> {
+    /// Whose rule it is; may be empty.
+    pub fn owner(&self) -> &'a str {
+        self.layer.owner_text(self.hit.value)
+    }
+}
+
+/// Where a rule was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing is known of it.
+    Unknown,
+    /// A file and its line, from one.
+    File(Arc<str>, u32),
+    /// The id of a change at run time.
+    Change(Arc<str>),
 }
 
 impl Plan {
     /// Compiles the rules; `resolve` tells where a tag leads.
     ///
     /// Two rules for one prefix that lead to different places come back as conflicts; the first of them stays.
-    pub fn new(name: Arc<str>, rules: Rules, resolve: impl Fn(&str) -> Option<Destination>) -> (Self, Vec<Conflict>) {
-        let Rules { prefixes, tags, .. } = rules;
-        let count = prefixes.len();
-        let tags: Vec<Tag> = tags.into_iter().map(|text| Tag { destination: resolve(&text), text }).collect();
-        let lead = |tag: u32| tags.get(tag as usize).and_then(|tag| tag.destination);
-        let (trie, conflicts) = prefixes.pack(|a, b| a == b || (lead(a).is_some() && lead(a) == lead(b)));
-        (Self { name, trie, tags, rules: count }, conflicts)
+    pub fn new(
+        name: Arc<str>,
+        mut rules: Rules,
+        resolve: impl Fn(&str) -> Option<Destination>,
+    ) -> (Self, Vec<Conflict>) {
+        let (normalize, sources) = (rules.is_normalized(), Arc::new(rules.take_sources()));
+        let (base, conflicts) = rules.pack(resolve);
+        (Self { name, normalize, base: Arc::new(base), sources, overlay: None }, conflicts)
     }
 
     /// The name that trunks refer to it by.
@@ -94,27 +71,92 @@ impl Plan {
         &self.name
     }
 
-    /// The rule with the longest prefix of the user part, read as a number.
-    pub fn find(&self, user: &[u8]) -> Option<Found<'_>> {
-        let found = self.trie.longest(Symbols::new(user))?;
-        let tag = self.tags.get(found.value as usize)?;
-        Some(Found { symbols: found.symbols, tag: &tag.text, destination: tag.destination })
+    /// Whether a leading `+` does not count.
+    pub const fn is_normalized(&self) -> bool {
+        self.normalize
     }
 
-    /// How many prefixes it holds, ranges expanded.
-    pub const fn len(&self) -> usize {
-        self.rules
+    /// The rule for a user part: the identity that it is, or the most specific prefix of the number that it is.
+    pub fn find(&self, user: &[u8]) -> Option<Found<'_>> {
+        let number = Dialled::read(user, self.normalize);
+        let Some(overlay) = &self.overlay else {
+            let hit = self.base.find(user, &number, &|_, _| false)?;
+            return found(&self.base, hit, &number, false);
+        };
+        let base = self.base.find(user, &number, &|at, owner| overlay.is_dead(at, owner));
+        let over = overlay.layer.find(user, &number, &|_, _| false);
+        match (base, over) {
+            (Some(base), Some(over)) if self.is_first(overlay, &base, &over, &number) => {
+                found(&self.base, base, &number, false)
+            }
+            (_, Some(over)) => found(&overlay.layer, over, &number, true),
+            (Some(base), None) => found(&self.base, base, &number, false),
+            (None, None) => None,
+        }
+    }
+
+    /// The origin of the rule for a user part, in a plan that was never changed.
+    pub(super) fn origin(&self, user: &[u8]) -> Option<u32> {
+        let number = Dialled::read(user, self.normalize);
+        self.base.origin(self.base.find(user, &number, &|_, _| false)?.at)
+    }
+
+    /// Whether the base's rule is more specific than the overlay's.
+    fn is_first(&self, overlay: &Overlay, base: &Hit, over: &Hit, number: &Dialled) -> bool {
+        // Where one leaves a choice and the other none, or is over, the first position that differs decides.
+        let ranged = |hit: &Hit| matches!(hit.at, At::Tail(_));
+        match base.literal.cmp(&over.literal).then(ranged(base).cmp(&ranged(over))) {
+            std::cmp::Ordering::Less => false,
+            std::cmp::Ordering::Greater => true,
+            std::cmp::Ordering::Equal => match (self.base.path(base, number), overlay.layer.path(over, number)) {
+                (Some(base), Some(over)) => tails::compare(&base, &over).is_lt(),
+                _ => false,
+            },
+        }
+    }
+
+    /// The prefix of the rule that was found for a user part, as text, and where the rule was written.
+    pub fn rule(&self, user: &[u8], found: &Found<'_>) -> (String, Source) {
+        let number = Dialled::read(user, self.normalize);
+        let layer = match &self.overlay {
+            Some(overlay) if found.changed => &overlay.layer,
+            _ => &self.base,
+        };
+        let prefix = layer.prefix_text(found.hit.at, &number, found.hit.literal);
+        let origin = layer.origin(found.hit.at);
+        let source = match &self.overlay {
+            Some(overlay) if found.changed => overlay.source(origin, &self.sources),
+            _ => self.sources.find(origin),
+        };
+        (prefix, source)
+    }
+
+    /// How many rules it holds, a range counted once.
+    pub fn len(&self) -> usize {
+        self.overlay.as_ref().map_or(self.base.len(), |overlay| overlay.rules)
     }
 
     /// Whether it holds none.
-    pub const fn is_empty(&self) -> bool {
-        self.rules == 0
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// How much memory its trie takes, in bytes.
-    pub const fn bytes(&self) -> usize {
-        self.trie.bytes()
+    /// How much memory its rules take, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.base.bytes() + self.overlay.as_ref().map_or(0, |overlay| overlay.layer.bytes())
     }
+}
+
+fn found<'a>(layer: &'a Layer, hit: Hit, number: &Dialled, changed: bool) -> Option<Found<'a>> {
+    let value = layer.values.get(hit.value)?;
+    Some(Found {
+        symbols: hit.symbols + number.stripped,
+        tag: layer.values.tags.get(value.tag),
+        destination: layer.values.destinations.get(value.tag as usize).copied().flatten(),
+        hit,
+        layer,
+        changed,
+    })
 }
 
 /// The sites of all tenants, found by host name.

@@ -235,7 +235,7 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn flood_of_faults_is_counted() {
-    let rules: String = (0..500).map(|number| format!("{{ prefix = 'x{number}', tag = 'pbx' }},")).collect();
+    let rules: String = (0..500).map(|number| format!("{{ prefix = '?{number}', tag = 'pbx' }},")).collect();
     let faults = faults_in(&format!("{GROUND}[dialplan.main]\nrules = [{rules}]\n"), Path::new("/nonexistent"));
     assert_eq!((faults.errors().count(), faults.more), (100, 400));
     assert!(faults.to_string().ends_with("... and 400 more\n"));
@@ -248,7 +248,7 @@ fn every_table_complains_of_what_it_cannot_take() {
         ("[[route]]\nto = []", &["18:6 route 1: `to` is empty"]),
         ("[[route]]\nprefix = '+44'", &["17:1 route 1 has no `to`"]),
         ("[[route]]\nto = ['pbx', 'pbx']", &["18:14 route 1: `to` names `pbx` twice"]),
-        ("[[route]]\nto = ['pbx']\nprefix = '+44x'", &["19:10 route 1: prefix `+44x`: `x` cannot stand in a prefix | a prefix has digits, `+`, `*`, `#` and at most one range such as `[000-999]`"]),
+        ("[[route]]\nto = ['pbx']\nprefix = '+44?'", &["19:10 route 1: prefix `+44?`: `?` cannot stand in a prefix | a prefix has digits, `+`, `*`, `#`, `x`, ranges `[000-999]` and sets `[1,3,5-7]`"]),
         ("[[route]]\nto = ['pbx']\n[[route]]\nto = ['carrier']", &["19:1 two routes with the same `from` and `prefix` | write one route and all its trunks in `to`, in order"]),
         ("[[route]]\nto = ['pbx']\ninclude = ['x']", &["19:1 route 1 has no key `include` | `include` belongs above the first table header"]),
         ("[routes]\nto = 1", &["17:2 a configuration has no key `routes` | did you mean `route`?"]),
@@ -269,7 +269,7 @@ fn every_table_complains_of_what_it_cannot_take() {
             "18:40 a rule of dial plan `a` has no `tag`",
         ]),
         ("[dialplan.a]\nrules = [{ prefix = '1', tag = 'pbk' }]", &["18:32 dial plan `a`: tag `pbk` is neither a site's FQDN nor a trunk | did you mean `pbx`?"]),
-        ("[dialplan.a]\nrules = [{ prefix = '[00000000-99999999]', tag = 'pbx' }]", &["18:21 dial plan `a`: prefix `[00000000-99999999]`: there is no room for more prefixes: the limit is 10000000 | raise `max_dialplan_prefixes` in [limits], or write the range as shorter prefixes"]),
+        ("[limits]\nmax_dialplan_prefixes = 1\n[dialplan.a]\nrules = [{ prefix = '1', tag = 'pbx' }, { prefix = '2', tag = 'pbx' }]", &["20:52 dial plan `a`: prefix `2`: there is no room for more prefixes: the limit is 1 | raise `max_dialplan_prefixes` in [limits]"]),
         ("dialplan = 'b'\n[dialplan.a]\nrules = []", &["17:12 trunk `carrier`: there is no dial plan `b` | known: `a`"]),
         ("[dialplan.a]\nfiles = ['none.csv']", &["18:10 dial plan `a`: cannot read `/nonexistent/none.csv`: No such file or directory (os error 2) | paths are relative to the directory of the file that names them"]),
         ("[tenant.t]\n[[tenant.t.site]]\nfqdn = 'a.example'\nteams = 'pbx'\ntrunk = 'carier'", &[

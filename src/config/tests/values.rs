@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::super::*;
-use crate::routing::{Decision, NoRoute, Query};
+use crate::routing::{Decision, NoRoute, Query, Source};
 use crate::sip::Transport;
 use crate::trunk::{Fork, ListenerId, TrunkId};
 
@@ -229,13 +229,19 @@ fn included_files_and_dial_plans_are_read_in_order() {
             trunk(1)
         ),
     );
-    write("numbers/1.csv", "dialPlanName,prefix,tag\np,+1,t1\nq,+1,t2\n");
+    write("numbers/1.csv", "dialPlanName,prefix,tag,owner,active\np,+1,t1,acme\nq,+1,t2,acme,false\n");
     write("numbers/2.csv", "prefix,tag\n+2,t2\n55[00-19],t1\n");
     let loaded = load(&directory.path().join("edge.toml")).unwrap_or_else(|faults| panic!("{faults}"));
     let names: Vec<&str> = loaded.trunks.0.iter().map(|trunk| &*trunk.name).collect();
     assert_eq!(names, ["t1", "t2"]);
     let sizes: Vec<usize> = loaded.routing.plans().iter().map(|plan| plan.len()).collect();
-    assert_eq!(sizes, [1 + 1 + 20, 1]);
+    assert_eq!(sizes, [3, 1]);
+    let [p, q] = loaded.routing.plans() else { panic!() };
+    let found = p.find(b"+12").unwrap();
+    let (prefix, source) = p.rule(b"+12", &found);
+    assert_eq!((found.owner(), prefix.as_str()), ("acme", "+1"));
+    assert!(matches!(source, Source::File(file, 2) if file.ends_with("1.csv")));
+    assert!(q.find(b"+12").is_none(), "an inactive rule answers nothing");
     let files: Vec<String> =
         loaded.files.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
     assert_eq!(files, ["edge.toml", "a.toml", "b.toml", "1.csv", "2.csv"]);
@@ -284,6 +290,10 @@ fn operators_prefix_file_is_read() {
         let explained = loaded.routing.explain(Query { from: TrunkId(1), host: b"", user: number.as_bytes() });
         explained.site
     };
+    let found = loaded.routing.plans()[0].find(b"5511361844000").unwrap();
+    let (prefix, source) = loaded.routing.plans()[0].rule(b"5511361844000", &found);
+    assert_eq!(prefix, "551136184[4000-9999]");
+    assert!(matches!(source, Source::File(file, 6) if file.ends_with("dialplan-prefixes.csv")));
     assert_eq!(site("5511361844000").as_deref(), Some("fabrikam.customers.example.net"));
     assert_eq!(site("5511361843999"), None);
     assert_eq!(site("+9729004568").as_deref(), Some("trnkpck01.customers.example.net"));

@@ -1,0 +1,330 @@
+//! The dial plans of a configuration as one value: immutable, cheap to clone, changed by making the next one.
+//!
+//! A batch of changes gives a new table that shares the packed rules with the old one and lays a small layer over them;
+//! lookups go on in whichever table they have. From time to time the changes are folded into packed rules anew, beside
+//! the running table, and the result takes over what was changed meanwhile.
+
+pub(super) mod batch;
+mod identities;
+pub(super) mod layer;
+pub(super) mod ledger;
+pub(super) mod overlay;
+pub(super) mod rows;
+pub(super) mod sources;
+pub(super) mod tails;
+pub(super) mod values;
+
+use std::sync::Arc;
+
+use self::batch::{Batch, BatchError, Change, Edit, Record, State};
+use self::layer::Rules;
+use self::overlay::{Changes, Origin, Stamp};
+use self::sources::Sources;
+use super::Destination;
+use super::plan::{Plan, Source};
+use super::prefixes::Prefix;
+
+/// How many changes may wait to be folded in; with [`FOLD_PENDING`] heeded they never come near.
+pub const MAX_PENDING: usize = 1 << 20;
+
+/// From how many changes on they are worth folding in: until then a change takes about half a millisecond at most.
+pub const FOLD_PENDING: usize = 4096;
+
+/// Where a tag leads; `None`: it is neither a site nor a trunk.
+pub type Resolve<'a> = &'a dyn Fn(&str) -> Option<Destination>;
+
+/// All dial plans.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    plans: Arc<[Plan]>,
+    /// How many batches were made.
+    version: u64,
+}
+
+/// A rule, as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub plan: Arc<str>,
+    pub prefix: String,
+    pub tag: String,
+    pub owner: String,
+    pub active: bool,
+    pub source: Source,
+}
+
+impl Table {
+    /// The plans, in the order of the configuration.
+    pub fn new(plans: Vec<Plan>) -> Self {
+        Self { plans: plans.into(), version: 0 }
+    }
+
+    /// The plans, in the order of the configuration.
+    pub fn plans(&self) -> &[Plan] {
+        &self.plans
+    }
+
+    /// The plan of a name.
+    pub fn plan(&self, name: &str) -> Option<&Plan> {
+        self.plans.iter().find(|plan| *plan.name == *name)
+    }
+
+    /// How many rules there are, a range counted once.
+    pub fn len(&self) -> usize {
+        self.plans.iter().map(Plan::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many batches were made to get here.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// How many changes are not folded in yet; each makes the next batch a little slower.
+    pub fn pending(&self) -> usize {
+        self.plans.iter().filter_map(|plan| plan.overlay.as_ref()).map(|overlay| overlay.changes.len()).sum()
+    }
+
+    /// Calls back with every rule, inactive ones included.
+    pub fn for_each(&self, mut call: impl FnMut(Listed)) {
+        for plan in &*self.plans {
+            let changes = changes(plan);
+            changes.for_each(plan, |rule, origin| {
+                call(Listed {
+                    plan: Arc::clone(&plan.name),
+                    prefix: rule.prefix.to_owned(),
+                    tag: rule.tag.to_owned(),
+                    owner: rule.owner.to_owned(),
+                    active: rule.active,
+                    source: origin.source(&plan.sources),
+                });
+            });
+        }
+    }
+
+    /// Makes a batch: all of it, or none when anything is wrong with it.
+    ///
+    /// `limit` is how many rules there may be afterwards.
+    pub fn apply(&self, batch: &Batch, limit: usize, resolve: Resolve<'_>) -> Result<(Self, Record), BatchError> {
+        if batch.id.is_empty() {
+            return Err(BatchError::NoId);
+        }
+        let mut draft = Draft::new(self, &batch.id);
+        let mut made = Vec::new();
+        for edit in &batch.edits {
+            match edit {
+                Edit::Put { plan, prefix, owner, tag, active } => {
+                    let state = State { tag: tag.clone(), active: *active };
+                    made.extend(draft.put(plan, prefix, owner, Some(state), resolve)?);
+                }
+                Edit::Remove { plan, prefix, owner } => {
+                    made.push(draft.put(plan, prefix, owner, None, resolve)?.ok_or_else(|| BatchError::Missing {
+                        plan: plan.clone(),
+                        prefix: prefix.clone(),
+                        owner: owner.clone(),
+                    })?);
+                }
+                Edit::RemoveOwner { owner } => draft.remove_owner(owner, &mut made),
+            }
+        }
+        let table = draft.finish(resolve)?;
+        if table.len() > limit.max(self.len()) {
+            return Err(BatchError::Full(limit));
+        }
+        if table.pending() > MAX_PENDING {
+            return Err(BatchError::Pending(self.pending()));
+        }
+        let Batch { id, who, when, .. } = batch;
+        let record = Record { id: id.clone(), who: who.clone(), when: *when, reverts: None, changes: made };
+        Ok((table, record))
+    }
+
+    /// Takes a batch back; every rule must still be as the batch left it.
+    pub fn revert(&self, record: &Record, by: &Batch, resolve: Resolve<'_>) -> Result<(Self, Record), BatchError> {
+        let changes = record.inverse();
+        let mut draft = Draft::new(self, &by.id);
+        for Change { plan, prefix, owner, old, new } in &changes {
+            if draft.state(plan, prefix, owner)? != *old {
+                let (plan, prefix, owner) = (plan.clone(), prefix.clone(), owner.clone());
+                return Err(BatchError::ChangedSince { plan, prefix, owner });
+            }
+            draft.put(plan, prefix, owner, new.clone(), resolve)?;
+        }
+        let (id, who, reverts) = (by.id.clone(), by.who.clone(), Some(record.id.clone()));
+        Ok((draft.finish(resolve)?, Record { id, who, when: by.when, reverts, changes }))
+    }
+
+    /// Makes recorded changes again, after a restart: each rule becomes what it was then, whatever it is now.
+    ///
+    /// Changes that the configuration no longer allows are left out and come back as errors.
+    pub fn replay<'r>(
+        &self,
+        records: impl IntoIterator<Item = &'r Record>,
+        resolve: Resolve<'_>,
+    ) -> (Self, Vec<BatchError>) {
+        let mut draft = Draft::new(self, "");
+        draft.stamp.number = self.version;
+        let mut errors = Vec::new();
+        for record in records {
+            draft.stamp = Stamp { number: draft.stamp.number + 1, id: record.id.as_str().into() };
+            for Change { plan, prefix, owner, new, .. } in &record.changes {
+                errors.extend(draft.put(plan, prefix, owner, new.clone(), resolve).err());
+            }
+        }
+        match draft.finish(resolve) {
+            Ok(table) => (table, errors),
+            // Rules that no single change contradicts may do so together; then none of them is taken.
+            Err(error) => {
+                errors.push(error);
+                (self.clone(), errors)
+            }
+        }
+    }
+
+    /// The same rules with all changes packed. Takes as long as a build: not for a thread that calls wait for.
+    pub fn folded(&self, resolve: Resolve<'_>) -> Self {
+        let fold = |plan: &Plan| match &plan.overlay {
+            Some(overlay) => fold(plan, &overlay.changes, resolve),
+            None => plan.clone(),
+        };
+        Self { plans: self.plans.iter().map(fold).collect(), version: self.version }
+    }
+
+    /// This table, with the packed rules of `folded`, which was made of an earlier one, under what has changed since.
+    pub fn rebased(&self, folded: &Self, resolve: Resolve<'_>) -> Result<Self, BatchError> {
+        let mut plans = Vec::with_capacity(self.plans.len());
+        for plan in &*self.plans {
+            let base = folded.plan(&plan.name).filter(|base| base.overlay.is_none());
+            let (Some(base), Some(overlay)) = (base, &plan.overlay) else {
+                plans.push(plan.clone());
+                continue;
+            };
+            let left = overlay.changes.since(folded.version, base);
+            plans.push(over(base, left, resolve)?);
+        }
+        Ok(Self { plans: plans.into(), version: self.version })
+    }
+}
+
+fn changes(plan: &Plan) -> Changes {
+    plan.overlay.as_ref().map(|overlay| overlay.changes.clone()).unwrap_or_default()
+}
+
+/// A plan with other changes over its base.
+fn over(plan: &Plan, changes: Changes, resolve: Resolve<'_>) -> Result<Plan, BatchError> {
+    let overlay = match changes.len() {
+        0 => None,
+        _ => Some(Arc::new(changes.pack(plan, resolve)?)),
+    };
+    Ok(Plan { overlay, ..plan.clone() })
+}
+
+fn fold(plan: &Plan, changes: &Changes, resolve: Resolve<'_>) -> Plan {
+    let mut rules = Rules::new(usize::MAX).normalize(plan.normalize);
+    let mut sources = Sources::clone(&plan.sources);
+    let mut next = 0_u32;
+    changes.for_each(plan, |rule, origin| {
+        let origin = match origin {
+            Origin::Base(origin) => origin,
+            Origin::Change(id) => {
+                sources.add(next, Source::Change(id));
+                next
+            }
+        };
+        next = next.max(origin.saturating_add(1));
+        // All of them were rules before, and are written as such.
+        let _ = rules.add_rule(rule, origin);
+    });
+    let (base, _) = rules.pack(resolve);
+    Plan { base: Arc::new(base), sources: Arc::new(sources), overlay: None, ..plan.clone() }
+}
+
+/// A table in the making.
+struct Draft<'a> {
+    table: &'a Table,
+    /// By plan; `None`: untouched.
+    changes: Vec<Option<Changes>>,
+    stamp: Stamp,
+}
+
+impl<'a> Draft<'a> {
+    fn new(table: &'a Table, id: &str) -> Self {
+        let stamp = Stamp { number: table.version + 1, id: id.into() };
+        Self { table, changes: table.plans.iter().map(|_| None).collect(), stamp }
+    }
+
+    fn plan(&mut self, name: &str) -> Result<(&'a Plan, &mut Changes), BatchError> {
+        let mut both = self.table.plans.iter().zip(&mut self.changes);
+        let (plan, slot) =
+            both.find(|(plan, _)| *plan.name == *name).ok_or_else(|| BatchError::UnknownPlan(name.to_owned()))?;
+        Ok((plan, slot.get_or_insert_with(|| changes(plan))))
+    }
+
+    fn state(&mut self, plan: &str, prefix: &str, owner: &str) -> Result<Option<State>, BatchError> {
+        let (plan, changes) = self.plan(plan)?;
+        Ok(changes.state(plan, &read(plan, prefix)?, owner))
+    }
+
+    /// Gives a rule another state; `None`: it has that state already.
+    fn put(
+        &mut self,
+        name: &str,
+        prefix: &str,
+        owner: &str,
+        state: Option<State>,
+        resolve: Resolve<'_>,
+    ) -> Result<Option<Change>, BatchError> {
+        let stamp = self.stamp.clone();
+        let prefix = prefix.trim();
+        let (plan, changes) = self.plan(name)?;
+        let read = read(plan, prefix)?;
+        let old = changes.state(plan, &read, owner);
+        if old == state {
+            return Ok(None);
+        }
+        if let Some(State { tag, active: true }) = &state {
+            let lead = resolve(tag);
+            let same = |other: &str| other == tag || (lead.is_some() && resolve(other) == lead);
+            if let Some((known, of)) = changes.against(plan, &read, owner, same) {
+                let (plan, prefix, tag) = (name.to_owned(), prefix.to_owned(), tag.clone());
+                return Err(BatchError::Conflict { plan, prefix, tag, known, of });
+            }
+        }
+        let error = |error| BatchError::Prefix { prefix: prefix.to_owned(), error };
+        changes.set(plan, prefix, owner, state.clone(), &stamp).map_err(error)?;
+        let (plan, prefix, owner) = (name.to_owned(), prefix.to_owned(), owner.to_owned());
+        Ok(Some(Change { plan, prefix, owner, old, new: state }))
+    }
+
+    fn remove_owner(&mut self, owner: &str, made: &mut Vec<Change>) {
+        for (plan, slot) in self.table.plans.iter().zip(&mut self.changes) {
+            let changes = slot.get_or_insert_with(|| changes(plan));
+            for (prefix, state) in changes.remove_owner(plan, owner, &self.stamp) {
+                let (plan, owner) = (plan.name.to_string(), owner.to_owned());
+                made.push(Change { plan, prefix, owner, old: Some(state), new: None });
+            }
+        }
+    }
+
+    fn finish(self, resolve: Resolve<'_>) -> Result<Table, BatchError> {
+        let plans = self.table.plans.iter().zip(self.changes).map(|(plan, changes)| match changes {
+            Some(changes) => over(plan, changes, resolve),
+            None => Ok(plan.clone()),
+        });
+        Ok(Table { plans: plans.collect::<Result<_, _>>()?, version: self.stamp.number })
+    }
+}
+
+fn read(plan: &Plan, prefix: &str) -> Result<Prefix, BatchError> {
+    let prefix = prefix.trim();
+    if prefix.is_empty() {
+        return Err(BatchError::EmptyPrefix);
+    }
+    Prefix::read(prefix, plan.normalize).map_err(|error| BatchError::Prefix { prefix: prefix.to_owned(), error })
+}
+
+#[cfg(test)]
+mod tests;
