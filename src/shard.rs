@@ -223,7 +223,10 @@ impl Shard {
     fn learn_legacy_ack(&mut self, env: &Env<'_>, slot: u32) {
         let Some((context, _)) = self.contexts.get(slot as usize) else { return };
         let Some(legacy) = self.legacy.get_mut(&slot) else { return };
-        let (Some(request), Some(answer)) = (reread(&legacy.request), reread(context.last_answer())) else { return };
+        let (Some(request), Some(answer)) = (Message::reread(&legacy.request), Message::reread(context.last_answer()))
+        else {
+            return;
+        };
         if answer.status() < 300 || legacy.ack.is_some() {
             return;
         }
@@ -247,8 +250,4 @@ impl Shard {
 pub fn branch_of(response: &Message) -> Option<BranchId> {
     let via: Via<'_> = response.top_via().ok()?;
     BranchId::read(via.branch?).map(|(id, _)| id)
-}
-
-fn reread(bytes: &Bytes) -> Option<Message> {
-    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::TOP).ok()
 }

@@ -56,7 +56,7 @@ impl Best {
         if self.challenges.is_empty() || !matches!(self.status, 401 | 407) {
             return Some(bytes);
         }
-        let Some(message) = reread(&bytes) else { return Some(bytes) };
+        let Some(message) = Message::reread(&bytes) else { return Some(bytes) };
         tools.edits.clear();
         tools.edits.insert(message.header_block().end, &self.challenges);
         Some(tools.edits.apply(&message))
@@ -76,7 +76,7 @@ fn without_own_via(response: &Message, status: u16, tools: &mut Tools) -> Bytes 
 }
 
 fn add_challenges(bytes: &Bytes, out: &mut Vec<u8>) {
-    if let Some(message) = reread(bytes) {
+    if let Some(message) = Message::reread(bytes) {
         collect_challenges(&message, out);
     }
 }
@@ -92,11 +92,6 @@ fn collect_challenges(response: &Message, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads again what the edge has read or written before.
-pub(super) fn reread(bytes: &Bytes) -> Option<Message> {
-    Message::parse(bytes.clone(), crate::sip::Framing::Stream, &crate::sip::Limits::TOP).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,7 +99,7 @@ mod tests {
     fn response(status: u16, headers: &str) -> Message {
         let text =
             format!("SIP/2.0 {status} Some Reason\r\nVia: SIP/2.0/UDP own\r\nVia: SIP/2.0/UDP far\r\n{headers}\r\n");
-        reread(&Bytes::from(text)).unwrap()
+        Message::reread(&Bytes::from(text)).unwrap()
     }
 
     fn choose(answers: &[(u16, &str)]) -> String {

@@ -18,7 +18,7 @@ pub use client::Branch;
 pub use server::{answer_flow, fallback_hop};
 
 use self::server::Server;
-use super::best::{Best, reread};
+use super::best::Best;
 use super::branch::{BranchId, ContextId};
 use super::command::Output;
 use super::destination::{Candidate, Destination};
@@ -237,9 +237,9 @@ impl Work {
     /// The request, or what was sent of it: enough to make an answer. Gives how many Via values on top are the edge's.
     fn readable(&self) -> Option<(Message, usize)> {
         if !self.request.is_empty() {
-            return Some((reread(&self.request)?, 0));
+            return Some((Message::reread(&self.request)?, 0));
         }
-        let sent = self.branches.iter().filter_map(|branch| reread(&branch.sent));
+        let sent = self.branches.iter().filter_map(|branch| Message::reread(&branch.sent));
         sent.filter(|sent| sent.method() != b"ACK").map(|sent| (sent, 1)).next()
     }
 

@@ -63,6 +63,12 @@ impl Message {
         Ok(message)
     }
 
+    /// Reads again what was let in before or what the edge has written: a whole message, past whose limits it may be by
+    /// the lines that the edge added.
+    pub(crate) fn reread(bytes: &Bytes) -> Option<Self> {
+        Self::parse(bytes.clone(), Framing::Stream, &Limits::TOP).ok()
+    }
+
     /// Ends the message where Content-Length says, or notes why that cannot be.
     fn bound_body(&mut self, framing: Framing) {
         let available = usize::from(self.body.end - self.body.start);

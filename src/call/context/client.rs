@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::super::best::{Best, reread};
+use super::super::best::Best;
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
 use super::super::destination::Candidate;
@@ -229,7 +229,7 @@ impl Context {
         }
         tools.edits.clear();
         tools.edits.append_header(response, "Content-Length", response.body().len().to_string().as_bytes());
-        reread(&tools.edits.apply(response))
+        Message::reread(&tools.edits.apply(response))
     }
 
     /// Sends an answer of a branch on to the caller, less the edge's Via.
@@ -261,7 +261,7 @@ impl Context {
     fn send_ack(&mut self, out: &mut Output, index: u16, response: &Message) {
         let id = BranchId { context: self.id, branch: index };
         let Some(branch) = self.branch(index) else { return };
-        let Some(sent) = reread(&branch.sent) else { return };
+        let Some(sent) = Message::reread(&branch.sent) else { return };
         // The first ACK takes the INVITE's place; its copies go out as they are.
         let ack = if sent.method() == b"ACK" { branch.sent.clone() } else { build::ack(&sent, response) };
         branch.sent = if branch.hop.transport.is_reliable() { Bytes::new() } else { ack.clone() };
@@ -320,7 +320,7 @@ impl Context {
         if matches!(branch.cancel, Cancel::Sent(_)) {
             return;
         }
-        let Some(sent) = reread(&branch.sent) else { return };
+        let Some(sent) = Message::reread(&branch.sent) else { return };
         let (bytes, timing) = (build::cancel(&sent, headers), &env.edge.timing);
         let (machine, _) = NonInviteClient::start(env.now, branch.hop.transport.is_reliable(), timing);
         if let Some(timer_c) = &mut branch.timer_c {

@@ -1,6 +1,6 @@
 //! Sending the request on: the next target is taken from the queue, looked up when it is a name, and tried.
 
-use super::super::best::{Best, reread};
+use super::super::best::Best;
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
 use super::super::forward::{Branch as ViaBranch, Forward};
@@ -28,7 +28,7 @@ impl Context {
         let (request, essentials) = match read {
             Some(read) => read,
             None => {
-                let Some(message) = self.work.as_ref().and_then(|work| reread(&work.request)) else { return };
+                let Some(message) = self.work.as_ref().and_then(|work| Message::reread(&work.request)) else { return };
                 reparsed = message;
                 let Ok(essentials) = Essentials::of_request(&reparsed, &env.edge.limits) else { return };
                 return self.take_targets(env, tools, out, &reparsed, &essentials);
