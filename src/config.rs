@@ -42,7 +42,7 @@ use self::reader::{Reading, Table, quoted};
 use self::trunks::{Surroundings, TrunkSet};
 use crate::routing::number::NumberingPlan;
 use crate::routing::translate::Translations;
-use crate::routing::{Origin, Routing, Sites};
+use crate::routing::{Emergency, Origin, Parts, Routing, Sites, Tenants};
 use crate::trunk::{Identify, Listener, TrunkKind, Trunks};
 
 /// A configuration that passed every check.
@@ -261,7 +261,14 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
 
     let PlanSet { list: plans, files: more, .. } = plans;
     files.extend(more);
-    let (routing, conflicts) = match Routing::new(Sites::new(sites.list), plans, origins, routes.list) {
+    let (routing, conflicts) = match Routing::new(Parts {
+        sites: Sites::new(sites.list),
+        tenants: Tenants::new(sites.tenants),
+        plans,
+        origins,
+        routes: routes.list,
+        emergency: Emergency::default(),
+    }) {
         Ok(made) => made,
         Err((route, error)) => {
             let place = routes.places.get(route).copied()?;
@@ -308,12 +315,8 @@ fn origins(log: &Log, trunks: &TrunkSet<'_>, listeners: &Listeners, plans: &Plan
             .fqdn
             .clone()
             .or_else(|| listeners.get(trunk.listener).map(|listen| Arc::clone(&listen.listener.host)));
-        origins.push(Origin {
-            name: Arc::clone(&trunk.name),
-            kind: trunk.kind,
-            host: host.unwrap_or_else(|| "".into()),
-            plan,
-        });
+        let host = host.unwrap_or_else(|| "".into());
+        origins.push(Origin { plan, ..Origin::new(Arc::clone(&trunk.name), trunk.kind, host) });
     }
     origins
 }
@@ -348,7 +351,7 @@ fn idle(
     for ((trunk, note), origin) in trunks.trunks.0.iter().zip(&trunks.notes).zip(origins) {
         let routed = routes.iter().any(|route| match route.from {
             Some(from) => from == trunk.id,
-            None => route.to.iter().any(|to| *to != trunk.id),
+            None => route.trunks().any(|to| to != trunk.id),
         });
         if trunk.kind != TrunkKind::Teams && origin.plan.is_none() && !routed {
             let message = format!("{}: its calls go nowhere", note.title);

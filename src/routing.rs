@@ -9,48 +9,39 @@
 pub mod countries;
 mod decide;
 pub mod number;
+pub mod people;
 mod plan;
 mod prefixes;
+mod query;
+mod route;
+mod site;
 mod symbols;
 pub mod table;
+mod tenant;
 pub mod translate;
 mod trie;
+pub mod window;
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-use thiserror::Error;
-
 pub use decide::Explanation;
-pub use plan::{Found, Plan, Sites, Source};
+pub use plan::{Found, Plan, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
+pub use route::{Group, Member, Order, Rates, Route, price};
+pub use site::{Destination, Site, Sites};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
 pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Ledger, Outcome};
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
+pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User};
+pub use window::{EVERY_DAY, Window};
 
+use self::number::{Digits, Form};
 use crate::trunk::{TrunkId, TrunkKind};
 
-/// One place of a tenant: a name that Teams knows it by, the Teams side and the trunk side.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    pub tenant: Arc<str>,
-    /// In lower case; the edge's own name on the Teams leg of this site's calls.
-    pub fqdn: Arc<str>,
-    pub teams: TrunkId,
-    pub trunk: TrunkId,
-}
-
-/// Where a tag of a dial plan leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Destination {
-    /// Index in [`Sites`]: to the Teams side of the site.
-    Site(u32),
-    Trunk(TrunkId),
-}
-
-/// What routing knows of a trunk that requests come from.
+/// What routing knows of a trunk.
 #[derive(Clone, Debug)]
 pub struct Origin {
     pub name: Arc<str>,
@@ -59,97 +50,74 @@ pub struct Origin {
     pub host: Arc<str>,
     /// Index of the plan that is asked for requests from this trunk.
     pub plan: Option<u32>,
+    /// Whose trunk it is: a carrier of the customer's own, or a PBX that only one tenant's sites name; `None`: shared.
+    pub tenant: Option<TenantId>,
+    /// How called and calling numbers are written towards it.
+    pub called: Form,
+    pub calling: Form,
+    /// What it asks for calls.
+    pub rates: Option<Rates>,
 }
 
-/// A rule by number prefix; an empty prefix matches every user part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// `None`: for requests from any trunk.
-    pub from: Option<TrunkId>,
-    pub prefix: Arc<str>,
-    /// In order of preference.
+impl Origin {
+    /// A shared trunk without a plan.
+    pub fn new(name: impl Into<Arc<str>>, kind: TrunkKind, host: impl Into<Arc<str>>) -> Self {
+        Self {
+            name: name.into(),
+            kind,
+            host: host.into(),
+            plan: None,
+            tenant: None,
+            called: Form::AsIs,
+            calling: Form::AsIs,
+            rates: None,
+        }
+    }
+}
+
+/// Emergency calls of no tenant, and of tenants that name no trunk for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Emergency {
+    /// What is an emergency number where no tenant is known.
+    pub numbers: Vec<Digits>,
+    /// In order; empty: as other calls go.
     pub to: Vec<TrunkId>,
 }
 
-/// The routing of one configuration.
+/// What a routing is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    pub sites: Sites,
+    pub tenants: Tenants,
+    pub plans: Vec<Plan>,
+    /// By [`TrunkId`].
+    pub origins: Vec<Origin>,
+    pub routes: Vec<Route>,
+    pub emergency: Emergency,
+}
+
+/// The routing of one configuration. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Routing {
     sites: Sites,
+    tenants: Tenants,
     table: Table,
     /// By [`TrunkId`].
-    origins: Vec<Origin>,
-    routes: Vec<Route>,
+    origins: Arc<[Origin]>,
+    routes: Arc<[Route]>,
+    emergency: Arc<Emergency>,
     for_any: Plan,
     /// By [`TrunkId`]: the routes that name the trunk in `from`.
-    for_one: Vec<Plan>,
-}
-
-/// A request, as far as routing looks at it.
-#[derive(Clone, Copy, Debug)]
-pub struct Query<'a> {
-    pub from: TrunkId,
-    /// The Request-URI's host, without the port.
-    pub host: &'a [u8],
-    /// The Request-URI's user part, as it stands there.
-    pub user: &'a [u8],
-}
-
-/// What is to become of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision<'a> {
-    To(Choice<'a>),
-    NoRoute(NoRoute),
-}
-
-/// Where a request goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice<'a> {
-    /// In order of preference, never empty.
-    pub trunks: SmallVec<[TrunkId; 4]>,
-    /// The site, and so the tenant, that the request belongs to.
-    pub site: Option<&'a Arc<Site>>,
-    pub matched: Matched<'a>,
-}
-
-/// The rule that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matched<'a> {
-    Route(&'a Route),
-    /// A rule of a dial plan, by its tag and the number of symbols that its prefix covers.
-    Plan {
-        plan: &'a Arc<str>,
-        tag: &'a str,
-        symbols: usize,
-    },
-    /// The trunk that the site names as its own.
-    SiteTrunk,
-}
-
-/// Why a request goes nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum NoRoute {
-    #[error("the trunk is not in this configuration")]
-    UnknownTrunk,
-    #[error("the Request-URI's host is no site of this trunk")]
-    UnknownHost,
-    #[error("no dial plan rule and no route takes this number")]
-    NoRule,
-    #[error("the request would go back to the trunk it came from")]
-    Loop,
+    for_one: Arc<[Plan]>,
 }
 
 impl Routing {
-    /// Puts the parts together; `origins` are in the order of their [`TrunkId`]s.
+    /// Puts the parts together.
     ///
     /// Two routes with the same `from` and prefix come back as conflicts of route indices; the first of them stays. A
     /// route whose prefix cannot be read is an error with its index.
-    pub fn new(
-        sites: Sites,
-        plans: Vec<Plan>,
-        origins: Vec<Origin>,
-        routes: Vec<Route>,
-    ) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
+    pub fn new(parts: Parts) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
+        let Parts { sites, tenants, plans, origins, routes, emergency } = parts;
         let empty = || Rules::new(routes.len());
         let mut for_any = empty();
         let mut for_one: Vec<Rules> = origins.iter().map(|_| empty()).collect();
@@ -172,14 +140,44 @@ impl Routing {
             plans_of.push(plan);
             conflicts.extend(more);
         }
-        let table = Table::new(plans);
-        Ok((Self { sites, table, origins, routes, for_any, for_one: plans_of }, conflicts))
+        let routing = Self {
+            sites,
+            tenants,
+            table: Table::new(plans),
+            origins: origins.into(),
+            routes: routes.into(),
+            emergency: Arc::new(emergency),
+            for_any,
+            for_one: plans_of.into(),
+        };
+        Ok((routing, conflicts))
     }
 
     /// The same routing over other dial plans.
     #[must_use]
     pub fn with_table(&self, table: Table) -> Self {
         Self { table, ..self.clone() }
+    }
+
+    /// The same routing for other tenants, in the same order.
+    #[must_use]
+    pub fn with_tenants(&self, tenants: Tenants) -> Self {
+        Self { tenants, ..self.clone() }
+    }
+
+    /// All tenants.
+    pub const fn tenants(&self) -> &Tenants {
+        &self.tenants
+    }
+
+    /// What routing knows of a trunk.
+    pub fn origin(&self, trunk: TrunkId) -> Option<&Origin> {
+        self.origins.get(usize::from(trunk.0))
+    }
+
+    /// Emergency calls of no tenant.
+    pub fn emergency(&self) -> &Emergency {
+        &self.emergency
     }
 
     /// The dial plans as one value, which can be changed at run time.
@@ -207,7 +205,7 @@ impl Routing {
     /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.
     pub fn resolve(&self, tag: &str) -> Option<Destination> {
         let site = self.sites.find(tag.as_bytes()).map(Destination::Site);
-        let trunk = || (0..).zip(&self.origins).find(|(_, origin)| *origin.name == *tag);
+        let trunk = || (0..).zip(&*self.origins).find(|(_, origin)| *origin.name == *tag);
         site.or_else(|| trunk().map(|(id, _)| Destination::Trunk(TrunkId(id))))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::edge::{Edge, literal_address};
 use super::route_set::RouteSet;
 use super::screen::Refusal;
-use crate::routing::{Decision, NoRoute, Query};
+use crate::routing::{Decision, Query};
 use crate::sip::{Essentials, Scheme, Transport, Uri};
 use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
 
@@ -40,14 +40,14 @@ pub struct Destination {
 /// The answer to give when no rule leads anywhere.
 pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destination, Refusal> {
     let called = edge.called_from(from, uri.user.unwrap_or_default());
-    let query = Query { from, host: uri.host, user: &called };
-    let choice = match edge.routing.route(query) {
+    let choice = match edge.routing.route(Query::new(from, uri.host, &called)) {
         Decision::To(choice) => choice,
-        Decision::NoRoute(NoRoute::UnknownTrunk) => return Err(Refusal::new(403, "Forbidden")),
-        Decision::NoRoute(NoRoute::Loop) => return Err(Refusal::new(482, "Loop Detected")),
-        Decision::NoRoute(_) => return Err(Refusal::new(404, "No Route")),
+        Decision::NoRoute(refused) => {
+            let (status, reason) = refused.why.status();
+            return Err(Refusal::new(status, reason));
+        }
     };
-    let trunks = || choice.trunks.iter().filter_map(|&id| edge.trunk(id));
+    let trunks = || choice.ways.iter().filter_map(|way| edge.trunk(way.trunk));
     let mut candidates: Vec<Candidate> = trunks()
         .flat_map(|trunk| trunk.targets.iter().enumerate().map(|(index, target)| of_target(trunk, index, target)))
         .collect();

@@ -52,7 +52,7 @@ pub fn route(arguments: &Arguments, color: bool) -> Output {
         Some(rules) => translated(&rules.inbound.called, arguments.number.as_bytes()),
         None => Cow::Borrowed(arguments.number.as_bytes()),
     };
-    let query = Query { from: trunk.id, host: host.as_bytes(), user: &called };
+    let query = Query::new(trunk.id, host.as_bytes(), &called);
     let mut explanation = loaded.routing.explain(query);
     if let Cow::Owned(number) = &called {
         let step = format!("translation rules of `{}` make it `{}`", trunk.name, String::from_utf8_lossy(number));

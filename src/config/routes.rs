@@ -34,7 +34,7 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, trunks: &TrunkSet<'_>, max
             transit(log, &table, &to, trunks);
         }
         set.places.push(table.place);
-        set.list.push(Route { from, prefix: prefix.into(), to });
+        set.list.push(Route::serial(from, prefix, &to));
         table.finish();
     }
     set

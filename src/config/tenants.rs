@@ -9,8 +9,8 @@ use super::names::Names;
 use super::numbering;
 use super::reader::{Table, quoted};
 use super::trunks::TrunkSet;
-use crate::routing::Site;
 use crate::routing::number::NumberingPlan;
+use crate::routing::{Site, Tenant, TenantId};
 use crate::trunk::{TrunkId, TrunkKind};
 
 /// The sites of all tenants.
@@ -21,14 +21,19 @@ pub(super) struct SiteSet {
     pub list: Vec<Site>,
     /// By tenant.
     pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
+    pub tenants: Vec<Tenant>,
 }
 
 pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, trunks: &TrunkSet<'_>) -> SiteSet {
     let mut tenants = Names::new("tenant");
-    let mut sites = SiteSet { names: Names::new("site"), list: Vec::new(), numbering: BTreeMap::new() };
-    for (name, mut tenant) in tables {
+    let mut sites =
+        SiteSet { names: Names::new("site"), list: Vec::new(), numbering: BTreeMap::new(), tenants: Vec::new() };
+    for (index, (name, mut tenant)) in (0..).zip(tables) {
+        let owner = TenantId(index);
+        let first = sites.list.len();
         tenants.add(log, At::new(name.value, name.place), ());
-        sites.numbering.insert(name.value.into(), numbering::read(&mut tenant));
+        let numbering = numbering::read(&mut tenant);
+        sites.numbering.insert(name.value.into(), numbering.clone());
         let title = |index| format!("site {} of tenant {}", index + 1, quoted(name.value));
         let all = tenant.tables("site", "tenant.ID.site", title);
         if all.is_empty() {
@@ -36,14 +41,24 @@ pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, trunks: &Trunk
             log.add(Draft::warning(tenant.place, message).label("in this table"));
         }
         for table in all {
-            site(log, name.value, table, trunks, &mut sites);
+            site(log, (name.value, owner), table, trunks, &mut sites);
         }
         tenant.finish();
+        let own = (first..sites.list.len()).filter_map(|site| u32::try_from(site).ok()).collect();
+        let mut tenant = Tenant::new(name.value, numbering);
+        tenant.sites = own;
+        sites.tenants.push(tenant);
     }
     sites
 }
 
-fn site(log: &Log, tenant: &str, mut table: Table<'_>, trunks: &TrunkSet<'_>, sites: &mut SiteSet) {
+fn site(
+    log: &Log,
+    (tenant, owner): (&str, TenantId),
+    mut table: Table<'_>,
+    trunks: &TrunkSet<'_>,
+    sites: &mut SiteSet,
+) {
     for key in ["fqdn", "teams", "trunk"] {
         table.must_have(key);
     }
@@ -82,9 +97,12 @@ fn site(log: &Log, tenant: &str, mut table: Table<'_>, trunks: &TrunkSet<'_>, si
     sites.names.take(log, At::new(&fqdn.value, fqdn.place), index);
     sites.list.push(Site {
         tenant: tenant.into(),
+        owner,
         fqdn: fqdn.value,
         // Faults keep the configuration back, so a stand-in is never asked.
         teams: teams.unwrap_or(TrunkId(0)),
         trunk: trunk.unwrap_or(TrunkId(0)),
+        pbx: None,
+        hairpin: false,
     });
 }

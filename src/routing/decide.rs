@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::symbols::{Symbols, character};
-use super::{Choice, Decision, Destination, Matched, NoRoute, Origin, Plan, Query, Route, Routing, Site};
+use super::{Choice, Decision, Destination, Matched, NoRoute, Noted, Origin, Plan, Query, Route, Routing, Site, Way};
 use crate::trunk::{TrunkId, TrunkKind};
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl Steps for Vec<String> {
 
 pub(super) fn decide<'a>(routing: &'a Routing, query: Query<'_>, steps: &mut impl Steps) -> Decision<'a> {
     let Some(origin) = routing.origins.get(usize::from(query.from.0)) else {
-        return Decision::NoRoute(NoRoute::UnknownTrunk);
+        return Decision::NoRoute(NoRoute::UnknownTrunk.into());
     };
     match origin.kind {
         TrunkKind::Teams => from_teams(routing, query, origin, steps),
@@ -48,7 +48,7 @@ fn from_teams<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps
         }
         None => {
             steps.add(|| format!("host `{}` is no site of trunk `{}`", shown(host), origin.name));
-            return Decision::NoRoute(NoRoute::UnknownHost);
+            return Decision::NoRoute(NoRoute::UnknownHost.into());
         }
     }
     let mut looped = false;
@@ -59,14 +59,17 @@ fn from_teams<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps
         if site.trunk != query.from {
             steps.add(|| format!("the site's own trunk is `{}`", name(routing, site.trunk)));
             return Decision::To(Choice {
-                trunks: SmallVec::from_slice(&[site.trunk]),
+                ways: smallvec![Way::plain(site.trunk)],
+                tenant: routing.tenants.get(site.owner),
                 site: Some(site),
                 matched: Matched::SiteTrunk,
+                emergency: false,
+                noted: Noted::default(),
             });
         }
         looped = true;
     }
-    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule })
+    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule }.into())
 }
 
 fn from_trunk<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps: &mut impl Steps) -> Decision<'a> {
@@ -77,7 +80,7 @@ fn from_trunk<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps
     if let Some(choice) = by_routes(routing, query, None, &mut looped, steps) {
         return Decision::To(choice);
     }
-    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule })
+    Decision::NoRoute(if looped { NoRoute::Loop } else { NoRoute::NoRule }.into())
 }
 
 fn by_plan<'a>(
@@ -115,9 +118,12 @@ fn by_plan<'a>(
         return None;
     }
     Some(Choice {
-        trunks: SmallVec::from_slice(&[trunk]),
+        ways: smallvec![Way::plain(trunk)],
+        tenant: site.and_then(|site| routing.tenants.get(site.owner)),
         site,
         matched: Matched::Plan { plan: plan.name(), tag: found.tag, symbols: found.symbols },
+        emergency: false,
+        noted: Noted::default(),
     })
 }
 
@@ -132,8 +138,8 @@ fn by_routes<'a>(
         routing.for_one.get(usize::from(query.from.0)).and_then(|routes| longest(routing, routes, query.user))
     {
         steps.add(|| words(routing, route));
-        let trunks = SmallVec::from_slice(&route.to);
-        return Some(Choice { trunks, site, matched: Matched::Route(route) });
+        let ways = route.trunks().map(Way::plain).collect();
+        return Some(by_route(routing, route, ways, site));
     }
     steps.add(|| format!("no route from `{}` takes the number", name(routing, query.from)));
     let Some(route) = longest(routing, &routing.for_any, query.user) else {
@@ -141,8 +147,8 @@ fn by_routes<'a>(
         return None;
     };
     steps.add(|| words(routing, route));
-    let trunks: SmallVec<[TrunkId; 4]> = route.to.iter().copied().filter(|trunk| *trunk != query.from).collect();
-    if trunks.len() < route.to.len() {
+    let trunks: SmallVec<[TrunkId; 4]> = route.trunks().filter(|trunk| *trunk != query.from).collect();
+    if trunks.len() < route.trunks().count() {
         let back = name(routing, query.from);
         steps.add(|| format!("`{back}` is where the request came from: passed over"));
     }
@@ -150,7 +156,17 @@ fn by_routes<'a>(
         *looped = true;
         return None;
     }
-    Some(Choice { trunks, site, matched: Matched::Route(route) })
+    Some(by_route(routing, route, trunks.into_iter().map(Way::plain).collect(), site))
+}
+
+fn by_route<'a>(
+    routing: &'a Routing,
+    route: &'a Route,
+    ways: SmallVec<[Way; 4]>,
+    site: Option<&'a Arc<Site>>,
+) -> Choice<'a> {
+    let tenant = site.and_then(|site| routing.tenants.get(site.owner));
+    Choice { ways, tenant, site, matched: Matched::Route(route), emergency: false, noted: Noted::default() }
 }
 
 fn longest<'a>(routing: &'a Routing, routes: &Plan, user: &[u8]) -> Option<&'a Route> {
@@ -170,9 +186,9 @@ fn words(routing: &Routing, route: &Route) -> String {
         "" => write!(text, ", every number, to"),
         prefix => write!(text, ", longest prefix `{prefix}`, to"),
     };
-    for (index, trunk) in route.to.iter().enumerate() {
+    for (index, trunk) in route.trunks().enumerate() {
         let before = if index == 0 { " " } else { ", then " };
-        let _ = write!(text, "{before}`{}`", name(routing, *trunk));
+        let _ = write!(text, "{before}`{}`", name(routing, trunk));
     }
     text
 }
@@ -208,14 +224,14 @@ pub(super) fn explain(routing: &Routing, query: Query<'_>) -> Explanation {
     let mut steps = Vec::new();
     let decision = decide(routing, query, &mut steps);
     let (to, site, refused) = match decision {
-        Decision::To(choice) => (choice.trunks, choice.site, None),
-        Decision::NoRoute(reason) => (SmallVec::new(), None, Some(reason.to_string())),
+        Decision::To(choice) => (choice.ways, choice.site, None),
+        Decision::NoRoute(refused) => (SmallVec::new(), None, Some(refused.why.to_string())),
     };
     Explanation {
         from: name(routing, query.from).to_owned(),
         number: prefix(query.user, usize::MAX),
         steps,
-        to: to.iter().map(|trunk| name(routing, *trunk).to_owned()).collect(),
+        to: to.iter().map(|way| name(routing, way.trunk).to_owned()).collect(),
         site: site.map(|site| site.fqdn.to_string()),
         tenant: site.map(|site| site.tenant.to_string()),
         refused,

@@ -5,6 +5,7 @@
 //! [`Interface`] names a way of writing; [`Users`] finds whose number it is.
 
 mod digits;
+mod form;
 mod interface;
 mod plan;
 mod read;
@@ -15,6 +16,7 @@ mod write;
 use std::fmt;
 
 pub use digits::Digits;
+pub use form::Form;
 pub use interface::{Interface, TEAMS_HOST};
 pub use plan::{ExtensionRange, MAX_EXTENSION, MAX_RANGES, NumberingPlan, PlanError};
 pub use read::{How, Read};

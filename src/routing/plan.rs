@@ -1,15 +1,14 @@
 //! A dial plan: prefixes, and for each the tag that names where its numbers live.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::Destination;
 use super::prefixes::Conflict;
 use super::symbols::Dialled;
 use super::table::layer::{At, Hit, Layer, Rules};
 use super::table::overlay::Overlay;
 use super::table::sources::Sources;
 use super::table::tails;
-use super::{Destination, Site};
 
 /// A compiled dial plan: the rules of the configuration, and what was changed at run time. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -157,47 +156,4 @@ fn found<'a>(layer: &'a Layer, hit: Hit, number: &Dialled, changed: bool) -> Opt
         layer,
         changed,
     })
-}
-
-/// The sites of all tenants, found by host name.
-#[derive(Clone, Debug, Default)]
-pub struct Sites {
-    list: Vec<Arc<Site>>,
-    /// By FQDN in lower case.
-    by_fqdn: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
-}
-
-/// The longest name that DNS knows, in text (RFC 1035 section 2.3.4).
-const MAX_HOST_BYTES: usize = 255;
-
-impl Sites {
-    /// Takes the sites; of two with one FQDN the first stays.
-    pub fn new(list: Vec<Site>) -> Self {
-        let list: Vec<Arc<Site>> = list.into_iter().map(Arc::new).collect();
-        let mut by_fqdn = HashMap::default();
-        for (index, site) in (0_u32..).zip(&list) {
-            by_fqdn.entry(site.fqdn.to_ascii_lowercase().into_bytes().into_boxed_slice()).or_insert(index);
-        }
-        Self { list, by_fqdn }
-    }
-
-    /// The index of the site with this FQDN, in any case and with or without the root's dot.
-    pub fn find(&self, host: &[u8]) -> Option<u32> {
-        let host = host.strip_suffix(b".").unwrap_or(host);
-        let mut lower = [0; MAX_HOST_BYTES];
-        let lower = lower.get_mut(..host.len())?;
-        lower.copy_from_slice(host);
-        lower.make_ascii_lowercase();
-        self.by_fqdn.get(&*lower).copied()
-    }
-
-    /// The site of an index.
-    pub fn get(&self, index: u32) -> Option<&Arc<Site>> {
-        self.list.get(index as usize)
-    }
-
-    /// All sites, in the order of the configuration.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
-        self.list.iter()
-    }
 }

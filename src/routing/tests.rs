@@ -172,15 +172,16 @@ fn hundred_thousand_rules_pack_small_and_answer_right() {
 
 /// Two tenants, one dial plan for the PBX and carrier A, routes with and without `from`.
 fn routing() -> Routing {
-    let sites = Sites::new(vec![
-        Site { tenant: "contoso".into(), fqdn: "contoso.customers.example.net".into(), teams: TEAMS, trunk: PBX },
-        Site {
-            tenant: "fabrikam".into(),
-            fqdn: "fabrikam.customers.example.net".into(),
-            teams: TEAMS,
-            trunk: CARRIER_B,
-        },
-    ]);
+    let site = |owner, tenant: &str, trunk| Site {
+        tenant: tenant.into(),
+        owner: TenantId(owner),
+        fqdn: format!("{tenant}.customers.example.net").into(),
+        teams: TEAMS,
+        trunk,
+        pbx: (trunk == PBX).then_some(PBX),
+        hairpin: false,
+    };
+    let sites = Sites::new(vec![site(0, "contoso", PBX), site(1, "fabrikam", CARRIER_B)]);
     let resolve = |tag: &str| match tag {
         "pbx" => Some(Destination::Trunk(PBX)),
         host => sites.find(host.as_bytes()).map(Destination::Site),
@@ -193,7 +194,7 @@ fn routing() -> Routing {
         ],
         resolve,
     );
-    let origin = |name: &str, kind, plan| Origin { name: name.into(), kind, host: "sbc.example.net".into(), plan };
+    let origin = |name: &str, kind, plan| Origin { plan, ..Origin::new(name, kind, "sbc.example.net") };
     let origins = vec![
         origin("teams", TrunkKind::Teams, None),
         origin("pbx", TrunkKind::Pbx, Some(0)),
@@ -201,7 +202,7 @@ fn routing() -> Routing {
         origin("carrier-b", TrunkKind::Carrier, None),
         origin("other-teams", TrunkKind::Teams, None),
     ];
-    let route = |from, prefix: &str, to: &[TrunkId]| Route { from, prefix: prefix.into(), to: to.to_vec() };
+    let route = |from, prefix: &str, to: &[TrunkId]| Route::serial(from, prefix, to);
     let routes = vec![
         route(Some(TEAMS), "+44", &[CARRIER_A, CARRIER_B]),
         route(Some(TEAMS), "+4420", &[CARRIER_B]),
@@ -210,7 +211,8 @@ fn routing() -> Routing {
         route(None, "+1900", &[CARRIER_A]),
         route(Some(CARRIER_B), "+1999", &[CARRIER_B]),
     ];
-    let (routing, conflicts) = Routing::new(sites, vec![plan], origins, routes).unwrap();
+    let (routing, conflicts) =
+        Routing::new(Parts { sites, plans: vec![plan], origins, routes, ..Parts::default() }).unwrap();
     assert_eq!(conflicts, []);
     routing
 }
@@ -248,10 +250,13 @@ fn rules_are_tried_in_their_order() {
         ("no such trunk",                         TrunkId(99), "10.0.0.1", "+1", Err(NoRoute::UnknownTrunk)),
     ];
     for (what, from, host, user, expected) in rows {
-        let query = Query { from: *from, host: host.as_bytes(), user: user.as_bytes() };
+        let query = Query::new(*from, host.as_bytes(), user.as_bytes());
         let decision = match routing.route(query) {
-            Decision::To(choice) => Ok((choice.trunks.to_vec(), choice.site.map(|site| site.fqdn.to_string()))),
-            Decision::NoRoute(reason) => Err(reason),
+            Decision::To(choice) => Ok((
+                choice.ways.iter().map(|way| way.trunk).collect::<Vec<_>>(),
+                choice.site.map(|site| site.fqdn.to_string()),
+            )),
+            Decision::NoRoute(refused) => Err(refused.why),
         };
         let expected = expected.map(|(trunks, site)| (trunks.to_vec(), site.map(str::to_owned)));
         assert_eq!(decision, expected, "{what}");
@@ -266,7 +271,7 @@ fn change_at_run_time_is_seen_by_the_next_call_and_not_by_the_last() {
     let routing = routing();
     let mut ledger = Ledger::new(10, 1000);
     let site = |routing: &Routing, number: &str| {
-        let query = Query { from: CARRIER_A, host: b"", user: number.as_bytes() };
+        let query = Query::new(CARRIER_A, b"", number.as_bytes());
         routing.explain(query).site.unwrap_or_default()
     };
     let put = |tag: &str, prefix: &str| {
@@ -292,9 +297,9 @@ fn change_at_run_time_is_seen_by_the_next_call_and_not_by_the_last() {
 #[test]
 fn matched_rule_is_told() {
     let routing = routing();
-    let matched = |from, host: &[u8], user: &[u8]| match routing.route(Query { from, host, user }) {
+    let matched = |from, host: &[u8], user: &[u8]| match routing.route(Query::new(from, host, user)) {
         Decision::To(choice) => format!("{:?}", choice.matched),
-        Decision::NoRoute(reason) => reason.to_string(),
+        Decision::NoRoute(refused) => refused.why.to_string(),
     };
     assert_eq!(
         matched(PBX, b"", b"+441632761"),
@@ -306,7 +311,7 @@ fn matched_rule_is_told() {
 
 #[test]
 fn explanation_tells_every_step() {
-    let explained = routing().explain(Query { from: CARRIER_A, host: b"x", user: b"+1-212" });
+    let explained = routing().explain(Query::new(CARRIER_A, b"x", b"+1-212"));
     assert_eq!(explained.number, "+1212");
     assert_eq!(
         explained.steps,
@@ -322,8 +327,8 @@ fn explanation_tells_every_step() {
 
 #[test]
 fn same_route_twice_is_a_conflict_and_a_bad_prefix_an_error() {
-    let route = |prefix: &str| Route { from: None, prefix: prefix.into(), to: vec![PBX] };
-    let make = |routes| Routing::new(Sites::default(), Vec::new(), Vec::new(), routes);
+    let route = |prefix: &str| Route::serial(None, prefix, &[PBX]);
+    let make = |routes| Routing::new(Parts { routes, ..Parts::default() });
     let (_, conflicts) = make(vec![route("+4"), route(""), route("+4")]).unwrap();
     assert_eq!(conflicts, [Conflict { kept: 0, dropped: 2 }]);
     assert_eq!(make(vec![route("+4"), route("4?")]).unwrap_err(), (1, PrefixError::Character('?')));

@@ -190,10 +190,12 @@ fn tables_work_together() {
     assert_eq!(from(2, "203.0.113.9", &[secure]), Some(secure));
 
     let to = |from, host: &str, user: &str| {
-        let query = Query { from, host: host.as_bytes(), user: user.as_bytes() };
+        let query = Query::new(from, host.as_bytes(), user.as_bytes());
         match loaded.routing.route(query) {
-            Decision::To(choice) => Ok((choice.trunks.to_vec(), choice.site.is_some())),
-            Decision::NoRoute(reason) => Err(reason),
+            Decision::To(choice) => {
+                Ok((choice.ways.iter().map(|way| way.trunk).collect::<Vec<_>>(), choice.site.is_some()))
+            }
+            Decision::NoRoute(refused) => Err(refused.why),
         }
     };
     let contoso = "contoso.customers.example.net";
@@ -287,7 +289,7 @@ fn operators_prefix_file_is_read() {
     );
     let loaded = load_str("edge.toml", &text, &base).unwrap_or_else(|faults| panic!("{faults}"));
     let site = |number: &str| {
-        let explained = loaded.routing.explain(Query { from: TrunkId(1), host: b"", user: number.as_bytes() });
+        let explained = loaded.routing.explain(Query::new(TrunkId(1), b"", number.as_bytes()));
         explained.site
     };
     let found = loaded.routing.plans()[0].find(b"5511361844000").unwrap();

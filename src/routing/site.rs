@@ -1,0 +1,75 @@
+//! Sites: where a tenant's Teams side and trunk side meet, each under one name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::tenant::TenantId;
+use crate::trunk::TrunkId;
+
+/// One place of a tenant: a name that Teams knows it by, the Teams side and the trunk side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The tenant's id as text.
+    pub tenant: Arc<str>,
+    pub owner: TenantId,
+    /// In lower case; the edge's own name on the Teams leg of this site's calls.
+    pub fqdn: Arc<str>,
+    pub teams: TrunkId,
+    /// The trunk side: the provider's carrier, a carrier of the customer's own, or an IP PBX.
+    pub trunk: TrunkId,
+    /// Where the site's PBX users are: `trunk` when that is a PBX, unless another is named.
+    pub pbx: Option<TrunkId>,
+    /// Whether a call from Teams may go back to Teams.
+    pub hairpin: bool,
+}
+
+/// Where a tag of a dial plan leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Index in [`Sites`].
+    Site(u32),
+    Trunk(TrunkId),
+}
+
+/// The sites of all tenants, found by host name.
+#[derive(Clone, Debug, Default)]
+pub struct Sites {
+    list: Arc<[Arc<Site>]>,
+    /// By FQDN in lower case.
+    by_fqdn: Arc<HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>>,
+}
+
+/// The longest name that DNS knows, in text (RFC 1035 section 2.3.4).
+const MAX_HOST_BYTES: usize = 255;
+
+impl Sites {
+    /// Takes the sites; of two with one FQDN the first stays.
+    pub fn new(list: Vec<Site>) -> Self {
+        let list: Arc<[Arc<Site>]> = list.into_iter().map(Arc::new).collect();
+        let mut by_fqdn: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        for (index, site) in (0_u32..).zip(&*list) {
+            by_fqdn.entry(site.fqdn.to_ascii_lowercase().into_bytes().into_boxed_slice()).or_insert(index);
+        }
+        Self { list, by_fqdn: Arc::new(by_fqdn) }
+    }
+
+    /// The index of the site with this FQDN, in any case and with or without the root's dot.
+    pub fn find(&self, host: &[u8]) -> Option<u32> {
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let mut lower = [0; MAX_HOST_BYTES];
+        let lower = lower.get_mut(..host.len())?;
+        lower.copy_from_slice(host);
+        lower.make_ascii_lowercase();
+        self.by_fqdn.get(&*lower).copied()
+    }
+
+    /// The site of an index.
+    pub fn get(&self, index: u32) -> Option<&Arc<Site>> {
+        self.list.get(index as usize)
+    }
+
+    /// All sites, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.list.iter()
+    }
+}
