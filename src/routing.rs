@@ -9,6 +9,7 @@
 pub mod countries;
 mod decide;
 pub mod number;
+pub mod people;
 mod plan;
 mod prefixes;
 mod symbols;
