@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use thiserror::Error;
 
 pub use decide::Explanation;
-pub use plan::{Found, Plan, Sites, Source};
+pub use plan::{Found, Near, NearMiss, Plan, Sites, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
 pub use table::layer::{Rule, Rules};

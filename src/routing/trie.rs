@@ -12,7 +12,6 @@
 mod pack;
 mod walk;
 
-use super::prefixes::MAX_HEAD_SYMBOLS;
 use super::symbols::{key_length, nibble, truncated};
 
 /// How many values there may be: they have 24 bits.
@@ -117,7 +116,7 @@ struct Short {
     origin: u32,
 }
 
-/// Keys of up to [`MAX_HEAD_SYMBOLS`] symbols with a value each.
+/// Keys of up to [`super::prefixes::MAX_HEAD_SYMBOLS`] symbols with a value each.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trie {
     /// What the empty key leads to, as a slot of a node does.
