@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigFile, EXIT_NO, Output, json};
 use crate::call::numbers::translated;
 use crate::config::{self, Loaded};
-use crate::routing::{Explanation, Query};
+use crate::routing::{Explanation, Query, Step};
 use crate::trunk::{Trunk, TrunkKind};
 
 /// Arguments of `trunkway route`.
@@ -56,7 +56,7 @@ pub fn route(arguments: &Arguments, color: bool) -> Output {
     let mut explanation = loaded.routing.explain(query);
     if let Cow::Owned(number) = &called {
         let step = format!("translation rules of `{}` make it `{}`", trunk.name, String::from_utf8_lossy(number));
-        explanation.steps.insert(0, step);
+        explanation.steps.insert(0, Step::new(step));
     }
     let out = if arguments.json { json(&explanation) } else { words(&explanation) };
     let code = if explanation.refused.is_some() { EXIT_NO } else { 0 };
@@ -77,7 +77,8 @@ fn usual_host(loaded: &Loaded, trunk: &Trunk) -> String {
 }
 
 fn words(explanation: &Explanation) -> String {
-    let Explanation { from, number, steps, to, site, tenant, refused } = explanation;
+    let Explanation { from, number, steps, ways, site, tenant, refused, .. } = explanation;
+    let to: Vec<&str> = ways.iter().map(|way| way.trunk.as_str()).collect();
     let mut text = format!("from `{from}`, number `{number}`\n");
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("  {}. {step}\n", index + 1));
