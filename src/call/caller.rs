@@ -107,7 +107,11 @@ mod tests {
                 (some("402;ext=1"), some("%2B44")),
             ),
             ("<sip:402@pbx>", "p-asserted-identity: <sip:anna@pbx>\r\n", (some("402"), some("anna"))),
-            ("<sip:402@pbx>", "P-Asserted-Identity: nonsense\r\nP-Asserted-Identity: <sip:07@pbx>\r\n", (some("402"), some("+447"))),
+            (
+                "<sip:402@pbx>",
+                "P-Asserted-Identity: nonsense\r\nP-Asserted-Identity: <sip:07@pbx>\r\n",
+                (some("402"), some("+447")),
+            ),
         ] {
             assert_eq!(seen(from, more), wanted, "{from} {more}");
         }
@@ -127,7 +131,11 @@ mod tests {
             assert_eq!(seen(from, &format!("{more}{pai}")), (None, Some("402".to_owned())), "{from} {more}");
         }
         for privacy in ["none", "header", "session", "history"] {
-            assert_eq!(seen("<sip:402@pbx>", &format!("Privacy: {privacy}\r\n")).0.as_deref(), Some("402"), "{privacy}");
+            assert_eq!(
+                seen("<sip:402@pbx>", &format!("Privacy: {privacy}\r\n")).0.as_deref(),
+                Some("402"),
+                "{privacy}"
+            );
         }
         assert_eq!(seen("<sip:1@pbx>", "P-Asserted-Identity: <sip:anonymous@anonymous.invalid>\r\n").1, None);
     }

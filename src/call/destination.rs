@@ -194,11 +194,7 @@ pub fn tls_name(transport: Transport, trunk: &Trunk, dialled: Option<&str>) -> O
 ///
 /// # Errors
 /// The answer to give when the request may not pass or its next hop cannot be reached.
-pub fn of_in_dialog(
-    asking: &Asking<'_>,
-    set: &RouteSet<'_>,
-    counts: &mut Counts,
-) -> Result<Destination, Refusal> {
+pub fn of_in_dialog(asking: &Asking<'_>, set: &RouteSet<'_>, counts: &mut Counts) -> Result<Destination, Refusal> {
     let Asking { edge, from, .. } = *asking;
     let uri = set.next_uri().map_err(|what| {
         let (status, reason) = what.status();

@@ -4,19 +4,22 @@
 mod report;
 mod request;
 
-use bytes::Bytes;
+use std::borrow::Cow;
+use std::net::SocketAddr;
+
 use serde::Deserialize;
 use thiserror::Error;
 
 use self::request::Synthetic;
-use super::destination::{Asking, Candidate, Destination, Place, of_choice};
+use super::destination::{Asking, Candidate, Destination, Lane, Place, of_choice};
 use super::dialog_token::SealKey;
 use super::forward::{Branch, Forward};
+use super::leg::Leg;
 use super::numbers::{number_of, translated_by};
 use super::route_set::RouteSet;
 use super::{Edge, Secrets, Tools};
 use crate::routing::translate::Translation;
-use crate::routing::{Callers, Choice, Decision, Matched};
+use crate::routing::{Choice, Decision};
 use crate::sip::{Essentials, Message, NameAddr};
 use crate::transaction::HashKey;
 use crate::trunk::{Hop, Target, Trunk, TrunkKind};
@@ -78,28 +81,26 @@ pub fn explain(edge: &Edge, ask: &Ask, now: u64) -> Result<Explained, AskError> 
     let asking = Asking { edge, from: trunk.id, request: &request, unix, draw: 0 };
     let (called, caller) = (asking.called(&essentials.uri), asking.caller());
     let query = asking.query(essentials.uri.host, &called, &caller);
-    let explanation = edge.routing.explain(query);
-    let mut steps = Steps(Vec::new());
+    let mut report = Explained::new(edge.routing.explain(query));
+    let mut before = Steps::default();
     if let Some(rules) = edge.translations(trunk.id) {
         let user = essentials.uri.user.unwrap_or_default();
-        steps.translated("called", "from", trunk, &rules.inbound.called, user);
+        before.translated("called", "from", trunk, &rules.inbound.called, user);
         for user in calling_users(&request) {
-            steps.translated("calling", "from", trunk, &rules.inbound.calling, user);
+            before.translated("calling", "from", trunk, &rules.inbound.calling, user);
         }
     }
-    steps.0.extend(explanation.steps.iter().map(ToString::to_string));
-    let mut report = Explained::of(&edge.routing, &explanation, &query);
+    report.steps.splice(0..0, before.0);
     if let Decision::To(choice) = edge.routing.route(query) {
         match of_choice(edge, &choice) {
             Ok(destination) => {
                 let onward = Onward { edge, request: &request, essentials: &essentials, from: trunk, called: &called };
-                report.targets = onward.targets(&choice, destination, &mut steps);
-                report.matched = Some(matched(edge, &choice));
+                report.steps.extend(onward.steps(&choice).0);
+                report.targets = onward.targets(destination);
             }
             Err(refusal) => report.refuse(refusal.status, refusal.reason),
         }
     }
-    report.steps = steps.0;
     Ok(report)
 }
 
@@ -120,22 +121,6 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// What decided, in words.
-fn matched(edge: &Edge, choice: &Choice<'_>) -> String {
-    match choice.matched {
-        Matched::Plan { plan, tag, .. } => format!("dial plan `{plan}`, tag `{tag}`"),
-        Matched::Route(route) => {
-            let from = route.from.and_then(|from| edge.trunk(from)).map(|trunk| format!(" from `{}`", trunk.name));
-            let of = route.tenant.and_then(|id| edge.routing.tenants().get(id));
-            let of = of.map(|tenant| format!(" of tenant `{}`", tenant.id)).unwrap_or_default();
-            format!("route{}{of}, prefix `{}`", from.unwrap_or_default(), route.prefix)
-        }
-        Matched::User(id) => format!("user `{id}`"),
-        Matched::Tenant => "the tenant's own destination".to_owned(),
-        Matched::SiteTrunk => "the site's own trunk".to_owned(),
-    }
-}
-
 /// The user parts of From and P-Asserted-Identity, as they came.
 fn calling_users(request: &Message) -> impl Iterator<Item = &[u8]> {
     let from = request.from().ok().and_then(|from| from.uri().ok()?.user);
@@ -145,7 +130,7 @@ fn calling_users(request: &Message) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The steps of an explanation, in words.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Steps(Vec<String>);
 
 impl Steps {
@@ -179,25 +164,26 @@ struct Onward<'a> {
 }
 
 impl Onward<'_> {
-    /// The targets in the order in which they are tried, those beside the first behind those that follow it.
-    fn targets(&self, choice: &Choice<'_>, destination: Destination, steps: &mut Steps) -> Vec<Sent> {
+    /// What becomes of the numbers on each way.
+    fn steps(&self, choice: &Choice<'_>) -> Steps {
+        let mut steps = Steps::default();
         for way in &choice.ways {
             if let Some(trunk) = self.edge.trunk(way.trunk) {
-                let leg = super::leg::Leg::new(choice, way);
-                self.numbers(trunk, leg.as_deref(), steps);
+                self.numbers(trunk, Leg::new(choice, way).as_deref(), &mut steps);
             }
         }
-        let mut targets = Vec::new();
-        for lane in destination.lanes {
-            for candidate in lane.candidates.iter().rev() {
-                targets.extend(self.target(candidate, lane.beside));
-            }
-        }
-        targets
+        steps
+    }
+
+    /// The targets in the order in which they are tried, those of a lane beside the first behind those of the first.
+    fn targets(&self, destination: Destination) -> Vec<Sent> {
+        let in_order = |lane: Lane| lane.candidates.into_iter().rev().map(move |candidate| (candidate, lane.beside));
+        let all = destination.lanes.into_iter().flat_map(in_order);
+        all.filter_map(|(candidate, beside)| self.target(&candidate, beside)).collect()
     }
 
     /// What becomes of the numbers on the way to a trunk.
-    fn numbers(&self, trunk: &Trunk, leg: Option<&super::leg::Leg>, steps: &mut Steps) {
+    fn numbers(&self, trunk: &Trunk, leg: Option<&Leg>, steps: &mut Steps) {
         let none = Translation::default();
         let rules = self.edge.translations(trunk.id);
         let (called, calling) = rules.map_or((&none, &none), |it| (&it.outbound.called, &it.outbound.calling));
@@ -209,7 +195,7 @@ impl Onward<'_> {
         let inbound = self.edge.translations(self.from.id).map_or(&none, |it| &it.inbound.calling);
         for user in calling_users(self.request) {
             let inside = translated_by(inbound, user).0;
-            let formed = leg.map_or(std::borrow::Cow::Borrowed(&*inside), |leg| leg.calling(&inside));
+            let formed = leg.map_or(Cow::Borrowed(&*inside), |leg| leg.calling(&inside));
             if formed != inside {
                 steps.changed(&format!("calling number as `{}` wants it", trunk.name), &inside, &formed);
             }
@@ -230,7 +216,7 @@ impl Onward<'_> {
             request: self.request,
             essentials: self.essentials,
             routes: &RouteSet::read(self.edge, &secrets, self.request, self.essentials).ok()?,
-            remote: std::net::SocketAddr::from(([0, 0, 0, 0], 5060)),
+            remote: SocketAddr::from(([0, 0, 0, 0], 5060)),
             from: self.from.id,
             hop: &hop,
             target,
@@ -238,7 +224,7 @@ impl Onward<'_> {
             branch: Branch::Stateless(0),
             loop_hash: 0,
         };
-        let sent = Message::reread(&Bytes::from(forward.write(&mut Tools::default())))?;
+        let sent = Message::reread(&forward.write(&mut Tools::default()))?;
         let text = |user: &[u8]| String::from_utf8_lossy(&number_of(user)).into_owned();
         let asserted = calling_users(&sent).nth(1).map(text);
         Some(Sent {
@@ -257,12 +243,9 @@ impl Onward<'_> {
             Place::Name(_) => {
                 let own = self.edge.listener(trunk.listener)?.transport;
                 let transport = target.and_then(|target| target.transport).unwrap_or(own);
-                let addr = std::net::SocketAddr::from(([0, 0, 0, 0], transport.default_port()));
+                let addr = SocketAddr::from(([0, 0, 0, 0], transport.default_port()));
                 Some(Hop { listener: trunk.listener, transport, addr, name: None, trunk: trunk.id })
             }
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

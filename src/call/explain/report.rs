@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::routing::{Explanation, Query, Routing, Source};
+use crate::routing::{Explanation, NearShown, PlanRule, RuleShown};
 
 /// Where a call would go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +73,25 @@ pub struct Sent {
 }
 
 impl Explained {
-    /// All that routing knows; the targets are yet to come.
-    pub(super) fn of(routing: &Routing, explanation: &Explanation, query: &Query<'_>) -> Self {
-        let _ = (routing, query);
-        todo!()
+    /// What routing says; targets are yet to come, and steps that are not routing's.
+    pub(super) fn new(explanation: Explanation) -> Self {
+        let Explanation { tenant, site, code, refused, rule, steps, near, .. } = explanation;
+        let matched = rule.as_ref().map(words);
+        Self {
+            decision: if refused.is_some() { Verdict::Reject } else { Verdict::Forward },
+            code,
+            reason: refused.or_else(|| matched.clone()).unwrap_or_default(),
+            tenant,
+            site,
+            rule: match rule {
+                Some(RuleShown::Plan(rule)) => Some(rule.into()),
+                _ => None,
+            },
+            matched,
+            targets: Vec::new(),
+            steps: steps.iter().map(ToString::to_string).collect(),
+            near: near.into_iter().map(NearRule::from).collect(),
+        }
     }
 
     /// The call goes nowhere, whatever routing says.
@@ -84,5 +99,33 @@ impl Explained {
         self.decision = Verdict::Reject;
         self.code = Some(code);
         self.reason = reason.to_owned();
+    }
+}
+
+impl From<PlanRule> for Rule {
+    fn from(rule: PlanRule) -> Self {
+        let PlanRule { plan, prefix, tag, owner, file, line, change } = rule;
+        Self { plan, prefix, tag, owner, file, line, change }
+    }
+}
+
+impl From<NearShown> for NearRule {
+    fn from(near: NearShown) -> Self {
+        Self { rule: near.rule.into(), why: near.why.to_string() }
+    }
+}
+
+/// What decided.
+fn words(rule: &RuleShown) -> String {
+    match rule {
+        RuleShown::Plan(rule) => format!("rule `{}` of dial plan `{}`, tag `{}`", rule.prefix, rule.plan, rule.tag),
+        RuleShown::Route { prefix, from, tenant, .. } => {
+            let from = from.as_ref().map(|from| format!(" from `{from}`")).unwrap_or_default();
+            let of = tenant.as_ref().map(|tenant| format!(" of tenant `{tenant}`")).unwrap_or_default();
+            format!("route{from}{of}, prefix `{prefix}`")
+        }
+        RuleShown::User { id } => format!("user `{id}`"),
+        RuleShown::Tenant => "the tenant's own destination".to_owned(),
+        RuleShown::SiteTrunk => "the site's own trunk".to_owned(),
     }
 }

@@ -85,7 +85,8 @@ fn write_address(who: Option<&str>, out: &mut Vec<u8>) {
     match Uri::parse(who.as_bytes()).ok().filter(is_of_call) {
         Some(uri) => out.extend_from_slice(uri.raw),
         None => {
-            let (user, host) = who.rsplit_once('@').filter(|(_, host)| is_host(host)).unwrap_or((who, "caller.invalid"));
+            let (user, host) =
+                who.rsplit_once('@').filter(|(_, host)| is_host(host)).unwrap_or((who, "caller.invalid"));
             out.extend_from_slice(b"sip:");
             if !user.is_empty() {
                 out.extend_from_slice(&written(user.as_bytes()));
