@@ -75,7 +75,7 @@ fn route_tells_the_way_and_the_reasons() {
     let text = output(&["route", "--from-trunk", "left", "--called", "20-01", "--caller", "1000", "--config", file]);
     assert_eq!(text.code, 0, "{}", text.err);
     assert!(text.out.starts_with("call from `left` to `20-01`\n  1. "), "{}", text.out);
-    assert!(text.out.contains("\nto       right  sip:20-01@127.0.0.1:5080  caller 1000\n"), "{}", text.out);
+    assert!(text.out.contains("\nto       right  sip:20-01@127.0.0.3:5080  caller 1000\n"), "{}", text.out);
     assert!(text.out.contains("\nby       rule `2` of dial plan `extensions`, tag `right`\n"), "{}", text.out);
     let none = output(&["route", "--from-trunk", "left", "--called", "+44", "--config", file]);
     assert_eq!(none.code, 1);
