@@ -25,7 +25,7 @@ pub mod window;
 use std::sync::Arc;
 
 pub use decide::Explanation;
-pub use plan::{Found, Plan, Source};
+pub use plan::{Found, Near, NearMiss, Plan, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
