@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::super::*;
 
 /// Tables that stand before what a test adds; 16 lines.
-const GROUND: &str = r#"[node]
+pub(super) const GROUND: &str = r#"[node]
 name = "edge-1"
 
 [[listen]]
@@ -26,7 +26,7 @@ listen = "inside"
 targets = ["udp:127.0.0.2:5080"]
 "#;
 
-fn faults_in(text: &str, base: &Path) -> Faults {
+pub(super) fn faults_in(text: &str, base: &Path) -> Faults {
     match load_str("edge.toml", text, base) {
         Ok(loaded) => loaded.warnings,
         Err(faults) => faults,
@@ -38,9 +38,12 @@ fn rendered(text: &str) -> String {
     faults_in(text, Path::new("/nonexistent")).to_string()
 }
 
-/// Each error, and each warning when there is no error, in one line: `line:column message | help`.
 fn lines(text: &str) -> Vec<String> {
-    let faults = faults_in(text, Path::new("/nonexistent"));
+    told(&faults_in(text, Path::new("/nonexistent")))
+}
+
+/// Each error, and each warning when there is no error, in one line: `line:column message | help`.
+pub(super) fn told(faults: &Faults) -> Vec<String> {
     let failed = faults.errors().next().is_some();
     let wanted = faults.faults.iter().filter(|fault| !failed || fault.severity == Severity::Error);
     wanted
@@ -54,11 +57,11 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 /// The same of the ground with `text` behind it, whose first line is line 17.
-fn on_ground(text: &str) -> Vec<String> {
+pub(super) fn on_ground(text: &str) -> Vec<String> {
     lines(&format!("{GROUND}{text}"))
 }
 
-fn directory(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn directory(files: &[(&str, &str)]) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = directory.path().join(name);
