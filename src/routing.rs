@@ -6,6 +6,7 @@
 //! routes the longest prefix wins. A request goes back to the trunk it came from only by a route that names it in
 //! `from`; anything else would be a loop.
 
+mod classes;
 pub mod countries;
 mod decide;
 pub mod number;
@@ -24,8 +25,8 @@ pub mod window;
 
 use std::sync::Arc;
 
-pub use decide::Explanation;
-pub use plan::{Found, Plan, Source};
+pub use decide::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
+pub use plan::{Found, Near, NearMiss, Plan, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
@@ -38,6 +39,7 @@ pub use table::{Listed, Table};
 pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User};
 pub use window::{EVERY_DAY, Window};
 
+use self::classes::Classes;
 use self::number::{Digits, Form};
 use crate::trunk::{TrunkId, TrunkKind};
 
@@ -106,40 +108,23 @@ pub struct Routing {
     origins: Arc<[Origin]>,
     routes: Arc<[Route]>,
     emergency: Arc<Emergency>,
-    for_any: Plan,
-    /// By [`TrunkId`]: the routes that name the trunk in `from`.
-    for_one: Arc<[Plan]>,
+    classes: Arc<Classes>,
+    /// Tenants with a carrier of their own, ascending.
+    own_carriers: Arc<[TenantId]>,
 }
 
 impl Routing {
     /// Puts the parts together.
     ///
-    /// Two routes with the same `from` and prefix come back as conflicts of route indices; the first of them stays. A
-    /// route whose prefix cannot be read is an error with its index.
+    /// A route that can never be reached, since one of the same `from`, tenant and prefix stands before it and is always
+    /// open, comes back as a conflict of route indices. A route whose prefix cannot be read is an error with its index.
     pub fn new(parts: Parts) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
         let Parts { sites, tenants, plans, origins, routes, emergency } = parts;
-        let empty = || Rules::new(routes.len());
-        let mut for_any = empty();
-        let mut for_one: Vec<Rules> = origins.iter().map(|_| empty()).collect();
-        for (index, route) in routes.iter().enumerate() {
-            let rules = match route.from {
-                None => Some(&mut for_any),
-                Some(from) => for_one.get_mut(usize::from(from.0)),
-            };
-            let id = u32::try_from(index).map_err(|_| (index, PrefixError::Full(index)))?;
-            if let Some(rules) = rules {
-                // Each route is a place of its own, so two of them for one prefix are a conflict.
-                rules.add(&route.prefix, &index.to_string(), id).map_err(|error| (index, error))?;
-            }
-        }
-        let nameless = || Arc::from("");
-        let (for_any, mut conflicts) = Plan::new(nameless(), for_any, |_| None);
-        let mut plans_of = Vec::with_capacity(for_one.len());
-        for rules in for_one {
-            let (plan, more) = Plan::new(nameless(), rules, |_| None);
-            plans_of.push(plan);
-            conflicts.extend(more);
-        }
+        let (classes, conflicts) = Classes::new(&routes)?;
+        let carriers = origins.iter().filter(|origin| origin.kind == TrunkKind::Carrier);
+        let mut own_carriers: Vec<TenantId> = carriers.filter_map(|origin| origin.tenant).collect();
+        own_carriers.sort_unstable();
+        own_carriers.dedup();
         let routing = Self {
             sites,
             tenants,
@@ -147,8 +132,8 @@ impl Routing {
             origins: origins.into(),
             routes: routes.into(),
             emergency: Arc::new(emergency),
-            for_any,
-            for_one: plans_of.into(),
+            classes: Arc::new(classes),
+            own_carriers: own_carriers.into(),
         };
         Ok((routing, conflicts))
     }
@@ -216,7 +201,7 @@ impl Routing {
 
     /// Where a request goes, and each step on the way in words.
     pub fn explain(&self, query: Query<'_>) -> Explanation {
-        decide::explain(self, query)
+        decide::explain::explain(self, query)
     }
 
     /// The site of a host name, if it is one.
