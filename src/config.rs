@@ -7,6 +7,7 @@
 mod address;
 mod dialplans;
 mod fault;
+mod file_faults;
 mod files;
 mod listeners;
 mod log;
@@ -30,7 +31,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
+pub use file_faults::{FaultFile, FileFaults, Remark};
+pub use files::{Instead, whole};
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, Timers, TrunkTls,
 };
@@ -61,11 +65,18 @@ pub struct Loaded {
     pub warnings: Faults,
     /// The files that it was read from, dial plan files included; certificates are named in `config`.
     pub files: Vec<PathBuf>,
+    /// By dial plan: the files that it names, without those that a pattern found.
+    pub plan_files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// Reads and checks the configuration of a file.
 pub fn load(path: &Path) -> Result<Loaded, Faults> {
-    let reading = Reading::default();
+    load_instead(path, Instead::default())
+}
+
+/// Reads and checks the configuration of a file as it would be with other texts of its files of rows.
+pub fn load_instead(path: &Path, instead: Instead) -> Result<Loaded, Faults> {
+    let reading = Reading { log: Log::over(instead), ..Reading::default() };
     let shown = path.to_string_lossy().into_owned();
     match std::fs::read_to_string(path) {
         Ok(text) => load_text(reading, shown, &text, path.parent().unwrap_or(Path::new("")), Some(path)),
@@ -259,7 +270,7 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
         idle(log, &listeners, &trunks, &plans, &origins, &routes.list);
     }
 
-    let PlanSet { list: plans, files: more, .. } = plans;
+    let PlanSet { list: plans, files: more, named: plan_files, .. } = plans;
     files.extend(more);
     let (routing, conflicts) = match Routing::new(Sites::new(sites.list), plans, origins, routes.list) {
         Ok(made) => made,
@@ -289,6 +300,7 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
         translations: trunks.translations,
         warnings: Faults::default(),
         files,
+        plan_files,
     })
 }
 

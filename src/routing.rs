@@ -24,7 +24,7 @@ use thiserror::Error;
 
 pub use decide::Explanation;
 pub use plan::{Found, Plan, Sites, Source};
-pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError, one_form};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
 pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Ledger, Outcome};

@@ -24,6 +24,8 @@ pub(super) struct PlanSet {
     pub places: Vec<Place>,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// By plan: the files that it names, not those that a pattern found.
+    pub named: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// What a tag may mean.
@@ -41,7 +43,13 @@ impl Tags<'_> {
 }
 
 pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>, max_prefixes: usize) -> PlanSet {
-    let mut set = PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new(), files: Vec::new() };
+    let mut set = PlanSet {
+        names: Names::new("dial plan"),
+        list: Vec::new(),
+        places: Vec::new(),
+        files: Vec::new(),
+        named: BTreeMap::new(),
+    };
     for (index, (name, _)) in (0..).zip(&tables) {
         set.names.add(log, At::new(name.value, name.place), index);
     }
@@ -57,8 +65,13 @@ pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>
             origins: Origins::default(),
             tags: Vec::new(),
         };
+        let named = set.named.entry(name.value.into()).or_default();
         for pattern in table.texts("files").unwrap_or_default() {
+            let is_name = !pattern.value.contains('*');
             for path in reading.expand(&table, &pattern) {
+                if is_name && !named.contains(&path) {
+                    named.push(path.clone());
+                }
                 if let Some(file) = read_file(log, &mut texts, path, &pattern, &table.title) {
                     reading.file(file);
                 }
@@ -89,8 +102,8 @@ fn read_file(
         return *known;
     }
     let shown = path.to_string_lossy().into_owned();
-    let file = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(log.add_file(shown, text.into())),
+    let file = match log.read(&path) {
+        Ok(text) => Some(log.add_file(shown, text)),
         Err(error) => {
             let message = format!("{title}: cannot read {}: {error}", quoted(&shown));
             log.add(
@@ -238,7 +251,7 @@ impl PlanReading<'_> {
 }
 
 /// What to do about a prefix that cannot be read.
-pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
+pub fn prefix_help(error: PrefixError) -> Option<String> {
     let help = match error {
         PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#`, `x`, ranges `[000-999]` and sets `[1,3,5-7]`",
         PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits]",

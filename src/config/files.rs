@@ -1,7 +1,55 @@
 //! The files of a configuration: paths relative to the file that names them, and patterns with `*` in the last element.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Texts that are taken instead of those of files of rows, such as dial plans: for imports, which look at a
+/// configuration as it would be.
+#[derive(Clone, Debug, Default)]
+pub struct Instead {
+    texts: BTreeMap<PathBuf, Arc<str>>,
+    others_empty: bool,
+}
+
+impl Instead {
+    /// Takes every file of rows as empty, whether it is there or not.
+    pub fn empty() -> Self {
+        Self { texts: BTreeMap::new(), others_empty: true }
+    }
+
+    /// Takes a text instead of that of a file, which need not be there.
+    #[must_use]
+    pub fn with(mut self, path: &Path, text: Arc<str>) -> Self {
+        self.texts.insert(whole(path), text);
+        self
+    }
+
+    /// Whether a text is taken instead of that of a file.
+    pub fn has(&self, path: &Path) -> bool {
+        self.texts.contains_key(&whole(path))
+    }
+
+    pub(super) fn read(&self, path: &Path) -> io::Result<Arc<str>> {
+        if let Some(text) = self.texts.get(&whole(path)) {
+            return Ok(Arc::clone(text));
+        }
+        if self.others_empty { Ok(Arc::from("")) } else { std::fs::read_to_string(path).map(Arc::from) }
+    }
+}
+
+/// The one path that all ways to a file have in common, whether the file is there or not.
+pub fn whole(path: &Path) -> PathBuf {
+    if let Ok(whole) = path.canonicalize() {
+        return whole;
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (directory.canonicalize(), path.file_name()) {
+        (Ok(directory), Some(name)) => directory.join(name),
+        _ => path.to_owned(),
+    }
+}
 
 /// A path as written in a file of directory `base`.
 pub(super) fn beside(base: &Path, path: &str) -> PathBuf {
