@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::expand;
 use super::log::{At, Draft, FileId, Log, Place};
 use super::names::Names;
 use super::nearest::did_you_mean;
@@ -130,7 +129,7 @@ struct PlanReading<'a> {
 
 impl PlanReading<'_> {
     fn expand(&self, table: &Table<'_>, pattern: &At<&str>) -> Vec<PathBuf> {
-        match expand(table.base(), pattern.value) {
+        match self.log.expand(table.base(), pattern.value) {
             Ok(found) => {
                 if found.is_empty() {
                     let message = format!("{}: no file fits {}", self.title, quoted(pattern.value));

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fault::{Excerpt, Fault, Faults, Position, Severity};
@@ -132,6 +132,11 @@ impl Log {
     /// The text of a file of rows.
     pub(super) fn read(&self, path: &Path) -> std::io::Result<Arc<str>> {
         self.instead.read(path)
+    }
+
+    /// The files of rows that a pattern names.
+    pub(super) fn expand(&self, base: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+        self.instead.expand(base, pattern)
     }
 
     /// Adds a file that holds secrets; `shown` has as many bytes as `text`, and stands in excerpts.

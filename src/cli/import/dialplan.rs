@@ -114,16 +114,18 @@ pub fn import(arguments: &Arguments, color: bool) -> Output {
     let Checked { rules, duplicates } = check::check(file, &text, &plain, defaults, &faults);
     let count = rules.len();
     let targets = targets(arguments, &plain, &rules, file, &faults);
-    let Some(targets) = targets.filter(|_| !faults.failed()) else {
+    let Some(targets) = targets else {
         return refuse(arguments, color, &faults.into_faults(), count, duplicates);
     };
     let lists = lists(arguments, &plain, &targets, &rules, file, &faults);
     let fault = |faults: FileFaults| refuse(arguments, color, &faults.into_faults(), count, duplicates);
 
     // What the files say that stay as they are.
-    let without = targets.iter().fold(Instead::default(), |instead, target| instead.with(&target.path, "".into()));
+    let without = targets.iter().fold(Instead::forgiving(), |instead, target| instead.with(&target.path, "".into()));
     let around = match config::load_instead(&arguments.file.config, without) {
         Ok(loaded) => loaded,
+        // The file's own faults come first.
+        Err(_) if faults.failed() => return fault(faults),
         Err(faults) => return refuse(arguments, color, &faults, count, duplicates),
     };
     overlaps::contradictions(file, &rules, &around, &faults);
@@ -145,7 +147,7 @@ pub fn import(arguments: &Arguments, color: bool) -> Output {
     let instead = targets
         .iter()
         .zip(&texts)
-        .fold(Instead::default(), |instead, (target, text)| instead.with(&target.path, Arc::clone(text)));
+        .fold(Instead::forgiving(), |instead, (target, text)| instead.with(&target.path, Arc::clone(text)));
     let after = match config::load_instead(&arguments.file.config, instead) {
         Ok(loaded) => loaded,
         Err(faults) => return refuse(arguments, color, &faults, count, duplicates),
@@ -243,7 +245,9 @@ fn targets(
 ) -> Option<Vec<Target>> {
     let plans: BTreeSet<&str> = rules.iter().map(|imported| &*imported.rule.plan).collect();
     let mut targets: BTreeMap<PathBuf, Target> = BTreeMap::new();
-    for plan in plans {
+    let mut good = true;
+    // Of a plan that is not known another fault was told.
+    for plan in plans.into_iter().filter(|plan| loaded.routing.table().plan(plan).is_some()) {
         let named = loaded.plan_files.get(plan).map(Vec::as_slice).unwrap_or_default();
         let path = match (&arguments.to, named) {
             (Some(path), _) => path,
@@ -252,6 +256,7 @@ fn targets(
                 let what = if several.is_empty() { "no file" } else { "several files" };
                 let message = format!("dial plan `{plan}` names {what} that its rules could be written to");
                 faults.add(Remark::error_of(file, message).help("say which with --to"));
+                good = false;
                 continue;
             }
         };
@@ -262,7 +267,7 @@ fn targets(
     for target in list.iter_mut().filter(|target| target.path.exists()) {
         target.old = read_text(&target.path, faults, |_| None);
     }
-    (!list.is_empty()).then_some(list)
+    (good && !list.is_empty()).then_some(list)
 }
 
 /// What a file holds, and what it is to hold.

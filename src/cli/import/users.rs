@@ -139,7 +139,7 @@ pub(super) fn import(
             return refuse(arguments, color, &faults.into_faults(), users.len());
         }
     };
-    let instead = Instead::default().with(path, Arc::clone(&text));
+    let instead = Instead::forgiving().with(path, Arc::clone(&text));
     if let Err(faults) = config::load_instead(&arguments.file.config, instead) {
         return refuse(arguments, color, &faults, users.len());
     }
