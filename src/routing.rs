@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 pub use decide::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
 pub use plan::{Found, Near, NearMiss, Plan, Source};
-pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError, one_form};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
 pub use site::{Destination, Site, Sites};

@@ -16,6 +16,9 @@ fn output(line: &[&str]) -> Output {
         Command::Check(arguments) => check::check(&arguments, false),
         Command::Route(arguments) => route::route(&arguments, false),
         Command::Number(arguments) => number::number(&arguments, false),
+        Command::Import(arguments) => import::import(&arguments, false),
+        Command::Export(arguments) => export::export(&arguments, false),
+        Command::Diff(arguments) => diff::diff(&arguments, false),
         Command::Certs(arguments) => certs::certs(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
