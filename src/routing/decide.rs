@@ -203,7 +203,10 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
 
     /// Ends the decision with a choice for the call's own site.
     fn to(&self, ways: Ways, matched: Matched<'a>) -> Next<'a> {
-        let far_site = self.site.filter(|_| ways.iter().any(|way| self.kind(way.trunk) == Some(TrunkKind::Teams)));
+        // A call from the tenant's own trunk may name no site, but Teams wants to see one.
+        let site = || self.site.or_else(|| self.home_site(self.tenant?));
+        let to_teams = ways.iter().any(|way| self.kind(way.trunk) == Some(TrunkKind::Teams));
+        let far_site = if to_teams { site() } else { None };
         self.to_site(ways, matched, self.site, far_site)
     }
 
