@@ -77,8 +77,7 @@ fn usual_host(loaded: &Loaded, trunk: &Trunk) -> String {
 }
 
 fn words(explanation: &Explanation) -> String {
-    let Explanation { from, number, steps, ways, site, tenant, refused, .. } = explanation;
-    let to: Vec<&str> = ways.iter().map(|way| way.trunk.as_str()).collect();
+    let Explanation { from, number, steps, to, site, tenant, refused, .. } = explanation;
     let mut text = format!("from `{from}`, number `{number}`\n");
     for (index, step) in steps.iter().enumerate() {
         text.push_str(&format!("  {}. {step}\n", index + 1));

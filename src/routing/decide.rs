@@ -115,8 +115,8 @@ pub(super) fn decide<'a>(routing: &'a Routing, query: Query<'_>, steps: &mut imp
         steps,
     };
     let next = match origin.kind {
-        TrunkKind::Teams => ask.from_teams(),
-        TrunkKind::Carrier | TrunkKind::Pbx => ask.from_trunk(),
+        TrunkKind::Teams => ask.call_from_teams(),
+        TrunkKind::Carrier | TrunkKind::Pbx => ask.call_from_trunk(),
     };
     let why = match next {
         ControlFlow::Break(Ok(choice)) => return Decision::To(choice),

@@ -35,8 +35,9 @@ fn caller_decides_the_side_and_the_asserted_number_counts_for_more() {
         ("+4425", "teams", ""),
     ];
     let routing = routing(parts_with(rules, vec![contoso(), fabrikam(), northwind(), gone()]));
+    type Row<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>, &'a str);
     #[rustfmt::skip]
-    let rows: &[(&str, &str, Option<&str>, Option<&str>, &str)] = &[
+    let rows: &[Row<'_>] = &[
         ("the site's own trunk",              CONTOSO, None, None, "carrier"),
         ("nothing is found",                  CONTOSO, Some("+331"), None, "carrier"),
         ("the caller's site",                 CONTOSO, Some("+44201"), None, "carrier"),
