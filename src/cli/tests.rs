@@ -40,7 +40,9 @@ fn check_of_a_good_file_counts_what_is_in_it() {
     let file = file.to_str().unwrap();
     assert_eq!(
         output(&["check", "--config", file]),
-        Output::said("ok: listeners 1, trunks 2, sites 0, dial plans 1 (prefixes 2), routes 0\n".to_owned())
+        Output::said(
+            "ok: listeners 1, trunks 2, tenants 0, sites 0, users 0, dial plans 1 (prefixes 2), routes 0\n".to_owned()
+        )
     );
     let json = output(&["check", "-c", file, "--json"]);
     assert_eq!(json.code, 0);
