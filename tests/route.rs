@@ -43,11 +43,15 @@ kind = "carrier"
 listen = "inside"
 targets = ["udp:192.0.2.90:5060", "udp:192.0.2.91:5060"]
 dialplan = "numbers"
-[[trunk.carrier.translation.outbound.called]]
+[[trunk.carrier.translate]]
+direction = "out"
+number = "called"
 name = "NoPlus"
 pattern = '^\+(\d+)$'
 replacement = "$1"
-[[trunk.carrier.translation.inbound.called]]
+[[trunk.carrier.translate]]
+direction = "in"
+number = "called"
 name = "National"
 pattern = '^0(\d+)$'
 replacement = "+44$1"
@@ -128,8 +132,7 @@ impl Edge {
     }
 
     fn batch(&self, input: &[u8]) -> (Vec<Value>, i32) {
-        let mut child =
-            self.command(&["--batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = self.command(&["--batch", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let writer = std::thread::spawn(move || stdin.write_all(&input).unwrap());
@@ -201,7 +204,8 @@ fn numbers_are_told_before_and_after_each_step() {
     let beside: Vec<&Value> = targets.iter().map(|target| &target["beside"]).collect();
     assert_eq!(beside, [&Value::Null, &7.into(), &7.into()]);
     // Rules of the trunk that the call goes to.
-    let (value, _) = edge.json(&["--from-trunk", "teams", "--called", "+15005550100", "--request-uri", "sip:sbc.contoso.example"]);
+    let (value, _) =
+        edge.json(&["--from-trunk", "teams", "--called", "+15005550100", "--request-uri", "sip:sbc.contoso.example"]);
     assert_eq!(value["targets"][0]["uri"], "sip:15005550100@192.0.2.90:5060");
     let last = value["steps"].as_array().unwrap().last().unwrap();
     assert_eq!(last, "translation rule `NoPlus` for called numbers to `carrier`: `+15005550100` becomes `15005550100`");
@@ -293,14 +297,16 @@ fn batch_says_what_single_calls_say_in_the_same_order() {
             edge.json(&arguments).0
         })
         .collect();
-    let input: String = (0..3_000).flat_map(|_| asks.iter().map(|ask| format!("{ask}\n"))).collect();
+    let input: String = (0..1_500).flat_map(|_| asks.iter().map(|ask| format!("{ask}\n"))).collect();
     let (answers, code) = edge.batch(input.as_bytes());
-    assert_eq!((answers.len(), code), (12_000, 0));
+    assert_eq!((answers.len(), code), (6_000, 0));
     for (index, answer) in answers.iter().enumerate() {
         assert_eq!(answer, &single[index % asks.len()], "line {}", index + 1);
     }
     // Lines that are no questions are answered too.
-    let (answers, code) = edge.batch(b"{\"from_trunk\": \"carrier\", \"called\": \"1\"}\n{\"from\": 1}\n{\"from_trunk\": \"x\", \"called\": \"1\"}");
+    let (answers, code) = edge.batch(
+        b"{\"from_trunk\": \"carrier\", \"called\": \"1\"}\n{\"from\": 1}\n{\"from_trunk\": \"x\", \"called\": \"1\"}",
+    );
     assert_eq!((answers.len(), code), (3, 64));
     assert_eq!(answers[0]["decision"], "reject");
     assert_eq!((&answers[1]["line"], &answers[2]["line"]), (&2.into(), &3.into()));
