@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::office::{OTHER_SITE, SITE, TEAMS, calling, from_pbx, invite, office, outgoing};
 use super::wire::Request;
 use super::world::{ALICE, BOB};
+use crate::call::explain::{Ask, Verdict, explain};
 use crate::routing::NoRoute;
 
 #[test]
@@ -31,6 +32,54 @@ fn each_leg_has_its_own_forms() {
     let sent = world.take().pop().expect("an INVITE");
     assert_eq!(sent.headers("From"), ["\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=f-4"]);
     world.finish();
+}
+
+#[test]
+fn explanations_say_what_leaves() {
+    for (trunk, called, caller, pai) in [
+        ("bob", "403", "01632768404", Some("404")),
+        ("bob", "+33123456789", "+441632768404", None),
+        ("bob", "+12125550100", "404;ext=1", Some("+441632768404")),
+        ("bob", "999", "anonymous", Some("404")),
+        ("alice", "+441632768401", "+441632960000", None),
+        ("alice", "+441632768402;phone-context=x", "x.y", Some("%2B44")),
+        ("alice", "+441632768404", "anonymous", None),
+    ] {
+        let mut world = office(1_000);
+        let uri = format!("sip:{called}@{SITE}");
+        let ask = Ask {
+            from_trunk: trunk.to_owned(),
+            caller: Some(caller.to_owned()),
+            pai: pai.map(str::to_owned),
+            request_uri: Some(uri.clone()),
+            ..Ask::default()
+        };
+        let explained = explain(&world.edge, &ask, 0).unwrap();
+        assert_eq!((explained.decision, explained.tenant.as_deref()), (Verdict::Forward, Some("contoso")));
+        let from = match caller {
+            "anonymous" => "\"Anonymous\" <sip:anonymous@anonymous.invalid>".to_owned(),
+            caller => format!("<sip:{caller}@far.example>"),
+        };
+        let mut request = Request::new("INVITE", &uri, "1");
+        if let Some(pai) = pai {
+            request = request.extra(&format!("P-Asserted-Identity: <sip:{pai}@far.example>"));
+        }
+        world.udp(if trunk == "bob" { BOB } else { ALICE }, &calling(&request, &from));
+        world.pass(5_000);
+        let sent = world.take();
+        // The first of each trunk: where members share by chance, one of them.
+        for first in sent.iter().filter(|sent| sent.what() == "INVITE") {
+            let user = |uri: &str| uri.split('@').next().map(str::to_owned);
+            let told = explained.targets.iter().find(|target| target.uri == first.uri());
+            let told = told.unwrap_or_else(|| panic!("{} in {explained:#?}", first.uri()));
+            let in_header = |name: &str| first.header(name).and_then(|value| user(value.split(':').nth(1)?));
+            let shown = |user: Option<String>| user.map(|user| user.replace("%2B", "+"));
+            assert_eq!(told.caller, shown(in_header("From")));
+            assert_eq!(told.pai, shown(in_header("P-Asserted-Identity")));
+        }
+        assert!(sent.iter().any(|sent| sent.uri() == explained.targets[0].uri || called.starts_with("+33")));
+        world.finish();
+    }
 }
 
 #[test]
