@@ -35,7 +35,7 @@ pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Ledger, Outcome};
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
-pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User};
+pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User, UserError, compile};
 pub use window::{EVERY_DAY, Window};
 
 use self::number::{Digits, Form};

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
+use thiserror::Error;
 
-use super::number::{Lookup, Number, NumberingPlan, UserId, Users};
+use super::number::{Digits, Lookup, MAX_EXTENSION, Number, NumberingPlan, UserId, Users};
 use super::people::UserRecord;
 use super::plan::Plan;
+use super::site::Sites;
 use crate::trunk::TrunkId;
 
 /// Index of a tenant in [`Tenants`]; stable for one configuration.
@@ -31,6 +33,89 @@ pub struct User {
     pub numbers: SmallVec<[Number; 1]>,
     /// Index of the home site in [`super::Sites`].
     pub site: Option<u32>,
+}
+
+/// Why a user record is none for its tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum UserError {
+    #[error("user `{id}`: extension `{extension}` is not the one in number `{number}`")]
+    Contradiction { id: String, number: String, extension: String },
+    #[error("user `{id}`: `{extension}` is no extension: write 1 to {MAX_EXTENSION} digits")]
+    Extension { id: String, extension: String },
+    #[error("a user needs an id")]
+    NoId,
+    #[error("user `{id}` has neither a number nor an extension")]
+    NoNumber { id: String },
+    #[error("user `{id}`: `{number}` is no number by the numbering plan of tenant `{tenant}`")]
+    Number { id: String, number: String, tenant: String },
+    #[error("user `{id}`: `{number}` is a service number")]
+    ServiceNumber { id: String, number: String },
+    #[error("user `{id}`: tenant `{tenant}` has no site `{site}`")]
+    Site { id: String, site: String, tenant: String },
+}
+
+/// Reads a user record as its tenant means it: the numbers by the numbering plan, and the home site, which must be one
+/// of the tenant's.
+///
+/// A record without a site gets the tenant's only one; where there are several, it has none.
+pub fn compile(record: UserRecord, tenant: &Tenant, sites: &Sites) -> Result<User, UserError> {
+    let number = read_number(&record, tenant)?;
+    let site = home(&record, tenant, sites)?;
+    Ok(User { record, numbers: smallvec![number], site })
+}
+
+/// The one number that a record comes to: a telephone number with or without extension, or an extension alone.
+fn read_number(record: &UserRecord, tenant: &Tenant) -> Result<Number, UserError> {
+    let id = record.id.trim();
+    if id.is_empty() {
+        return Err(UserError::NoId);
+    }
+    let given =
+        |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let id = || id.to_owned();
+    let extension = match given(&record.extension) {
+        Some(text) => Some(extension(&text).ok_or_else(|| UserError::Extension { id: id(), extension: text })?),
+        None => None,
+    };
+    let Some(text) = given(&record.number) else {
+        return extension.map(Number::Extension).ok_or_else(|| UserError::NoNumber { id: id() });
+    };
+    let number = Number::parse(&text, &tenant.numbering);
+    let contradicts = match (number.extension(), extension) {
+        (Some(own), Some(other)) => own != other,
+        _ => false,
+    };
+    match number {
+        Number::Opaque(_) => Err(UserError::Number { id: id(), number: text, tenant: tenant.id.to_string() }),
+        Number::Service(_) => Err(UserError::ServiceNumber { id: id(), number: text }),
+        _ if contradicts => {
+            let extension = extension.map(|digits| digits.to_string()).unwrap_or_default();
+            Err(UserError::Contradiction { id: id(), number: text, extension })
+        }
+        Number::Telephone { e164, extension: own } => Ok(Number::Telephone { e164, extension: own.or(extension) }),
+        alone @ Number::Extension(_) => Ok(alone),
+    }
+}
+
+fn extension(text: &str) -> Option<Digits> {
+    Digits::new(text.as_bytes()).filter(|digits| digits.is_decimal() && digits.len() <= MAX_EXTENSION)
+}
+
+/// The user's site: the one that the record names, or the tenant's only one.
+fn home(record: &UserRecord, tenant: &Tenant, sites: &Sites) -> Result<Option<u32>, UserError> {
+    match record.site.as_deref().map(str::trim).filter(|site| !site.is_empty()) {
+        Some(site) => {
+            let own = sites.find(site.as_bytes()).filter(|index| tenant.sites.contains(index));
+            let none =
+                || UserError::Site { id: record.id.clone(), site: site.to_owned(), tenant: tenant.id.to_string() };
+            own.map(Some).ok_or_else(none)
+        }
+        None => Ok(match *tenant.sites {
+            [only] => Some(only),
+            _ => None,
+        }),
+    }
 }
 
 /// A customer of the edge.
@@ -129,3 +214,6 @@ impl Tenants {
         Self { list: list.into(), by_id: Arc::clone(&self.by_id) }
     }
 }
+
+#[cfg(test)]
+mod tests;
