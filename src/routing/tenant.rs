@@ -1,6 +1,6 @@
 //! Tenants: whose numbers, users and wishes a decision follows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
@@ -59,7 +59,8 @@ pub enum UserError {
 /// of the tenant's.
 ///
 /// A record without a site gets the tenant's only one; where there are several, it has none.
-pub fn compile(record: UserRecord, tenant: &Tenant, sites: &Sites) -> Result<User, UserError> {
+pub fn compile(mut record: UserRecord, tenant: &Tenant, sites: &Sites) -> Result<User, UserError> {
+    record.id = record.id.trim().to_owned();
     let number = read_number(&record, tenant)?;
     let site = home(&record, tenant, sites)?;
     Ok(User { record, numbers: smallvec![number], site })
@@ -67,13 +68,12 @@ pub fn compile(record: UserRecord, tenant: &Tenant, sites: &Sites) -> Result<Use
 
 /// The one number that a record comes to: a telephone number with or without extension, or an extension alone.
 fn read_number(record: &UserRecord, tenant: &Tenant) -> Result<Number, UserError> {
-    let id = record.id.trim();
-    if id.is_empty() {
+    if record.id.is_empty() {
         return Err(UserError::NoId);
     }
     let given =
         |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    let id = || id.to_owned();
+    let id = || record.id.clone();
     let extension = match given(&record.extension) {
         Some(text) => Some(extension(&text).ok_or_else(|| UserError::Extension { id: id(), extension: text })?),
         None => None,
@@ -139,9 +139,9 @@ pub struct Tenant {
     pub anonymous: Anonymous,
     /// Removed at run time: nothing of it is found any more, though a configuration still names it.
     pub removed: bool,
-    /// By [`UserId`].
-    users: Vec<User>,
-    index: Users,
+    /// By [`UserId`], ascending by id.
+    users: Arc<[Arc<User>]>,
+    index: Arc<Users>,
 }
 
 impl Tenant {
@@ -150,13 +150,41 @@ impl Tenant {
         Self { id: id.into(), numbering, ..Self::default() }
     }
 
-    /// Replaces the users.
+    /// Replaces the users; their order is that of their ids.
     #[must_use]
     pub fn with_users(mut self, users: Vec<User>) -> Self {
-        let numbers = (0..).zip(&users).flat_map(|(id, user)| user.numbers.iter().map(move |number| (number, id)));
-        self.index = Users::new(numbers);
-        self.users = users;
+        let mut users: Vec<Arc<User>> = users.into_iter().map(Arc::new).collect();
+        users.sort_by(|a, b| a.record.id.cmp(&b.record.id));
+        self.index = index(&users);
+        self.users = users.into();
         self
+    }
+
+    /// The same tenant with some users put, or removed where there is `None`, by id.
+    #[must_use]
+    pub(super) fn with_changes(&self, changes: BTreeMap<String, Option<User>>) -> Self {
+        let mut users = Vec::with_capacity(self.users.len() + changes.len());
+        let mut left = self.users.iter().peekable();
+        // A switch of where calls ring moves nobody and changes no number: then the index stays.
+        let mut same_numbers = true;
+        for (id, change) in changes {
+            while let Some(user) = left.next_if(|user| user.record.id < id) {
+                users.push(Arc::clone(user));
+            }
+            let old = left.next_if(|user| user.record.id == id);
+            while left.next_if(|user| user.record.id == id).is_some() {
+                same_numbers = false;
+            }
+            same_numbers &= match (old, &change) {
+                (Some(old), Some(new)) => old.numbers == new.numbers,
+                (None, None) => true,
+                _ => false,
+            };
+            users.extend(change.map(Arc::new));
+        }
+        users.extend(left.cloned());
+        let index = if same_numbers { Arc::clone(&self.index) } else { index(&users) };
+        Self { users: users.into(), index, ..self.clone() }
     }
 
     /// Whose number it is.
@@ -166,13 +194,24 @@ impl Tenant {
 
     /// The user of an id that [`Tenant::lookup`] gave.
     pub fn user(&self, id: UserId) -> Option<&User> {
-        self.users.get(id as usize)
+        self.users.get(id as usize).map(|user| &**user)
     }
 
-    /// All users.
-    pub fn users(&self) -> &[User] {
+    /// All users, ascending by id.
+    pub fn users(&self) -> &[Arc<User>] {
         &self.users
     }
+
+    /// The user of an id.
+    pub fn named(&self, id: &str) -> Option<&User> {
+        let at = self.users.binary_search_by(|user| (*user.record.id).cmp(id)).ok()?;
+        self.user(u32::try_from(at).ok()?)
+    }
+}
+
+fn index(users: &[Arc<User>]) -> Arc<Users> {
+    let numbers = (0..).zip(users).flat_map(|(id, user)| user.numbers.iter().map(move |number| (number, id)));
+    Arc::new(Users::new(numbers))
 }
 
 /// All tenants; cheap to clone.
