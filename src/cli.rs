@@ -48,7 +48,8 @@ pub enum Command {
 
     /// Tell where a call would go, and why.
     ///
-    /// Exits with 0 when there is a route, with 1 when there is none, with 64 when the configuration is at fault.
+    /// Exits with 0 when it would be sent on, with 1 when it would be refused, with 64 when the configuration or a
+    /// question is at fault; with `--batch` with 0 when every line was answered.
     Route(route::Arguments),
 
     /// Tell what a number means to a tenant, and how each interface writes it.
@@ -84,7 +85,7 @@ pub struct ConfigFile {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Check(arguments) => check::check(&arguments, colored()).print(),
-        Command::Route(arguments) => route::route(&arguments, colored()).print(),
+        Command::Route(arguments) => route::run(&arguments, colored()),
         Command::Number(arguments) => number::number(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),

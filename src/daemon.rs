@@ -4,7 +4,7 @@
 //! work happens: the worker that reads a message parses it, locks its shard, runs the pure core and sends; one task
 //! turns the timers; names are looked up in tasks of their own.
 
-mod build;
+pub mod build;
 mod clock;
 mod core;
 mod counters;

@@ -25,8 +25,8 @@ pub mod window;
 
 use std::sync::Arc;
 
-pub use decide::Explanation;
-pub use plan::{Found, Plan, Source};
+pub use decide::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
+pub use plan::{Found, Near, NearMiss, Plan, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
@@ -200,7 +200,7 @@ impl Routing {
 
     /// Where a request goes, and each step on the way in words.
     pub fn explain(&self, query: Query<'_>) -> Explanation {
-        decide::explain(self, query)
+        decide::explain::explain(self, query)
     }
 
     /// The site of a host name, if it is one.

@@ -1,18 +1,31 @@
 //! The decision itself, once: `route` and `explain` run the same code and differ only in who listens to the steps.
 
+pub(super) mod explain;
+
 use std::fmt::Write as _;
 
-use serde::Serialize;
 use smallvec::{SmallVec, smallvec};
 
-use super::symbols::{Symbols, character};
+pub use self::explain::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
+use self::explain::{prefix, shown};
+use super::Found;
 use super::{Choice, Decision, Destination, Matched, NoRoute, Noted, Origin, Plan, Query, Route, Routing, Site, Way};
 use crate::trunk::{TrunkId, TrunkKind};
 use std::sync::Arc;
 
 /// Who listens to the steps of a decision.
-pub(super) trait Steps {
+trait Steps {
+    /// Something was looked at.
     fn add(&mut self, words: impl FnOnce() -> String);
+
+    /// Something changes the called number.
+    fn change(&mut self, words: impl FnOnce() -> String, before: &[u8], after: &[u8]);
+
+    /// A dial plan is asked for the called number.
+    fn asked(&mut self, plan: &Plan, user: &[u8]);
+
+    /// A rule of a dial plan was found that may decide.
+    fn rule(&mut self, plan: &Plan, user: &[u8], found: &Found<'_>);
 }
 
 /// Nobody listens: no words are made.
@@ -20,12 +33,9 @@ pub(super) struct Silent;
 
 impl Steps for Silent {
     fn add(&mut self, _: impl FnOnce() -> String) {}
-}
-
-impl Steps for Vec<String> {
-    fn add(&mut self, words: impl FnOnce() -> String) {
-        self.push(words());
-    }
+    fn change(&mut self, _: impl FnOnce() -> String, _: &[u8], _: &[u8]) {}
+    fn asked(&mut self, _: &Plan, _: &[u8]) {}
+    fn rule(&mut self, _: &Plan, _: &[u8], _: &Found<'_>) {}
 }
 
 pub(super) fn decide<'a>(routing: &'a Routing, query: Query<'_>, steps: &mut impl Steps) -> Decision<'a> {
@@ -64,6 +74,7 @@ fn from_teams<'a>(routing: &'a Routing, query: Query<'_>, origin: &Origin, steps
                 site: Some(site),
                 matched: Matched::SiteTrunk,
                 emergency: false,
+                far_site: None,
                 noted: Noted::default(),
             });
         }
@@ -123,6 +134,7 @@ fn by_plan<'a>(
         site,
         matched: Matched::Plan { plan: plan.name(), tag: found.tag, symbols: found.symbols },
         emergency: false,
+        far_site: None,
         noted: Noted::default(),
     })
 }
@@ -166,7 +178,15 @@ fn by_route<'a>(
     site: Option<&'a Arc<Site>>,
 ) -> Choice<'a> {
     let tenant = site.and_then(|site| routing.tenants.get(site.owner));
-    Choice { ways, tenant, site, matched: Matched::Route(route), emergency: false, noted: Noted::default() }
+    Choice {
+        ways,
+        tenant,
+        site,
+        matched: Matched::Route(route),
+        emergency: false,
+        far_site: None,
+        noted: Noted::default(),
+    }
 }
 
 fn longest<'a>(routing: &'a Routing, routes: &Plan, user: &[u8]) -> Option<&'a Route> {
@@ -191,49 +211,4 @@ fn words(routing: &Routing, route: &Route) -> String {
         let _ = write!(text, "{before}`{}`", name(routing, trunk));
     }
     text
-}
-
-fn prefix(user: &[u8], symbols: usize) -> String {
-    Symbols::new(user).take(symbols).map(character).collect()
-}
-
-fn shown(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).escape_debug().collect()
-}
-
-/// A decision in words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Explanation {
-    /// The trunk that the request came from.
-    pub from: String,
-    /// The user part as it was read: the symbols of the number.
-    pub number: String,
-    /// What was looked at, in order.
-    pub steps: Vec<String>,
-    /// Where the request goes, in order of preference; empty: nowhere.
-    pub to: Vec<String>,
-    /// The FQDN of the site that the request belongs to.
-    pub site: Option<String>,
-    /// The tenant that the request belongs to.
-    pub tenant: Option<String>,
-    /// Why the request goes nowhere.
-    pub refused: Option<String>,
-}
-
-pub(super) fn explain(routing: &Routing, query: Query<'_>) -> Explanation {
-    let mut steps = Vec::new();
-    let decision = decide(routing, query, &mut steps);
-    let (to, site, refused) = match decision {
-        Decision::To(choice) => (choice.ways, choice.site, None),
-        Decision::NoRoute(refused) => (SmallVec::new(), None, Some(refused.why.to_string())),
-    };
-    Explanation {
-        from: name(routing, query.from).to_owned(),
-        number: prefix(query.user, usize::MAX),
-        steps,
-        to: to.iter().map(|way| name(routing, way.trunk).to_owned()).collect(),
-        site: site.map(|site| site.fqdn.to_string()),
-        tenant: site.map(|site| site.tenant.to_string()),
-        refused,
-    }
 }

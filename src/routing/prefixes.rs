@@ -413,7 +413,8 @@ impl fmt::Display for Pattern {
     }
 }
 
-fn symbol_text(f: &mut fmt::Formatter<'_>, symbol: u8) -> fmt::Result {
+/// Writes a symbol as it stands in a prefix.
+pub(super) fn symbol_text(f: &mut impl fmt::Write, symbol: u8) -> fmt::Result {
     match symbol {
         END => f.write_char('#'),
         13 => f.write_str("\\#"),

@@ -262,7 +262,7 @@ fn rules_are_tried_in_their_order() {
         assert_eq!(decision, expected, "{what}");
         let explained = routing.explain(query);
         assert_eq!(explained.refused, decision.as_ref().err().map(ToString::to_string), "{what}");
-        assert_eq!(explained.to.len(), decision.map_or(0, |(trunks, _)| trunks.len()), "{what}");
+        assert_eq!(explained.ways.len(), decision.map_or(0, |(trunks, _)| trunks.len()), "{what}");
     }
 }
 
@@ -313,7 +313,7 @@ fn explanation_tells_every_step() {
     let explained = routing().explain(Query::new(CARRIER_A, b"x", b"+1-212"));
     assert_eq!(explained.number, "+1212");
     assert_eq!(
-        explained.steps,
+        explained.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "dial plan `plan` has no prefix of the number",
             "no route from `carrier-a` takes the number",
@@ -321,7 +321,7 @@ fn explanation_tells_every_step() {
             "`carrier-a` is where the request came from: passed over",
         ]
     );
-    assert_eq!(explained.to, ["carrier-b"]);
+    assert_eq!(explained.ways.iter().map(|way| &*way.trunk).collect::<Vec<_>>(), ["carrier-b"]);
 }
 
 #[test]
