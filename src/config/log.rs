@@ -104,8 +104,13 @@ impl Draft {
 struct File {
     name: Arc<str>,
     text: Arc<str>,
+    /// Makes a text of it that may be shown.
+    mask: Mask,
     masked: OnceCell<Option<String>>,
 }
+
+/// Hides the secrets of a text, every byte by a `*`; `None`: there are none.
+pub(super) type Mask = fn(&str) -> Option<String>;
 
 /// Faults and files.
 #[derive(Debug, Default)]
@@ -122,9 +127,14 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn add_file(&self, name: impl Into<Arc<str>>, text: Arc<str>) -> FileId {
+        self.add_masked(name, text, masked)
+    }
+
+    /// Takes a file whose secrets are found in a way of its own.
+    pub(super) fn add_masked(&self, name: impl Into<Arc<str>>, text: Arc<str>, mask: Mask) -> FileId {
         let mut files = self.files.borrow_mut();
         let id = FileId(u32::try_from(files.len()).unwrap_or(u32::MAX));
-        files.push(File { name: name.into(), text, masked: OnceCell::new() });
+        files.push(File { name: name.into(), text, mask, masked: OnceCell::new() });
         id
     }
 
@@ -135,6 +145,13 @@ impl Log {
     /// The name that a file has in faults.
     pub(super) fn name(&self, file: FileId) -> Arc<str> {
         self.files.borrow().get(file.0 as usize).map_or_else(|| Arc::from(""), |file| Arc::clone(&file.name))
+    }
+
+    /// The file that has a name in faults.
+    pub(super) fn file(&self, name: &str) -> Option<FileId> {
+        let files = self.files.borrow();
+        let index = files.iter().position(|file| *file.name == *name)?;
+        u32::try_from(index).ok().map(FileId)
     }
 
     /// The line of a place, from one.
@@ -186,7 +203,7 @@ impl Log {
     fn excerpt(&self, place: Place, label: String) -> Option<Excerpt> {
         let files = self.files.borrow();
         let file = files.get(place.file.0 as usize)?;
-        let shown = file.masked.get_or_init(|| masked(&file.text));
+        let shown = file.masked.get_or_init(|| (file.mask)(&file.text));
         let text: &str = shown.as_deref().unwrap_or(&file.text);
         let start = floor_char_boundary(text, place.start);
         let (before, after) = text.split_at(start);

@@ -171,11 +171,13 @@ fn counted(left: &mut usize) -> ControlFlow<()> {
     if *left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// The user part as an identity would be written; `None`: it is too long or no text.
+/// The user part as an identity would be written; `None`: it is none.
 fn identity(user: &[u8]) -> Option<String> {
     let (lower, length) = super::super::identities::lower(user)?;
     let text = std::str::from_utf8(lower.get(..length)?).ok()?;
-    Some(Prefix::Identity(text.into()).to_string())
+    let name = Prefix::Identity(text.into()).to_string();
+    // What is a number only would be found once more.
+    matches!(Prefix::read(&name, false), Ok(Prefix::Identity(_))).then_some(name)
 }
 
 /// How many symbols of a number fit a pattern, and what stands against it; `None`: nothing does.
