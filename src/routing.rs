@@ -34,6 +34,7 @@ pub use site::{Destination, Site, Sites};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State, TenantChange, UserChange};
 pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Bounds, Ledger, Outcome};
+pub use table::page::RuleFilter;
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
 pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User, UserError, compile};

@@ -9,6 +9,7 @@ mod identities;
 pub(super) mod layer;
 pub(super) mod ledger;
 pub(super) mod overlay;
+pub(super) mod page;
 pub(super) mod rows;
 pub(super) mod sources;
 pub(super) mod tails;
