@@ -4,6 +4,7 @@
 
 pub mod certs;
 pub mod check;
+pub mod control;
 pub mod demo;
 pub mod lab;
 pub mod number;
@@ -58,6 +59,22 @@ pub enum Command {
     /// tenant's name is at fault.
     Number(number::Arguments),
 
+    /// See and change the dial plans of the running edge.
+    ///
+    /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
+    /// taken back. Exits with 1 when the edge says no, with 64 when an argument is at fault, with 69 when nobody answers.
+    Rules(control::rules::Arguments),
+
+    /// See and change the users of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Users(control::users::Arguments),
+
+    /// See and remove tenants of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Tenants(control::tenants::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -88,6 +105,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Route(arguments) => route::run(&arguments, colored()),
         Command::Number(arguments) => number::number(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Rules(arguments) => control::rules::rules(&arguments).print(),
+        Command::Users(arguments) => control::users::users(&arguments).print(),
+        Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),
