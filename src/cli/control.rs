@@ -86,17 +86,28 @@ pub enum Failure {
     Refused { status: u16, answer: Value },
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fault(text) | Self::Unreachable(text) => f.write_str(text),
+            Self::Refused { answer, .. } => {
+                f.write_str(answer.get("detail").and_then(Value::as_str).unwrap_or("the edge says no"))
+            }
+        }
+    }
+}
+
 impl Failure {
     /// What is printed: for people a sentence, for programs what the edge said.
     fn output(self, as_json: bool) -> Output {
+        let err = format!("{self}\n");
         match self {
-            Self::Fault(text) => Output::fault(format!("{text}\n")),
-            Self::Unreachable(text) => Output { code: EXIT_UNAVAILABLE, ..Output::fault(format!("{text}\n")) },
+            Self::Fault(_) => Output::fault(err),
+            Self::Unreachable(_) => Output { code: EXIT_UNAVAILABLE, ..Output::fault(err) },
             Self::Refused { status, answer } => {
-                let detail = answer.get("detail").and_then(Value::as_str).unwrap_or("the edge says no");
                 let code = if status == 400 { EXIT_FAULTS } else { EXIT_NO };
                 let out = if as_json { super::json(&answer) } else { String::new() };
-                Output { out, err: format!("{detail}\n"), code }
+                Output { out, err, code }
             }
         }
     }
