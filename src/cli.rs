@@ -4,6 +4,7 @@
 
 pub mod certs;
 pub mod check;
+pub mod control;
 pub mod demo;
 pub mod diff;
 pub mod export;
@@ -81,6 +82,22 @@ pub enum Command {
     /// with 1 when they do not, with 64 when one of them cannot be read.
     Diff(diff::Arguments),
 
+    /// See and change the dial plans of the running edge.
+    ///
+    /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
+    /// taken back. Exits with 1 when the edge says no, with 64 when an argument is at fault, with 69 when nobody answers.
+    Rules(control::rules::Arguments),
+
+    /// See and change the users of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Users(control::users::Arguments),
+
+    /// See and remove tenants of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Tenants(control::tenants::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -114,6 +131,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, colored()).print(),
         Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Rules(arguments) => control::rules::rules(&arguments).print(),
+        Command::Users(arguments) => control::users::users(&arguments).print(),
+        Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -17,6 +17,7 @@
 //! route or a site allows; anything else would be a loop. A rule or route that was asked and leads nowhere is not
 //! replaced by a less specific one: the request is refused, with a reason.
 
+mod change;
 mod classes;
 pub mod countries;
 mod decide;
@@ -42,12 +43,13 @@ pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError, one_form};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
 pub use site::{Destination, Site, Sites};
-pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
+pub use table::batch::{Batch, BatchError, Change, Edit, Record, State, TenantChange, UserChange};
 pub use table::layer::{Rule, Rules};
-pub use table::ledger::{Ledger, Outcome};
+pub use table::ledger::{Bounds, Ledger, Outcome};
+pub use table::page::RuleFilter;
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
-pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User};
+pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User, UserError, compile};
 pub use window::{EVERY_DAY, Window};
 
 use self::classes::Classes;
@@ -179,23 +181,6 @@ impl Routing {
     /// The dial plans as one value, which can be changed at run time.
     pub const fn table(&self) -> &Table {
         &self.table
-    }
-
-    /// Makes a batch of changes; every tag in it must lead somewhere. [`Routing::with_table`] takes the result.
-    pub fn apply(&self, ledger: &Ledger, batch: &Batch) -> Result<Outcome, BatchError> {
-        for edit in &batch.edits {
-            if let Edit::Put { tag, .. } = edit
-                && self.resolve(tag).is_none()
-            {
-                return Err(BatchError::UnknownTag(tag.clone()));
-            }
-        }
-        ledger.apply(&self.table, batch, &|tag| self.resolve(tag))
-    }
-
-    /// Takes the batch of an id back; `by` says who wants it, and its own id is that of the new record.
-    pub fn revert(&self, ledger: &Ledger, id: &str, by: &Batch) -> Result<Outcome, BatchError> {
-        ledger.revert(&self.table, id, by, &|tag| self.resolve(tag))
     }
 
     /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.

@@ -7,7 +7,7 @@ mod request;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::request::Synthetic;
@@ -27,7 +27,7 @@ use crate::trunk::{Hop, Target, Trunk, TrunkKind};
 pub use self::report::{Explained, NearRule, Rule, Sent, Verdict};
 
 /// A call that somebody asks about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// The name of the trunk that the call comes from.

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 
+use super::control::Client;
 use super::{ConfigFile, EXIT_NO, Output, json};
 use crate::call::Edge;
 use crate::call::explain::{Ask, AskError, Explained, Verdict, explain};
@@ -45,6 +46,10 @@ pub struct Arguments {
     #[command(flatten)]
     pub file: ConfigFile,
 
+    /// Ask the edge that runs, with its changes at run time, by its control socket, and not the configuration.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
     /// Print the result as one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -71,20 +76,34 @@ impl Oracle for Edge {
     }
 }
 
-/// Runs the command: a batch writes while it goes on, one question is answered at once.
-pub fn run(arguments: &Arguments, color: bool) -> ExitCode {
-    let edge = match edge(&arguments.file.config, color) {
-        Ok(edge) => edge,
-        Err(fault) => return fault.print(),
-    };
-    match &arguments.batch {
-        Some(file) => batch::from_file(&edge, file, arguments.at.unwrap_or_else(now)),
-        None => one(&edge, arguments).print(),
+/// The edge that runs.
+impl Oracle for Client {
+    fn explain(&self, ask: &Ask, now: u64) -> Result<Explained, String> {
+        let ask = Ask { now: ask.now.or(Some(now)), ..ask.clone() };
+        let body = serde_json::to_value(ask).map_err(|error| error.to_string())?;
+        let answer = self.post("/v1/route", &body).map_err(|failure| failure.to_string())?;
+        serde_json::from_value(answer).map_err(|error| error.to_string())
     }
 }
 
-/// Explains where one call would go, by the configuration alone.
+/// Runs the command: a batch writes while it goes on, one question is answered at once.
+pub fn run(arguments: &Arguments, color: bool) -> ExitCode {
+    let Some(file) = &arguments.batch else { return route(arguments, color).print() };
+    let at = arguments.at.unwrap_or_else(now);
+    match &arguments.socket {
+        Some(socket) => batch::from_file(&Client::new(socket.clone()), file, at),
+        None => match edge(&arguments.file.config, color) {
+            Ok(edge) => batch::from_file(&edge, file, at),
+            Err(fault) => fault.print(),
+        },
+    }
+}
+
+/// Explains where one call would go, by the edge that runs or by the configuration alone.
 pub fn route(arguments: &Arguments, color: bool) -> Output {
+    if let Some(socket) = &arguments.socket {
+        return one(&Client::new(socket.clone()), arguments);
+    }
     match edge(&arguments.file.config, color) {
         Ok(edge) => one(&edge, arguments),
         Err(fault) => fault,

@@ -20,6 +20,9 @@ fn output(line: &[&str]) -> Output {
         Command::Export(arguments) => export::export(&arguments, false),
         Command::Diff(arguments) => diff::diff(&arguments, false),
         Command::Certs(arguments) => certs::certs(&arguments),
+        Command::Rules(arguments) => control::rules::rules(&arguments),
+        Command::Users(arguments) => control::users::users(&arguments),
+        Command::Tenants(arguments) => control::tenants::tenants(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }

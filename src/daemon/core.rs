@@ -47,7 +47,7 @@ pub struct Status {
 /// Everything between the sockets and the pure core.
 pub struct Core {
     cells: Vec<Cell>,
-    edge: ArcSwap<Edge>,
+    edge: Arc<ArcSwap<Edge>>,
     secrets: Secrets,
     resolver: Resolver,
     transports: Arc<Transports>,
@@ -63,7 +63,7 @@ pub struct Core {
 impl Core {
     /// The core of one edge, on the runtime that it is made on.
     pub fn new(
-        edge: Edge,
+        edge: Arc<ArcSwap<Edge>>,
         secrets: Secrets,
         resolver: Resolver,
         transports: Arc<Transports>,
@@ -81,7 +81,7 @@ impl Core {
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
-            edge: ArcSwap::from_pointee(edge),
+            edge,
             secrets,
             resolver,
             transports,

@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
+use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
 use crate::call::Counts;
 use crate::config::Limits;
@@ -57,6 +59,21 @@ const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_refused_total", "Lookups refused since too many were under way", |it| it.refused),
 ];
 
+const CHANGES: [Row<ChangeCounts>; 6] = [
+    ("trunkway_changes_made_total", "Batches of changes made at run time", |it| it.made.load(Relaxed)),
+    ("trunkway_changes_reverted_total", "Batches of changes taken back", |it| it.reverted.load(Relaxed)),
+    ("trunkway_changes_refused_total", "Batches of changes that were not made", |it| it.refused.load(Relaxed)),
+    (
+        "trunkway_changes_not_replayed_total",
+        "Changes of the journal that did not fit the configuration at the start",
+        |it| it.not_replayed.load(Relaxed),
+    ),
+    ("trunkway_dialplan_folds_total", "Times that changes were folded into the packed rules", |it| {
+        it.folds.load(Relaxed)
+    }),
+    ("trunkway_journal_compactions_total", "Times that the journal was made short", |it| it.compactions.load(Relaxed)),
+];
+
 /// A counter and where its number comes from.
 type Registered<T> = (Counter, fn(&T) -> u64);
 
@@ -65,8 +82,12 @@ struct Handles {
     /// In the order of [`NoRoute::ALL`].
     unrouted: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
+    changes: Vec<Registered<ChangeCounts>>,
     transactions: Gauge,
     dns_entries: Gauge,
+    pending: Gauge,
+    revision: Gauge,
+    journal_bytes: Gauge,
 }
 
 impl Handles {
@@ -74,10 +95,17 @@ impl Handles {
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
         describe_gauge!("trunkway_dns_entries", "Targets remembered");
         describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
+        describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
+        describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
+        describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
         Self {
             core: register(&CORE),
             unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             dns: register(&DNS),
+            changes: register(&CHANGES),
+            pending: gauge!("trunkway_changes_pending"),
+            revision: gauge!("trunkway_changes_revision"),
+            journal_bytes: gauge!("trunkway_journal_bytes"),
             transactions: gauge!("trunkway_transactions"),
             dns_entries: gauge!("trunkway_dns_entries"),
         }
@@ -109,13 +137,15 @@ pub fn publish_limits(limits: &Limits) {
         ("udp_receive_buffer_bytes", limits.udp_receive_buffer_bytes),
         ("udp_send_buffer_bytes", limits.udp_send_buffer_bytes),
         ("max_dialplan_prefixes", limits.max_dialplan_prefixes),
+        ("max_dialplan_changes", limits.max_dialplan_changes),
+        ("max_users", limits.max_users),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
     }
 }
 
 /// Publishes once a second until it is aborted.
-pub async fn publish(core: Arc<Core>) {
+pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
     let handles = Handles::register();
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -130,6 +160,15 @@ pub async fn publish(core: Arc<Core>) {
         let counts = core.dns_counts();
         for (counter, of) in &handles.dns {
             counter.absolute(of(&counts));
+        }
+        for (counter, of) in &handles.changes {
+            counter.absolute(of(&changes.counts));
+        }
+        handles.pending.set(core.edge().routing.table().pending() as f64);
+        // A change that waits for its disk keeps the numbers of before.
+        if let Some((revision, bytes)) = changes.try_revision_and_bytes() {
+            handles.revision.set(revision as f64);
+            handles.journal_bytes.set(bytes.unwrap_or_default() as f64);
         }
         handles.transactions.set(status.contexts as f64);
         handles.dns_entries.set(counts.entries as f64);

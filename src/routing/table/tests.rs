@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::batch::*;
-use super::ledger::{Ledger, Outcome};
 use super::*;
 use naive::{best, number, prefix};
 
@@ -243,19 +242,16 @@ fn plus_counts_unless_the_plan_is_normalized() {
 }
 
 #[test]
-fn batch_is_all_or_nothing_and_made_once() {
+fn batch_is_all_or_nothing() {
     let table = table_of(&rules(&[("1", "a"), ("2", "b")]));
-    let mut ledger = Ledger::new(2, 10);
     let wrong = batch("w", vec![put("3", "c", "me"), remove("4", "me")]);
-    let error = ledger.apply(&table, &wrong, &resolve).unwrap_err();
+    let error = table.apply(&wrong, 10, &resolve).unwrap_err();
     assert_eq!(error.to_string(), "dial plan `p` has no rule `4` of owner `me`");
     let conflict = batch("c", vec![put("[1]", "c", "me")]);
-    let error = ledger.apply(&table, &conflict, &resolve).unwrap_err();
+    let error = table.apply(&conflict, 10, &resolve).unwrap_err();
     assert_eq!(error.to_string(), "dial plan `p`: `[1]` leads to `a` by a rule of owner ``, not to `c`");
     let good = batch("g", vec![put("3", "c", "me"), remove("1", ""), put("12[3-4]", "d", "me")]);
-    let Outcome::Made(changed, record) = ledger.apply(&table, &good, &resolve).unwrap() else { panic!() };
-    ledger.remember(record.clone());
-    assert!(matches!(ledger.apply(&changed, &good, &resolve), Ok(Outcome::Known(known)) if known == record));
+    let (changed, record) = table.apply(&good, 10, &resolve).unwrap();
     assert_eq!(find(&changed, "3"), Some(("c".to_owned(), 1)));
     assert_eq!(find(&changed, "123"), Some(("d".to_owned(), 3)));
     assert_eq!(find(&changed, "1"), None);
@@ -264,21 +260,15 @@ fn batch_is_all_or_nothing_and_made_once() {
     let source = changed.plans()[0].rule(b"123", &found);
     assert_eq!(source, ("12[3-4]".to_owned(), Source::Change("g".into())));
 
-    let Ok(Outcome::Made(back, undone)) = ledger.revert(&changed, "g", &batch("r", vec![]), &resolve) else { panic!() };
+    let (back, undone) = changed.revert(&record, &batch("r", vec![]), &resolve).unwrap();
     assert_eq!(undone.reverts.as_deref(), Some("g"));
     assert_eq!(all(&back), all(&table));
     assert_eq!(find(&back, "1"), Some(("a".to_owned(), 1)));
     let (later, _) = changed.apply(&batch("l", vec![put("3", "other", "me")]), 10, &resolve).unwrap();
-    let error = ledger.revert(&later, "g", &batch("r", vec![]), &resolve).unwrap_err();
+    let error = later.revert(&record, &batch("r", vec![]), &resolve).unwrap_err();
     assert_eq!(error.to_string(), "dial plan `p`: the rule `3` of owner `me` has changed since");
-    for id in ["x", "y"] {
-        ledger.remember(Record { id: id.to_owned(), ..undone.clone() });
-    }
-    assert_eq!(ledger.records().map(|record| record.id.as_str()).collect::<Vec<_>>(), ["x", "y"]);
-    let error = ledger.revert(&changed, "g", &batch("r", vec![]), &resolve).unwrap_err();
-    assert_eq!(error, BatchError::UnknownChange("g".to_owned()));
     let full = batch("f", (0..20).map(|number| put(&format!("8{number}"), "a", "me")).collect());
-    assert_eq!(ledger.apply(&table, &full, &resolve).unwrap_err(), BatchError::Full(10));
+    assert_eq!(table.apply(&full, 10, &resolve).unwrap_err(), BatchError::Full(10));
 }
 
 #[test]
