@@ -1,10 +1,21 @@
-//! Where a request goes: sites, dial plans and routes, compiled into one immutable value. Pure; a lookup does no I/O.
+//! Where a request goes: sites, tenants, dial plans and routes, compiled into one immutable value. Pure; a lookup does no
+//! I/O.
 //!
-//! From a Teams trunk the Request-URI's host names the site, and so the tenant; a host that is neither a site of that
-//! trunk nor the edge's own name gets nowhere. Routes that name the trunk come first, then routes for everybody, then
-//! the site's own trunk. From any other trunk the dial plan comes first, then the routes in the same order. Among
-//! routes the longest prefix wins. A request goes back to the trunk it came from only by a route that names it in
-//! `from`; anything else would be a loop.
+//! - Whose call it is: from Teams the Request-URI's host names the site, and so the tenant; a host that is neither a site
+//!   of that trunk nor the edge's own name gets nowhere. From any other trunk the host, the trunk's own tenant or, last,
+//!   the called number in the dial plan says it.
+//! - Calls for help go by the trunks named for them, else by a rule for exactly that number, else as other calls.
+//! - Numbers of the tenant stay inside: a user rings where the user lives, a number of nobody is refused or sent to the
+//!   tenant's destination for such, a shared one to its main number. Then a rule of the dial plan: to the Teams side of a
+//!   site, or from Teams to its PBX. What leads to another tenant is passed over, unless both want such calls to stay.
+//! - What leaves takes the most specific route: those that name trunk and tenant, then the tenant, then the trunk, then
+//!   any; among these the longest prefix that is open. Only a route that names a carrier in `from` takes its calls to
+//!   another carrier. Without a route a call from Teams leaves by the caller's side (the caller's number in the dial plan,
+//!   P-Asserted-Identity before From), else by the site's own trunk, and a PBX's by that of its site.
+//!
+//! A tenant's trunk serves that tenant alone, and a request goes back to the trunk it came from only by a hairpin that a
+//! route or a site allows; anything else would be a loop. A rule or route that was asked and leads nowhere is not
+//! replaced by a less specific one: the request is refused, with a reason.
 
 mod classes;
 pub mod countries;

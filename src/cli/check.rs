@@ -104,3 +104,6 @@ fn summary(counts: &Counts, faults: &Faults) -> String {
         "ok: listeners {listeners}, trunks {trunks}, tenants {tenants}, sites {sites}, users {users}, dial plans {dialplans} (prefixes {prefixes}), routes {routes}{warnings}\n"
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,9 @@ use crate::trunk::TrunkId;
 /// Whose calls a class of routes takes; `None`: anybody's.
 type Key = (Option<TrunkId>, Option<TenantId>);
 
+/// Indices of routes, by prefix.
+type Lists = Vec<Box<[u32]>>;
+
 /// All routes, ready to be asked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Classes {
@@ -29,7 +32,7 @@ pub(super) struct Class {
     /// The origin of a prefix is its index in `routes`.
     plan: Plan,
     /// By prefix: the routes that have it, in the order of the configuration.
-    routes: Vec<Box<[u32]>>,
+    routes: Lists,
 }
 
 impl Classes {
@@ -44,7 +47,7 @@ impl Classes {
         }
         let is_always_open = |id: &u32| routes.get(*id as usize).is_some_and(|route| route.windows.is_empty());
         let mut conflicts = Vec::new();
-        let mut drafts: HashMap<Key, (Rules, Vec<Box<[u32]>>), RandomState> = HashMap::default();
+        let mut drafts: HashMap<Key, (Rules, Lists), RandomState> = HashMap::default();
         let mut every = Rules::new(routes.len());
         for ((key, prefix), mut ids) in by_prefix {
             if let Some(kept) = ids.iter().position(is_always_open) {
@@ -53,7 +56,7 @@ impl Classes {
                 conflicts.extend(beyond.map(|dropped| Conflict { kept: last, dropped }));
             }
             let at = ids.first().copied().unwrap_or_default() as usize;
-            let (rules, lists) = drafts.entry(key).or_insert_with(|| (Rules::new(routes.len()), Vec::new()));
+            let (rules, lists) = drafts.entry(key).or_insert_with(|| (Rules::new(routes.len()), Lists::new()));
             // There are no more lists than routes, whose indices fit.
             rules.add(&prefix, "", lists.len() as u32).map_err(|error| (at, error))?;
             lists.push(ids.into());

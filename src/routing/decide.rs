@@ -115,8 +115,8 @@ pub(super) fn decide<'a>(routing: &'a Routing, query: Query<'_>, steps: &mut imp
         steps,
     };
     let next = match origin.kind {
-        TrunkKind::Teams => ask.from_teams(),
-        TrunkKind::Carrier | TrunkKind::Pbx => ask.from_trunk(),
+        TrunkKind::Teams => ask.call_from_teams(),
+        TrunkKind::Carrier | TrunkKind::Pbx => ask.call_from_trunk(),
     };
     let why = match next {
         ControlFlow::Break(Ok(choice)) => return Decision::To(choice),
@@ -203,7 +203,10 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
 
     /// Ends the decision with a choice for the call's own site.
     fn to(&self, ways: Ways, matched: Matched<'a>) -> Next<'a> {
-        let far_site = self.site.filter(|_| ways.iter().any(|way| self.kind(way.trunk) == Some(TrunkKind::Teams)));
+        // A call from the tenant's own trunk may name no site, but Teams wants to see one.
+        let site = || self.site.or_else(|| self.home_site(self.tenant?));
+        let to_teams = ways.iter().any(|way| self.kind(way.trunk) == Some(TrunkKind::Teams));
+        let far_site = if to_teams { site() } else { None };
         self.to_site(ways, matched, self.site, far_site)
     }
 

@@ -10,7 +10,7 @@ use super::{Ask, Next, Steps, by_rule, explain, name, rule, rule_words};
 use crate::trunk::TrunkId;
 
 impl<'a, S: Steps> Ask<'a, '_, S> {
-    pub(super) fn from_teams(&mut self) -> Next<'a> {
+    pub(super) fn call_from_teams(&mut self) -> Next<'a> {
         self.site_of_teams()?;
         self.anonymous()?;
         self.help()?;
@@ -63,7 +63,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
                         self.steps.rule(plan, &self.user, &found);
                         let callee = self.own().map(|own| Callee { site: Some(site), ..own });
                         return match callee {
-                            Some(callee) => self.to_side(callee, site, pbx, matched),
+                            Some(callee) => self.by_side(callee, site, pbx, matched),
                             None => self.to(smallvec![self.way(pbx, None, None)], matched),
                         };
                     }
@@ -76,7 +76,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
                             continue;
                         }
                         self.steps.rule(plan, &self.user, &found);
-                        return self.to_side(callee, site, site.teams, matched);
+                        return self.by_side(callee, site, site.teams, matched);
                     }
                 }
                 Some(Destination::Trunk(trunk)) => match self.owner_of(trunk) {

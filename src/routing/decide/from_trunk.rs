@@ -12,7 +12,7 @@ use super::{Ask, Next, Steps, by_rule, name, rule, rule_words};
 use crate::trunk::{TrunkId, TrunkKind};
 
 impl<'a, S: Steps> Ask<'a, '_, S> {
-    pub(super) fn from_trunk(&mut self) -> Next<'a> {
+    pub(super) fn call_from_trunk(&mut self) -> Next<'a> {
         let named = self.called_site();
         self.tenant_of_trunk(named)?;
         self.anonymous()?;
@@ -139,7 +139,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
             return ControlFlow::Continue(true);
         }
         self.steps.rule(plan, &self.user, found);
-        self.to_side(callee, site, site.teams, matched)?;
+        self.by_side(callee, site, site.teams, matched)?;
         ControlFlow::Continue(false)
     }
 

@@ -40,22 +40,22 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
             self.emergency = true;
             self.steps.add(|| "an emergency number".to_owned());
             if let Some(tenant) = self.tenant {
-                self.to_first_of(&tenant.emergency, "the tenant's trunks for emergency calls")?;
+                self.by_first_of(&tenant.emergency, "the tenant's trunks for emergency calls")?;
             }
             let everybodys = &self.routing.emergency.to;
-            self.to_first_of(everybodys, "trunks for emergency calls")?;
+            self.by_first_of(everybodys, "trunks for emergency calls")?;
             return self.exact_rule();
         }
         let Some(tenant) = self.tenant else { return ControlFlow::Continue(()) };
         if matches!(self.number(), Number::Service(_)) {
             self.steps.add(|| "a service number".to_owned());
-            self.to_first_of(&tenant.service, "the tenant's trunks for service numbers")?;
+            self.by_first_of(&tenant.service, "the tenant's trunks for service numbers")?;
             return self.exact_rule();
         }
         ControlFlow::Continue(())
     }
 
-    fn to_first_of(&mut self, trunks: &[TrunkId], what: &str) -> Next<'a> {
+    fn by_first_of(&mut self, trunks: &[TrunkId], what: &str) -> Next<'a> {
         let usable = |trunk: &&TrunkId| **trunk != self.query.from && self.may_use(**trunk);
         let ways: Ways = trunks.iter().filter(usable).map(|trunk| self.way(*trunk, None, None)).collect();
         if ways.is_empty() {

@@ -44,7 +44,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
         }
         match tenant.lookup(&number) {
             Lookup::User(id) => match tenant.user(id) {
-                Some(user) => self.to_user(callee, user, &number),
+                Some(user) => self.by_user(callee, user, &number),
                 None => ControlFlow::Continue(()),
             },
             Lookup::Ambiguous if !self.detoured => {
@@ -83,7 +83,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
         let is_extension = is_extension(tenant, number);
         if is_extension && tenant.users().is_empty() {
             self.steps.add(|| "an extension of the tenant, which names no users".to_owned());
-            return self.to_a_side(callee);
+            return self.by_a_side(callee);
         }
         if !is_extension && !is_in_ranges(tenant, number) {
             return ControlFlow::Continue(());
@@ -115,25 +115,25 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
         if !is_inside || has_rule {
             return ControlFlow::Continue(());
         }
-        self.to_a_side(callee)
+        self.by_a_side(callee)
     }
 
     /// Answers by the PBX of the site, or by its Teams side where that is what is left.
-    fn to_a_side(&mut self, callee: Callee<'a>) -> Next<'a> {
+    fn by_a_side(&mut self, callee: Callee<'a>) -> Next<'a> {
         let from = self.query.from;
         let Some(site) = callee.site else { return ControlFlow::Continue(()) };
         if let Some(pbx) = self.pbx_of(site) {
-            return self.to_side(callee, site, pbx, Matched::Tenant);
+            return self.by_side(callee, site, pbx, Matched::Tenant);
         }
         // Teams knows its own numbers: what it asks the edge for is none of them.
         if self.origin.kind != TrunkKind::Teams && site.teams != from {
-            return self.to_side(callee, site, site.teams, Matched::Tenant);
+            return self.by_side(callee, site, site.teams, Matched::Tenant);
         }
         ControlFlow::Continue(())
     }
 
     /// Answers by one side of a site.
-    pub(super) fn to_side(
+    pub(super) fn by_side(
         &mut self,
         callee: Callee<'a>,
         site: &'a Arc<Site>,
@@ -155,7 +155,7 @@ impl<'a, S: Steps> Ask<'a, '_, S> {
         self.to_site(ways, matched, own, Some(site).filter(|_| to_teams))
     }
 
-    fn to_user(&mut self, callee: Callee<'a>, user: &'a User, number: &Number) -> Next<'a> {
+    fn by_user(&mut self, callee: Callee<'a>, user: &'a User, number: &Number) -> Next<'a> {
         let record = &user.record;
         let home = user.site.and_then(|index| self.routing.sites.get(index));
         let home = home.filter(|site| site.owner == callee.owner);
