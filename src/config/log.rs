@@ -185,7 +185,7 @@ impl Log {
     pub(super) fn line(&self, place: Place) -> u32 {
         let text = self.text(place.file);
         let before = text.as_bytes().get(..place.start).unwrap_or_default();
-        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(u32::MAX)
+        u32::try_from(memchr::memchr_iter(b'\n', before).count() + 1).unwrap_or(u32::MAX)
     }
 
     pub(super) fn add(&self, draft: Draft) {
@@ -243,7 +243,7 @@ impl Log {
         Some(Excerpt {
             file: file.name.to_string(),
             position: Some(Position {
-                line: before.matches('\n').count() + 1,
+                line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
                 column: text.get(begin..start)?.chars().count() + 1,
                 text: line.to_owned(),
                 span: start - begin..end - begin,

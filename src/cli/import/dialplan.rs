@@ -61,6 +61,13 @@ pub struct Arguments {
     pub json: bool,
 }
 
+impl Arguments {
+    fn defaults(&self) -> Defaults<'_> {
+        let (plan, tag) = (self.plan.as_deref(), self.tag.as_deref());
+        Defaults { plan, owner: self.owner.as_deref().unwrap_or_default(), tag }
+    }
+}
+
 /// What `import dialplan --json` prints.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -99,69 +106,68 @@ struct Target {
 /// Imports a file of rules.
 pub fn import(arguments: &Arguments, color: bool) -> Output {
     let faults = FileFaults::default();
-    let Some((file, text)) = read_text(&arguments.from, &faults, |_| None) else {
-        return refuse(arguments, color, &faults.into_faults(), 0, 0);
-    };
+    let read = read_text(&arguments.from, &faults, |_| None);
     let plain = match config::load_instead(&arguments.file.config, Instead::empty()) {
         Ok(loaded) => loaded,
-        Err(faults) => return refuse(arguments, color, &faults, 0, 0),
+        Err(other) => return refuse(arguments, color, &first(faults, other), 0, 0),
     };
-    let defaults = Defaults {
-        plan: arguments.plan.as_deref(),
-        owner: arguments.owner.as_deref().unwrap_or_default(),
-        tag: arguments.tag.as_deref(),
-    };
-    let Checked { rules, duplicates } = check::check(file, &text, &plain, defaults, &faults);
-    let count = rules.len();
-    let targets = targets(arguments, &plain, &rules, file, &faults);
-    let Some(targets) = targets else {
-        return refuse(arguments, color, &faults.into_faults(), count, duplicates);
-    };
+    let Some((file, text)) = read else { return refuse(arguments, color, &faults.into_faults(), 0, 0) };
+    let Checked { rules, duplicates } = check::check(file, &text, &plain, arguments.defaults(), &faults);
+    let refuse = |faults: Faults| refuse(arguments, color, &faults, rules.len(), duplicates);
+    let Some(targets) = targets(arguments, &plain, &rules, file, &faults) else { return refuse(faults.into_faults()) };
     let lists = lists(arguments, &plain, &targets, &rules, file, &faults);
-    let fault = |faults: FileFaults| refuse(arguments, color, &faults.into_faults(), count, duplicates);
-
-    // What the files say that stay as they are.
-    let without = targets.iter().fold(Instead::forgiving(), |instead, target| instead.with(&target.path, "".into()));
-    let around = match config::load_instead(&arguments.file.config, without) {
-        Ok(loaded) => loaded,
-        // The file's own faults come first.
-        Err(_) if faults.failed() => return fault(faults),
-        Err(faults) => return refuse(arguments, color, &faults, count, duplicates),
-    };
-    overlaps::contradictions(file, &rules, &around, &faults);
-    if faults.failed() {
-        return fault(faults);
+    match config::load_instead(&arguments.file.config, instead(&targets, &[])) {
+        Ok(around) => overlaps::contradictions(file, &rules, &around, &faults),
+        Err(other) => return refuse(first(faults, other)),
     }
-    let mut texts: Vec<Arc<str>> = Vec::with_capacity(lists.len());
-    for (target, list) in targets.iter().zip(&lists) {
+    let texts = texts(&targets, &lists, file, &faults);
+    if faults.failed() {
+        return refuse(faults.into_faults());
+    }
+    let after = match config::load_instead(&arguments.file.config, instead(&targets, &texts)) {
+        Ok(loaded) => loaded,
+        Err(other) => return refuse(other),
+    };
+    let changes: Vec<Changes<'_>> = lists.iter().map(|list| Changes::between(&list.old, &list.new)).collect();
+    unread(&targets, &after, file, &faults);
+    overlaps::shadows(file, &rules, &after, &changes, &faults);
+    let done = Done { arguments, targets: &targets, changes: &changes, count: rules.len(), duplicates };
+    done.finish(&texts, &faults.into_faults(), color)
+}
+
+/// The faults of the imported file when there are any, else those of the configuration.
+fn first(faults: FileFaults, other: Faults) -> Faults {
+    if faults.failed() { faults.into_faults() } else { other }
+}
+
+/// Texts for the files that are to be written; without texts they are taken as empty.
+fn instead(targets: &[Target], texts: &[Arc<str>]) -> Instead {
+    let texts = texts.iter().cloned().chain(std::iter::repeat(Arc::from("")));
+    targets.iter().zip(texts).fold(Instead::forgiving(), |instead, (target, text)| instead.with(&target.path, text))
+}
+
+/// What is to stand in each file.
+fn texts(targets: &[Target], lists: &[Lists<'_>], file: FaultFile, faults: &FileFaults) -> Vec<Arc<str>> {
+    let mut texts = Vec::with_capacity(lists.len());
+    for (target, list) in targets.iter().zip(lists) {
         match rule_file(&list.new, Columns::needed(&list.new)) {
             Ok(text) => texts.push(text.into()),
             Err(rule) => {
-                faults.add(Remark::error_of(file, format!("{}: {}", target.name, unwritable(rule).trim_end())))
+                let message = format!("{}: {}", target.name, unwritable(rule).trim_end());
+                faults.add(Remark::error_of(file, message));
             }
         }
     }
-    if faults.failed() {
-        return fault(faults);
-    }
-    let instead = targets
-        .iter()
-        .zip(&texts)
-        .fold(Instead::forgiving(), |instead, (target, text)| instead.with(&target.path, Arc::clone(text)));
-    let after = match config::load_instead(&arguments.file.config, instead) {
-        Ok(loaded) => loaded,
-        Err(faults) => return refuse(arguments, color, &faults, count, duplicates),
-    };
+    texts
+}
+
+/// Warns of files that the configuration does not read.
+fn unread(targets: &[Target], after: &Loaded, file: FaultFile, faults: &FileFaults) {
     let read: BTreeSet<PathBuf> = after.files.iter().map(|path| config::whole(path)).collect();
     for target in targets.iter().filter(|target| !read.contains(&config::whole(&target.path))) {
         let message = format!("no dial plan of the configuration reads {}", target.name);
         faults.add(Remark::warning_of(file, message).help("name it in `files` of the dial plan"));
     }
-    let changes: Vec<Changes<'_>> = lists.iter().map(|list| Changes::between(&list.old, &list.new)).collect();
-    overlaps::shadows(file, &rules, &after, &changes, &faults);
-
-    let done = Done { arguments, targets: &targets, changes: &changes, count, duplicates };
-    done.finish(&texts, &faults.into_faults(), color)
 }
 
 /// What is known when everything is good.
@@ -193,8 +199,8 @@ impl Done<'_> {
         }
         let code = if failure.is_some() { EXIT_FAULTS } else { 0 };
         if self.arguments.json {
-            let of = |(target, changes)| FileReport { file: &Target::name(target), changes };
-            let files = self.targets.iter().zip(self.changes).map(of).collect();
+            let both = self.targets.iter().zip(self.changes);
+            let files = both.map(|(target, changes)| FileReport { file: &target.name, changes }).collect();
             let (rules, duplicates) = (self.count, self.duplicates);
             let report = Report { valid: true, faults, rules, duplicates, files, written: !written.is_empty() };
             return Output { out: json(&report), err: failure.unwrap_or_default(), code };
@@ -217,12 +223,6 @@ impl Done<'_> {
             (false, true, Some(_)) => "",
         });
         Output { out, err: faults.render(color) + &failure.unwrap_or_default(), code }
-    }
-}
-
-impl Target {
-    fn name(&self) -> &str {
-        &self.name
     }
 }
 

@@ -179,8 +179,8 @@ fn masked(text: &str) -> String {
 }
 
 /// What is hidden of a row: the credentials where it is sure where they stand, else all from where they could begin.
-fn hidden(row: &str) -> Vec<Range<usize>> {
-    let from = |start: usize| vec![start..row.len()];
+fn hidden(row: &str) -> [Range<usize>; 2] {
+    let from = |start: usize| [start..row.len(), 0..0];
     let Ok(values) = line::split(row, Brackets::Plain) else {
         return from(row.find(',').map_or(0, |comma| comma + 1));
     };
@@ -193,7 +193,7 @@ fn hidden(row: &str) -> Vec<Range<usize>> {
             } else if !is_digits(extension.text.trim()) {
                 from(start(&values, 3))
             } else {
-                vec![name.span.clone(), password.span.clone()]
+                [name.span.clone(), password.span.clone()]
             }
         }
         few if few.len() < 5 => from(start(&values, 1)),

@@ -55,6 +55,9 @@ pub(super) struct Imported {
     pub span: Range<usize>,
 }
 
+/// A user as a file holds it.
+type Known = (UserRecord, Credentials);
+
 /// What rows are checked against, and where their faults go.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surroundings<'a> {
@@ -148,7 +151,7 @@ pub(super) fn import(
     if let Err(faults) = config::load_instead(&arguments.file.config, instead) {
         return refuse(arguments, color, &faults, users.len());
     }
-    let new: Vec<(UserRecord, Credentials)> = users.into_iter().map(|one| (one.user, one.credentials)).collect();
+    let new: Vec<Known> = users.into_iter().map(|one| (one.user, one.credentials)).collect();
     finish(arguments, color, path, &text, (&old, &new), &faults.into_faults())
 }
 
@@ -157,7 +160,7 @@ fn finish(
     color: bool,
     path: &Path,
     text: &str,
-    (old, new): (&[(UserRecord, Credentials)], &[(UserRecord, Credentials)]),
+    (old, new): (&[Known], &[Known]),
     faults: &Faults,
 ) -> Output {
     let changes = Changes::between(old, new);
@@ -271,7 +274,7 @@ fn unique(users: Vec<Imported>, around: Surroundings<'_>) -> Vec<Imported> {
 }
 
 /// The users that a file holds; what cannot be read goes away.
-fn old_users(file: FaultFile, text: &str, faults: &FileFaults) -> Vec<(UserRecord, Credentials)> {
+fn old_users(file: FaultFile, text: &str, faults: &FileFaults) -> Vec<Known> {
     let mut list = Vec::new();
     let mut bad = 0;
     for row in UserRows::new(text) {
@@ -287,8 +290,8 @@ fn old_users(file: FaultFile, text: &str, faults: &FileFaults) -> Vec<(UserRecor
 }
 
 impl<'a> Changes<'a> {
-    fn between(old: &'a [(UserRecord, Credentials)], new: &'a [(UserRecord, Credentials)]) -> Self {
-        let mut left: BTreeMap<&str, &(UserRecord, Credentials)> = old.iter().map(|user| (&*user.0.id, user)).collect();
+    fn between(old: &'a [Known], new: &'a [Known]) -> Self {
+        let mut left: BTreeMap<&str, &Known> = old.iter().map(|user| (&*user.0.id, user)).collect();
         let mut changes = Self::default();
         for user in new {
             match left.remove(&*user.0.id) {
@@ -340,7 +343,7 @@ fn line(user: &UserRecord) -> String {
 }
 
 /// The columns in which a user differs.
-fn fields(old: &(UserRecord, Credentials), new: &(UserRecord, Credentials)) -> Vec<&'static str> {
+fn fields(old: &Known, new: &Known) -> Vec<&'static str> {
     let ((old, old_secret), (new, new_secret)) = (old, new);
     [
         ("name", old.name != new.name),

@@ -72,13 +72,22 @@ pub(super) fn check<'t>(
     Checked { duplicates: before - rules.len(), rules }
 }
 
+/// A tag of the file.
+#[derive(Debug)]
+struct Tag {
+    lead: Option<Destination>,
+    /// Where it was first seen.
+    span: Range<usize>,
+    /// How many rows have it.
+    count: usize,
+}
+
 struct Reading<'a, 't> {
     file: FaultFile,
     loaded: &'t Loaded,
     defaults: Defaults<'t>,
     faults: &'a FileFaults,
-    /// By tag: where it leads, where it was first seen, and how often.
-    tags: HashMap<Cow<'t, str>, (Option<Destination>, Range<usize>, usize), RandomState>,
+    tags: HashMap<String, Tag, RandomState>,
     /// Plans that are not known: where they were first seen, and how often.
     plans: BTreeMap<String, (Range<usize>, usize)>,
 }
@@ -172,13 +181,13 @@ impl<'t> Reading<'_, 't> {
         plan.map(|plan| plan.is_normalized())
     }
 
-    fn tag(&mut self, tag: &Cow<'t, str>, span: Range<usize>) -> Option<Destination> {
-        if let Some((lead, _, count)) = self.tags.get_mut(tag) {
-            *count += 1;
-            return *lead;
+    fn tag(&mut self, tag: &str, span: Range<usize>) -> Option<Destination> {
+        if let Some(known) = self.tags.get_mut(tag) {
+            known.count += 1;
+            return known.lead;
         }
         let lead = self.loaded.routing.resolve(tag);
-        self.tags.insert(tag.clone(), (lead, span, 1));
+        self.tags.insert(tag.to_owned(), Tag { lead, span, count: 1 });
         lead
     }
 
@@ -193,7 +202,7 @@ impl<'t> Reading<'_, 't> {
             let remark = Remark::error(self.file, span.clone(), message).label(label(*count));
             self.faults.add(remark.did_you_mean(plan, self.plan_names()));
         }
-        for (tag, (lead, span, count)) in &self.tags {
+        for (tag, Tag { lead, span, count }) in &self.tags {
             if lead.is_none() {
                 if self.faults.is_full() {
                     self.faults.count(1);

@@ -13,7 +13,7 @@ use crate::config::{FaultFile, FileFaults, Loaded, Remark};
 use crate::routing::{Destination, Routing, Source, one_form};
 
 /// How many rules that lie over or under those of other owners are shown.
-const MAX_SHADOWS: usize = 50;
+const MAX_SHADOWS: usize = 20;
 
 fn by_prefix<'r>(rules: &'r [Imported<'_>]) -> ByPrefix<'r> {
     let mut known: ByPrefix<'r> = HashMap::with_capacity_and_hasher(rules.len(), RandomState::default());
