@@ -221,6 +221,14 @@ pub(in crate::routing) fn explain(routing: &Routing, query: Query<'_>) -> Explan
         steps: Vec::new(),
         near: Vec::new(),
     };
+    if let Decision::To(choice) = &decision {
+        for way in &choice.ways {
+            if let Some(called) = &way.called {
+                let words = || format!("written for `{}`", super::name(routing, way.trunk));
+                record.change(words, query.user, called);
+            }
+        }
+    }
     let Record { steps, rule, near } = record;
     match decision {
         Decision::To(choice) => Explanation {

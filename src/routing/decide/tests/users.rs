@@ -263,7 +263,9 @@ fn numbers_are_written_as_each_far_side_wants_them() {
     }
     let extension = with(Form::Extension);
     let query = Query::new(TEAMS, CONTOSO.as_bytes(), b"+402");
-    assert_eq!(extension.explain(query).ways[0].called, "402");
+    let explained = extension.explain(query);
+    assert_eq!(explained.ways[0].called, "402");
+    assert_eq!(explained.steps.last().unwrap().to_string(), "written for `pbx`: `+402` becomes `402`");
     assert_eq!(extension.explain(query).rule, Some(RuleShown::User { id: "ben".to_owned() }));
     let Decision::To(choice) = extension.route(Query::new(CARRIER, EDGE.as_bytes(), b"+441632768401")) else {
         panic!()
