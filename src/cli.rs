@@ -6,10 +6,16 @@ pub mod certs;
 pub mod check;
 pub mod control;
 pub mod demo;
+pub mod diff;
+pub mod export;
+pub mod import;
 pub mod lab;
 pub mod number;
+mod progress;
 pub mod route;
+mod rules;
 pub mod run;
+mod write;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -59,6 +65,23 @@ pub enum Command {
     /// tenant's name is at fault.
     Number(number::Arguments),
 
+    /// Take rules and users out of files that other products write.
+    ///
+    /// Every row is checked against the configuration and everything that is wrong is told at once, with exit code 64;
+    /// then nothing is written. `--dry-run` tells what would change.
+    Import(import::Arguments),
+
+    /// Write the rules of the dial plans as CSV.
+    ///
+    /// Importing what was exported gives the same rules. Exits with 64 when the configuration is at fault.
+    Export(export::Arguments),
+
+    /// Tell what is different between two lists of dial plan rules.
+    ///
+    /// Neither the order of rules nor the way in which a prefix is written counts. Exits with 0 when both say the same,
+    /// with 1 when they do not, with 64 when one of them cannot be read.
+    Diff(diff::Arguments),
+
     /// See and change the dial plans of the running edge.
     ///
     /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
@@ -104,6 +127,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(arguments) => check::check(&arguments, colored()).print(),
         Command::Route(arguments) => route::run(&arguments, colored()),
         Command::Number(arguments) => number::number(&arguments, colored()).print(),
+        Command::Import(arguments) => import::import(&arguments, colored()).print(),
+        Command::Export(arguments) => export::export(&arguments, colored()).print(),
+        Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
         Command::Rules(arguments) => control::rules::rules(&arguments).print(),
         Command::Users(arguments) => control::users::users(&arguments).print(),

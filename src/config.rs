@@ -8,6 +8,7 @@ mod address;
 mod dialplans;
 mod emergency;
 mod fault;
+mod file_faults;
 mod files;
 mod groups;
 mod listeners;
@@ -41,7 +42,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
+pub use file_faults::{FaultFile, FileFaults, Remark};
+pub use files::{Instead, whole};
 pub use model::{
     ClientCertificate, ClientTls, Config, Control, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers,
     TrunkTls,
@@ -76,6 +80,10 @@ pub struct Loaded {
     /// The files that it was read from, those of dial plans, rates and users included; certificates are named in
     /// `config`.
     pub files: Vec<PathBuf>,
+    /// By dial plan: the files that it names, without those that a pattern found.
+    pub plan_files: BTreeMap<Arc<str>, Vec<PathBuf>>,
+    /// By tenant: the users files that it names, likewise.
+    pub user_files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// Reads and checks the configuration of a file.
@@ -85,7 +93,15 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 
 /// Reads and checks the configuration of a file; what `review` finds in one that can be taken is among the warnings.
 pub fn load_reviewed(path: &Path, review: impl FnOnce(&Loaded, &Review<'_>)) -> Result<Loaded, Faults> {
-    let reading = Reading::default();
+    load_file(Reading::default(), path, review)
+}
+
+/// Reads and checks the configuration of a file as it would be with other texts of its files of rows.
+pub fn load_instead(path: &Path, instead: Instead) -> Result<Loaded, Faults> {
+    load_file(Reading { log: Log::over(instead), ..Reading::default() }, path, |_, _| ())
+}
+
+fn load_file(reading: Reading, path: &Path, review: impl FnOnce(&Loaded, &Review<'_>)) -> Result<Loaded, Faults> {
     let shown = path.to_string_lossy().into_owned();
     match std::fs::read_to_string(path) {
         Ok(text) => load_text(reading, shown, &text, path.parent().unwrap_or(Path::new("")), Some(path), review),
@@ -374,6 +390,8 @@ fn build(
         translations: trunks.translations,
         warnings: Faults::default(),
         files,
+        plan_files: plans.named,
+        user_files: tenants.files,
     };
     if !log.failed() {
         review(&loaded, &Review { log, sites: &tenants.sites.notes, tenants: &tenants.notes });

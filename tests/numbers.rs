@@ -3,15 +3,16 @@
 
 #[path = "../benches/support/allocations.rs"]
 mod allocations;
+#[path = "tools/phonenumbers.rs"]
+mod phonenumbers;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::collections::BTreeSet;
 
 use trunkway::routing::countries::Country;
 use trunkway::routing::number::{Digits, Interface, Lookup, Number, NumberingPlan, Users};
 use trunkway::routing::translate::{Rule, Translation};
+
+use phonenumbers::say;
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -70,44 +71,6 @@ fn excuse(fault: &str) -> Option<usize> {
     EXCUSED.iter().position(|(beginning, _)| fault.starts_with(beginning))
 }
 
-/// What is said whether the test passes or not; `eprintln!` would be held back.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
-}
-
-fn has_package(python: &Path) -> bool {
-    let import = Command::new(python).args(["-c", "import phonenumbers"]).output();
-    import.is_ok_and(|output| output.status.success())
-}
-
-/// A Python that has the package; in CI it is installed where it is missing.
-fn python() -> Option<PathBuf> {
-    let own = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oracle-venv");
-    let candidates = [own.join("bin/python"), "python3".into()];
-    if let Some(found) = candidates.iter().find(|python| has_package(python)) {
-        return Some(found.clone());
-    }
-    if std::env::var_os("CI").is_none_or(|value| value != "true") {
-        return None;
-    }
-    let made = Command::new("python3").args(["-m", "venv"]).arg(&own).status();
-    let pip = Command::new(own.join("bin/pip")).args(["install", "--quiet", "phonenumbers"]).status();
-    (made.is_ok() && pip.is_ok()).then(|| own.join("bin/python")).filter(|python| has_package(python))
-}
-
-/// The facts, by kind.
-fn oracle() -> Option<BTreeMap<String, Vec<Vec<String>>>> {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/phonenumbers_oracle.py");
-    let output = Command::new(python()?).arg(tool).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let mut facts = BTreeMap::<String, Vec<Vec<String>>>::new();
-    for line in String::from_utf8(output.stdout).unwrap().lines() {
-        let mut fields = line.split('\t').map(str::to_owned);
-        facts.entry(fields.next().unwrap()).or_default().push(fields.collect());
-    }
-    Some(facts)
-}
-
 fn plan(region: &str) -> NumberingPlan {
     NumberingPlan::new(Some(Country::find(region).unwrap_or_else(|| panic!("no country {region}"))))
 }
@@ -118,10 +81,7 @@ fn digits(text: &str) -> Digits {
 
 #[test]
 fn numbers_and_countries_are_those_of_another_library() {
-    let Some(facts) = oracle() else {
-        say("numbers: SKIPPED, nothing was compared: no python3 with the package `phonenumbers` (CI=true installs it)");
-        return;
-    };
+    let Some(facts) = phonenumbers::facts("phonenumbers_oracle.py") else { return };
     let mut faults = Vec::new();
     let compared = [
         ("forms of numbers", forms(&facts["number"], &mut faults)),

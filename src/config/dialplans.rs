@@ -1,13 +1,14 @@
 //! `[dialplan.NAME]`: rules from files and from the configuration itself.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::log::{At, Draft, FileId, Log, Place};
 use super::names::Names;
 use super::nearest::did_you_mean;
 use super::reader::{Table, quoted};
-use super::sheets::Sheets;
+use super::sheets::{self, Sheets};
 use super::stretches::Stretches;
 use super::tenants::TenantSet;
 use super::trunks::TrunkSet;
@@ -21,6 +22,8 @@ pub(super) struct PlanSet {
     pub list: Vec<Plan>,
     /// Where each stands.
     pub places: Vec<Place>,
+    /// By plan: the files that it names, not those that a pattern found.
+    pub named: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// What a tag may mean.
@@ -44,7 +47,8 @@ pub(super) fn read(
     sheets: &mut Sheets,
     max_prefixes: usize,
 ) -> PlanSet {
-    let mut set = PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new() };
+    let mut set =
+        PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new(), named: BTreeMap::new() };
     for (index, (name, _)) in (0..).zip(&tables) {
         set.names.add(log, At::new(name.value, name.place), index);
     }
@@ -59,6 +63,7 @@ pub(super) fn read(
             stretches: Stretches::default(),
             tags: Vec::new(),
         };
+        set.named.insert(name.value.into(), sheets::literal(&mut table, "files"));
         for file in sheets.named(&mut table, "files") {
             reading.file(file);
         }
@@ -191,7 +196,7 @@ impl PlanReading<'_> {
 }
 
 /// What to do about a prefix that cannot be read.
-pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
+pub fn prefix_help(error: PrefixError) -> Option<String> {
     let help = match error {
         PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#`, `x`, ranges `[000-999]` and sets `[1,3,5-7]`",
         PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits]",

@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fault::{Excerpt, Fault, Faults, Position, Severity};
+use super::files::Instead;
 use super::mask::masked;
 
 /// How many errors, and how many warnings, are told; of the rest only the number is.
@@ -123,9 +125,34 @@ pub(super) struct Log {
     warnings: Cell<usize>,
     /// A file could not be read: what seems to be missing may stand there.
     incomplete: Cell<bool>,
+    instead: Instead,
 }
 
 impl Log {
+    /// A log of a configuration of which some files are not read.
+    pub(super) fn over(instead: Instead) -> Self {
+        Self { instead, ..Self::default() }
+    }
+
+    /// The text of a file of rows.
+    pub(super) fn read(&self, path: &Path) -> std::io::Result<Arc<str>> {
+        self.instead.read(path)
+    }
+
+    /// The files of rows that a pattern names.
+    pub(super) fn expand(&self, base: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+        self.instead.expand(base, pattern)
+    }
+
+    /// Adds a file that holds secrets; `shown` has as many bytes as `text`, and stands in excerpts.
+    pub(super) fn add_secret_file(&self, name: impl Into<Arc<str>>, text: Arc<str>, shown: Option<String>) -> FileId {
+        let id = self.add_file(name, text);
+        if let Some(file) = self.files.borrow().get(id.0 as usize) {
+            let _ = file.masked.set(shown);
+        }
+        id
+    }
+
     pub(super) fn add_file(&self, name: impl Into<Arc<str>>, text: Arc<str>) -> FileId {
         self.add_masked(name, text, masked)
     }
@@ -158,7 +185,7 @@ impl Log {
     pub(super) fn line(&self, place: Place) -> u32 {
         let text = self.text(place.file);
         let before = text.as_bytes().get(..place.start).unwrap_or_default();
-        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(u32::MAX)
+        u32::try_from(memchr::memchr_iter(b'\n', before).count() + 1).unwrap_or(u32::MAX)
     }
 
     pub(super) fn add(&self, draft: Draft) {
@@ -216,7 +243,7 @@ impl Log {
         Some(Excerpt {
             file: file.name.to_string(),
             position: Some(Position {
-                line: before.matches('\n').count() + 1,
+                line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
                 column: text.get(begin..start)?.chars().count() + 1,
                 text: line.to_owned(),
                 span: start - begin..end - begin,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::files::expand;
+use super::files::beside;
 use super::log::{At, Draft, FileId, Mask};
 use super::reader::{Table, quoted};
 
@@ -41,8 +41,8 @@ impl Sheets {
             return *known;
         }
         let shown = path.to_string_lossy().into_owned();
-        let file = match std::fs::read_to_string(&path) {
-            Ok(text) => Some(table.log().add_masked(shown, text.into(), self.mask)),
+        let file = match table.log().read(&path) {
+            Ok(text) => Some(table.log().add_masked(shown, text, self.mask)),
             Err(error) => {
                 let message = format!("{}: cannot read {}: {error}", table.title, quoted(&shown));
                 table.log().add(
@@ -62,8 +62,20 @@ impl Sheets {
     }
 }
 
+/// The files that a key names as they are, not those that a pattern finds.
+pub(super) fn literal(table: &mut Table<'_>, key: &'static str) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for pattern in table.texts(key).unwrap_or_default() {
+        let path = beside(table.base(), pattern.value);
+        if !pattern.value.contains('*') && !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
 fn found(table: &Table<'_>, pattern: &At<&str>) -> Vec<PathBuf> {
-    match expand(table.base(), pattern.value) {
+    match table.log().expand(table.base(), pattern.value) {
         Ok(found) => {
             if found.is_empty() {
                 let message = format!("{}: no file fits {}", table.title, quoted(pattern.value));

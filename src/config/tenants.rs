@@ -1,13 +1,14 @@
 //! `[tenant.ID]`: the customers, their wishes and their number ranges.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
 use super::reader::{Table, quoted};
-use super::sheets::Sheets;
+use super::sheets::{self, Sheets};
 use super::sites::{self, SiteSet};
 use super::trunks::TrunkSet;
 use super::users::{self, UserPlaces};
@@ -25,6 +26,8 @@ pub(super) struct TenantSet<'t> {
     pub notes: Vec<Note>,
     pub sites: SiteSet<'t>,
     pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
+    /// By tenant: the users files that it names, not those that a pattern found.
+    pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// What of a tenant's table is looked at again once the other tables are read.
@@ -60,6 +63,7 @@ pub(super) fn read<'t>(
         notes: Vec::new(),
         sites: SiteSet::default(),
         numbering: BTreeMap::new(),
+        files: BTreeMap::new(),
     };
     let mut open = Vec::with_capacity(tables.len());
     for (index, (name, mut table)) in (0..).zip(tables) {
@@ -77,6 +81,7 @@ pub(super) fn read<'t>(
     let mut left = users::Left::new(around.max_users);
     for (index, mut table) in open.into_iter().enumerate() {
         let (Some(tenant), Some(note)) = (set.list.get_mut(index), set.notes.get_mut(index)) else { continue };
+        set.files.insert(Arc::clone(&tenant.id), sheets::literal(&mut table, "users_files"));
         let (users, places) = users::read(log, &mut table, tenant, &set.sites, around.sheets, &mut left);
         note.users = places;
         *tenant = std::mem::take(tenant).with_users(users);

@@ -14,6 +14,7 @@ use super::core::Core;
 use crate::call::Counts;
 use crate::config::Limits;
 use crate::dns;
+use crate::routing::NoRoute;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
 pub fn serve(bind: SocketAddr) -> Result<(), String> {
@@ -27,7 +28,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 10] = [
+const CORE: [Row<Counts>; 14] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -42,7 +43,13 @@ const CORE: [Row<Counts>; 10] = [
         |it| it.over_message_limit.into(),
     ),
     ("trunkway_stranger_requests_total", "Requests of no known trunk", |it| it.strangers.into()),
+    ("trunkway_unassigned_total", "Calls to numbers that are a tenant's and nobody's", |it| it.unassigned.into()),
+    ("trunkway_ambiguous_total", "Calls to numbers of several users", |it| it.ambiguous.into()),
+    ("trunkway_emergency_total", "Calls for help", |it| it.emergency.into()),
+    ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
 ];
+
+const UNROUTED: &str = "trunkway_routing_refused_total";
 
 const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_lookups_total", "Targets looked up", |it| it.lookups),
@@ -72,6 +79,8 @@ type Registered<T> = (Counter, fn(&T) -> u64);
 
 struct Handles {
     core: Vec<Registered<Counts>>,
+    /// In the order of [`NoRoute::ALL`].
+    unrouted: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
     changes: Vec<Registered<ChangeCounts>>,
     transactions: Gauge,
@@ -85,11 +94,13 @@ impl Handles {
     fn register() -> Self {
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
         describe_gauge!("trunkway_dns_entries", "Targets remembered");
+        describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
         describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
         describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
         describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
         Self {
             core: register(&CORE),
+            unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             dns: register(&DNS),
             changes: register(&CHANGES),
             pending: gauge!("trunkway_changes_pending"),
@@ -142,6 +153,9 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
         let (counts, status) = core.take_counts();
         for (counter, of) in &handles.core {
             counter.increment(of(&counts));
+        }
+        for (counter, (_, count)) in handles.unrouted.iter().zip(counts.unrouted.iter()) {
+            counter.increment(count.into());
         }
         let counts = core.dns_counts();
         for (counter, of) in &handles.dns {

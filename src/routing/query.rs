@@ -126,7 +126,8 @@ pub enum Matched<'a> {
     },
     /// A user of the tenant, by id.
     User(&'a str),
-    /// The tenant's wish for emergency or service numbers, `main` or `unassigned`.
+    /// The tenant's wish, or the operator's, for emergency or service numbers, `main` or `unassigned`, or the side of a
+    /// site where nothing more is known of its numbers.
     Tenant,
     /// The trunk that the site names as its own.
     SiteTrunk,

@@ -210,6 +210,8 @@ fn routing() -> Routing {
         route(None, "+1", &[CARRIER_A, CARRIER_B]),
         route(None, "+1900", &[CARRIER_A]),
         route(Some(CARRIER_B), "+1999", &[CARRIER_B]),
+        Route { hairpin: true, ..route(Some(CARRIER_B), "+1998", &[CARRIER_B]) },
+        route(None, "+1777", &[PBX, CARRIER_B]),
     ];
     let (routing, conflicts) =
         Routing::new(Parts { sites, plans: vec![plan], origins, routes, ..Parts::default() }).unwrap();
@@ -242,11 +244,14 @@ fn rules_are_tried_in_their_order() {
         ("PBX: tag is itself: a loop",            PBX, "10.0.0.1", "+441632769", Err(NoRoute::Loop)),
         ("carrier: the same tag",                 CARRIER_A, "10.0.0.1", "+441632769", Ok((&[PBX], None))),
         ("PBX: no rule, route for any",           PBX, "10.0.0.1", "+1212", Ok((&[CARRIER_A, CARRIER_B], None))),
-        ("PBX: routes of Teams are not its own",  PBX, "10.0.0.1", "+44161", Err(NoRoute::NoRule)),
-        ("carrier: itself is passed over",        CARRIER_A, "10.0.0.1", "+1212", Ok((&[CARRIER_B], None))),
+        ("PBX: routes of Teams are not its own",  PBX, "10.0.0.1", "+44161", Err(NoRoute::Forbidden)),
+        ("PBX: nobody's number",                  PBX, "10.0.0.1", "+33161", Err(NoRoute::NoRule)),
+        ("PBX: itself is passed over",            PBX, "10.0.0.1", "+1777", Ok((&[CARRIER_B], None))),
+        ("carrier: another only when named",      CARRIER_A, "10.0.0.1", "+1212", Err(NoRoute::Forbidden)),
         ("carrier: nothing else, no shorter one", CARRIER_A, "10.0.0.1", "+1900", Err(NoRoute::Loop)),
-        ("carrier: back when named in from",      CARRIER_B, "10.0.0.1", "+1999", Ok((&[CARRIER_B], None))),
-        ("carrier: no plan, no rule",             CARRIER_B, "10.0.0.1", "+441632761", Err(NoRoute::NoRule)),
+        ("carrier: not back by being named",      CARRIER_B, "10.0.0.1", "+1999", Err(NoRoute::Loop)),
+        ("carrier: back by hairpin",              CARRIER_B, "10.0.0.1", "+1998", Ok((&[CARRIER_B], None))),
+        ("carrier: no plan, but Teams has a route", CARRIER_B, "10.0.0.1", "+441632761", Err(NoRoute::Forbidden)),
         ("no such trunk",                         TrunkId(99), "10.0.0.1", "+1", Err(NoRoute::UnknownTrunk)),
     ];
     for (what, from, host, user, expected) in rows {
@@ -262,7 +267,7 @@ fn rules_are_tried_in_their_order() {
         assert_eq!(decision, expected, "{what}");
         let explained = routing.explain(query);
         assert_eq!(explained.refused, decision.as_ref().err().map(ToString::to_string), "{what}");
-        assert_eq!(explained.ways.len(), decision.map_or(0, |(trunks, _)| trunks.len()), "{what}");
+        assert_eq!(explained.to.len(), decision.map_or(0, |(trunks, _)| trunks.len()), "{what}");
     }
 }
 
@@ -310,18 +315,18 @@ fn matched_rule_is_told() {
 
 #[test]
 fn explanation_tells_every_step() {
-    let explained = routing().explain(Query::new(CARRIER_A, b"x", b"+1-212"));
-    assert_eq!(explained.number, "+1212");
+    let explained = routing().explain(Query::new(PBX, b"x", b"+1-777"));
+    assert_eq!(explained.number, "+1777");
     assert_eq!(
         explained.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "dial plan `plan` has no prefix of the number",
-            "no route from `carrier-a` takes the number",
-            "route from any trunk, longest prefix `+1`, to `carrier-a`, then `carrier-b`",
-            "`carrier-a` is where the request came from: passed over",
+            "no route from `pbx` takes the number",
+            "route from any trunk, longest prefix `+1777`, to `pbx`, then `carrier-b`",
+            "`pbx` is where the request came from: passed over",
         ]
     );
-    assert_eq!(explained.ways.iter().map(|way| &*way.trunk).collect::<Vec<_>>(), ["carrier-b"]);
+    assert_eq!(explained.to, ["carrier-b"]);
 }
 
 #[test]
@@ -330,5 +335,9 @@ fn same_route_twice_is_a_conflict_and_a_bad_prefix_an_error() {
     let make = |routes| Routing::new(Parts { routes, ..Parts::default() });
     let (_, conflicts) = make(vec![route("+4"), route(""), route("+4")]).unwrap();
     assert_eq!(conflicts, [Conflict { kept: 0, dropped: 2 }]);
+    let open = Window { days: EVERY_DAY, from: 0, to: 1440, zone: jiff::tz::TimeZone::UTC };
+    let at_times = |prefix: &str| Route { windows: vec![open.clone()], ..route(prefix) };
+    let (_, conflicts) = make(vec![at_times("1[10-19]"), route("11x"), route("11[0-9]"), at_times("11[0-9]")]).unwrap();
+    assert_eq!(conflicts, [Conflict { kept: 2, dropped: 3 }], "behind one that is always open");
     assert_eq!(make(vec![route("+4"), route("4?")]).unwrap_err(), (1, PrefixError::Character('?')));
 }

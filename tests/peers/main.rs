@@ -4,6 +4,7 @@
 mod support;
 
 mod calls;
+mod changes;
 mod handshakes;
 mod kamailio;
 mod load;
@@ -11,3 +12,4 @@ mod names;
 mod options;
 mod phones;
 mod programs;
+mod tenants;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::*;
+use crate::trunk::TrunkId;
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -74,6 +75,8 @@ fn reference_shows_the_defaults() {
         "stream_when_large",
         "connection_reuse",
         "transparent",
+        "called_form",
+        "calling_form",
     ];
     let text = fs::read_to_string(copy.path().join("edge.toml")).unwrap();
     let short: Vec<&str> = text
@@ -82,7 +85,8 @@ fn reference_shows_the_defaults() {
             !optional.iter().any(|key| line.starts_with(&format!("{key} ="))) || line.contains("fqdn = \"contoso")
         })
         .collect();
-    assert_eq!(text.lines().count() - short.len(), optional.len() + 1, "`fqdn` stands in [node] as well");
+    let again = ["fqdn in [node]", "failover_codes in [[route]]", "called_form there", "calling_form there"];
+    assert_eq!(text.lines().count() - short.len(), optional.len() + again.len());
     let short = short.join("\n").replace("name = \"edge-1\"", "name = \"edge-1\"\nfqdn = \"sbc.example.net\"");
     let short = load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
     let mut trunk = short.trunks.0[0].clone();
@@ -91,6 +95,8 @@ fn reference_shows_the_defaults() {
     full.fqdn = None;
     assert_eq!(format!("{trunk:?}"), format!("{full:?}"));
     assert_eq!(short.config.trunk_tls, loaded.config.trunk_tls);
+    let forms = |loaded: &Loaded| loaded.routing.origin(TrunkId(0)).map(|origin| (origin.called, origin.calling));
+    assert_eq!(forms(&short), forms(&loaded));
 }
 
 /// The keys that stand in a file, as `table.key`, names of trunks and the like replaced as in [`Table`] paths.

@@ -41,6 +41,8 @@ pub struct Explanation {
     pub rule: Option<RuleShown>,
     /// Where the request goes, in order of preference; empty: nowhere.
     pub ways: Vec<WayShown>,
+    /// The names of their trunks.
+    pub to: Vec<String>,
     /// A call for help.
     pub emergency: bool,
     /// The number is in a tenant's range and nobody's.
@@ -212,12 +214,21 @@ pub(in crate::routing) fn explain(routing: &Routing, query: Query<'_>) -> Explan
         refused: None,
         rule: None,
         ways: Vec::new(),
+        to: Vec::new(),
         emergency: false,
         unassigned: false,
         ambiguous: false,
         steps: Vec::new(),
         near: Vec::new(),
     };
+    if let Decision::To(choice) = &decision {
+        for way in &choice.ways {
+            if let Some(called) = &way.called {
+                let words = || format!("written for `{}`", super::name(routing, way.trunk));
+                record.change(words, query.user, called);
+            }
+        }
+    }
     let Record { steps, rule, near } = record;
     match decision {
         Decision::To(choice) => Explanation {
@@ -225,6 +236,7 @@ pub(in crate::routing) fn explain(routing: &Routing, query: Query<'_>) -> Explan
             decision: Verdict::To,
             rule: Some(matched(routing, &choice.matched, rule)),
             ways: choice.ways.iter().map(|way| way_shown(routing, query, way)).collect(),
+            to: choice.ways.iter().map(|way| super::name(routing, way.trunk).to_owned()).collect(),
             emergency: choice.emergency,
             unassigned: choice.noted.unassigned,
             ambiguous: choice.noted.ambiguous,

@@ -78,12 +78,19 @@ impl<'a, K: Key> Packer<'a, K> {
         }
         let (first, last) = (self.key(from), self.key(to - 1));
         let shared = ((first ^ last).leading_zeros() as usize / 4).min(key_length(first)) - depth;
-        // The first symbol of a run is looked up, so each of its keys must have one more.
-        let skip = shared.min(key_length(first) - depth - 1).min(MAX_SKIP);
-        let longest = self.entries.get(from..to)?.iter().map(|entry| key_length(entry.key.whole())).max()?;
-        let wide = longest - (depth + skip + 1) > WORD_SYMBOLS;
-        if to - from <= if wide { MAX_WIDE_RUN } else { MAX_RUN } {
-            return self.run(from, to, depth, skip, wide);
+        let all = self.entries;
+        let entries = all.get(from..to)?;
+        // The first symbol of a run is looked up, so each of its keys must have one more, which is a digit.
+        let most = shared.min(key_length(first) - depth - 1).min(MAX_SKIP);
+        let has_digits = |skip: &usize| entries.iter().all(|entry| nibble(entry.key.whole(), depth + skip) <= 10);
+        if to - from <= MAX_RUN
+            && let Some(skip) = (0..=most).rev().find(has_digits)
+        {
+            let longest = entries.iter().map(|entry| key_length(entry.key.whole())).max()?;
+            let wide = longest - (depth + skip + 1) > WORD_SYMBOLS;
+            if !wide || to - from <= MAX_WIDE_RUN {
+                return self.run(from, to, depth, skip, wide);
+            }
         }
         self.node(from, to, depth, shared.min(MAX_SKIP), best)
     }
@@ -97,7 +104,7 @@ impl<'a, K: Key> Packer<'a, K> {
         let base = u32::try_from(self.words.len()).ok().filter(|base| base & SHORT == 0)?;
         let behind = depth + skip + 1;
         let entries = self.entries.get(from..to)?;
-        let mut run = Run { base, skip_symbols: skip as u8, flags: if wide { WIDE } else { 0 }, ends: [0; 14] };
+        let mut run = Run { base, skip_symbols: skip as u8, flags: if wide { WIDE } else { 0 }, ends: [0; 10] };
         for (count, entry) in (1..=u8::MAX).zip(entries) {
             let key = entry.key.whole();
             let rest = key << (4 * behind);

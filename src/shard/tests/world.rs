@@ -52,7 +52,7 @@ kind = "carrier"
 listen = "udp"
 targets = ["udp:192.0.2.20:5060"]
 [trunk.carl]
-kind = "carrier"
+kind = "pbx"
 listen = "tcp"
 targets = ["tcp:192.0.2.30:5060"]
 [trunk.dora]
@@ -131,6 +131,7 @@ to = ["echo"]
 from = "echo"
 prefix = "8"
 to = ["echo"]
+hairpin = true
 [timers]
 timer_c_s = 200
 "#;
