@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -27,6 +28,10 @@ const MIN_LINES: usize = 100;
 
 /// A journal below this is never made short for its bytes.
 const COMPACT_BYTES: u64 = 64 << 20;
+
+/// How often, and after which pause, is looked whether calls still have the edge of before.
+const RETIRE_TURNS: u32 = 5;
+const RETIRE_TURN: Duration = Duration::from_millis(1);
 
 /// How many faults of a replay are told one by one.
 const TOLD: usize = 20;
@@ -126,6 +131,7 @@ impl Changes {
         count: &AtomicU64,
         change: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>,
     ) -> Result<Made, Refusal> {
+        let old = self.edge.load_full();
         let mut inner = self.lock();
         let made = self.keep(&mut inner, change);
         match &made {
@@ -134,6 +140,9 @@ impl Changes {
             Err(_) => self.counts.refused.fetch_add(1, Ordering::Relaxed),
         };
         self.tidy(inner);
+        if matches!(made, Ok(Made { known: false, .. })) {
+            retire(old);
+        }
         made
     }
 
@@ -202,12 +211,17 @@ impl Changes {
 
     /// Packs the rules anew beside the running ones, and takes over what was changed meanwhile.
     fn fold(&self) -> bool {
-        let folded = self.edge.load_full().routing.folded();
-        let _inner = self.lock();
+        let before = self.edge.load_full();
+        let folded = before.routing.folded();
+        let inner = self.lock();
         let edge = self.edge.load_full();
-        match edge.routing.rebased(&folded) {
-            Ok(routing) => {
-                self.edge.store(Arc::new(edge.with_routing(routing)));
+        let rebased =
+            edge.routing.rebased(&folded).map(|routing| self.edge.store(Arc::new(edge.with_routing(routing))));
+        drop(inner);
+        retire(before);
+        retire(edge);
+        match rebased {
+            Ok(()) => {
                 self.counts.folds.fetch_add(1, Ordering::Relaxed);
                 true
             }
@@ -247,6 +261,18 @@ impl Inner {
         }
         done.is_ok()
     }
+}
+
+/// Drops an edge that is no longer in force where nobody waits: whoever has it last frees it, and that should be no
+/// call. A name that is looked up may have it for seconds; that long is not waited.
+fn retire(edge: Arc<Edge>) {
+    for _ in 0..RETIRE_TURNS {
+        if Arc::strong_count(&edge) == 1 {
+            break;
+        }
+        std::thread::sleep(RETIRE_TURN);
+    }
+    drop(edge);
 }
 
 /// Opens the journal and makes its changes again.

@@ -253,7 +253,7 @@ impl<'a> Draft<'a> {
     pub(super) fn owners(&self) -> BTreeSet<Arc<str>> {
         let mut owners = BTreeSet::new();
         for (plan, draft) in self.table.plans.iter().zip(&self.changes) {
-            owners.extend(plan.base.values.owners.iter().map(|owner| Arc::from(owner)));
+            owners.extend(plan.base.values.owners.iter().map(Arc::from));
             let changed = draft.as_ref().or(plan.overlay.as_ref().map(|overlay| &overlay.changes));
             owners.extend(
                 changed.into_iter().flat_map(|changes| changes.rules.keys()).map(|(_, owner)| Arc::clone(owner)),
