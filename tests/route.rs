@@ -192,7 +192,7 @@ fn numbers_are_told_before_and_after_each_step() {
     let inbound = position(
         "translation rule `National` for called numbers from `carrier`: `01632768401` becomes `+441632768401`",
     );
-    let form = position("called number as `pbx1` wants it: `+441632768401` becomes `401`");
+    let form = position("written for `pbx1`: `+441632768401` becomes `401`");
     assert!(inbound == 0 && form > inbound, "{steps:#?}");
     let targets = value["targets"].as_array().unwrap();
     assert_eq!(targets[0]["uri"], "sip:401@192.0.2.80:5080");
@@ -203,6 +203,9 @@ fn numbers_are_told_before_and_after_each_step() {
     assert_eq!(trunks(&value), ["pbx1", "teams", "teams"]);
     let beside: Vec<&Value> = targets.iter().map(|target| &target["beside"]).collect();
     assert_eq!(beside, [&Value::Null, &7.into(), &7.into()]);
+    // Without From the asserted number is not taken for it.
+    let (value, _) = edge.json(&[&ask[..], &["--pai", "01632960001"]].concat());
+    assert_eq!((&value["targets"][1]["caller"], &value["targets"][1]["pai"]), (&Value::Null, &"+441632960001".into()));
     // Rules of the trunk that the call goes to.
     let (value, _) =
         edge.json(&["--from-trunk", "teams", "--called", "+15005550100", "--request-uri", "sip:sbc.contoso.example"]);

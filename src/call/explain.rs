@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::request::Synthetic;
+use super::caller::asserted_lines;
 use super::destination::{Asking, Candidate, Destination, Lane, Place, of_choice};
 use super::dialog_token::SealKey;
 use super::forward::{Branch, Forward};
@@ -121,12 +122,18 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// The user parts of From and P-Asserted-Identity, as they came.
+/// The user parts of From and P-Asserted-Identity, as they stand in a request.
 fn calling_users(request: &Message) -> impl Iterator<Item = &[u8]> {
-    let from = request.from().ok().and_then(|from| from.uri().ok()?.user);
-    let asserted = super::caller::asserted_lines(request).map(|line| request.value_at(line));
-    let asserted = asserted.filter_map(|value| NameAddr::parse(value).ok()?.uri().ok()?.user);
-    from.into_iter().chain(asserted)
+    from_user(request).into_iter().chain(asserted_user(request))
+}
+
+fn from_user(request: &Message) -> Option<&[u8]> {
+    request.from().ok()?.uri().ok()?.user
+}
+
+fn asserted_user(request: &Message) -> Option<&[u8]> {
+    let line = asserted_lines(request).next()?;
+    NameAddr::parse(request.value_at(line)).ok()?.uri().ok()?.user
 }
 
 /// The steps of an explanation, in words.
@@ -188,16 +195,13 @@ impl Onward<'_> {
         let rules = self.edge.translations(trunk.id);
         let (called, calling) = rules.map_or((&none, &none), |it| (&it.outbound.called, &it.outbound.calling));
         let formed = leg.and_then(|leg| leg.called.as_deref()).unwrap_or(self.called);
-        if formed != self.called {
-            steps.changed(&format!("called number as `{}` wants it", trunk.name), self.called, formed);
-        }
         steps.translated("called", "to", trunk, called, formed);
         let inbound = self.edge.translations(self.from.id).map_or(&none, |it| &it.inbound.calling);
         for user in calling_users(self.request) {
             let inside = translated_by(inbound, user).0;
             let formed = leg.map_or(Cow::Borrowed(&*inside), |leg| leg.calling(&inside));
             if formed != inside {
-                steps.changed(&format!("calling number as `{}` wants it", trunk.name), &inside, &formed);
+                steps.changed(&format!("calling number written for `{}`", trunk.name), &inside, &formed);
             }
             steps.translated("calling", "to", trunk, calling, &formed);
         }
@@ -226,12 +230,11 @@ impl Onward<'_> {
         };
         let sent = Message::reread(&forward.write(&mut Tools::default()))?;
         let text = |user: &[u8]| String::from_utf8_lossy(&number_of(user)).into_owned();
-        let asserted = calling_users(&sent).nth(1).map(text);
         Some(Sent {
             trunk: trunk.name.to_string(),
             uri: String::from_utf8_lossy(sent.request_uri()).into_owned(),
-            caller: sent.from().ok().and_then(|from| from.uri().ok()?.user).map(text),
-            pai: asserted,
+            caller: from_user(&sent).map(text),
+            pai: asserted_user(&sent).map(text),
             beside,
         })
     }

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -132,7 +132,7 @@ fn share(delays: &[Duration], hundredths: usize) -> Duration {
 }
 
 /// Adds and takes away rules until it is told to stop; gives how many batches were made.
-fn change(socket: &PathBuf, stop: &AtomicBool) -> u32 {
+fn change(socket: &Path, stop: &AtomicBool) -> u32 {
     let mut made = 0;
     while !stop.load(Ordering::Relaxed) {
         let edits: Vec<String> = (0..EDITS)
@@ -145,7 +145,7 @@ fn change(socket: &PathBuf, stop: &AtomicBool) -> u32 {
             .collect();
         let body = format!(r#"{{"id":"load-{made}","edits":[{}]}}"#, edits.join(","));
         let (status, text) = post(socket, "/v1/changes", &body);
-        assert_eq!(status, 200, "{text}");
+        assert_eq!(status, 201, "{text}");
         made += 1;
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -179,7 +179,7 @@ fn changes_under_load_fail_no_call_and_move_no_delay() {
             let body = format!(
                 r#"{{"id":"move-{step}","edits":[{{"put":{{"plan":"numbers","prefix":"3","owner":"probe","tag":"{tag}","active":true}}}}]}}"#
             );
-            assert_eq!(post(&socket, "/v1/changes", &body).0, 200);
+            assert_eq!(post(&socket, "/v1/changes", &body).0, 201);
             assert_eq!(probe.send().0, usize::from(tag == "second"), "after change {step}");
         }
         let (caller, callee) = (caller.end(), callee.end());

@@ -15,14 +15,14 @@ impl<S: Steps> Ask<'_, '_, S> {
         let called = called.or(origin.map(|origin| origin.called)).unwrap_or_default();
         let calling = calling.or(origin.map(|origin| origin.calling)).unwrap_or_default();
         let changed = match called {
-            Form::AsIs => None,
+            Form::AsIs => without_plus(self.number(), self.query.user),
             form => written(form, self.number(), self.numbering(), self.query.user),
         };
         // After a detour the number that was dialled means nothing to the far side.
         let detoured = || (self.detoured && *self.user != *self.query.user).then(|| self.user.as_ref().into());
         let is_opaque = || matches!(self.number(), Number::Opaque(_));
         let called = match called {
-            Form::AsIs => detoured(),
+            Form::AsIs => detoured().or(changed),
             _ if self.detoured && is_opaque() => detoured(),
             _ => changed,
         };
@@ -43,7 +43,7 @@ impl<S: Steps> Ask<'_, '_, S> {
             }
             _ if to_teams && is_short => written(Form::E164, own, plan, came),
             (_, Form::AsIs) if self.detoured => written(Form::E164, own, plan, came),
-            (_, Form::AsIs) => None,
+            (_, Form::AsIs) => without_plus(number, came),
             (_, Form::Extension) => written(form, own, plan, came),
             _ if is_short => written(form, own, plan, came),
             _ => written(form, number, plan, came),
@@ -60,6 +60,12 @@ fn own_number<'n>(user: &'n User, called: &'n Number) -> &'n Number {
         _ => number.extension().is_some() && number.extension() == called.extension(),
     };
     telephones().find(alike).or_else(|| telephones().next()).unwrap_or(called)
+}
+
+/// An extension or a service number that came with a `+`, as Teams writes both, without it: nobody else could dial it.
+fn without_plus(number: &Number, came: &[u8]) -> Option<Box<[u8]>> {
+    let is_short = matches!(number, Number::Extension(_) | Number::Service(_));
+    (is_short && came.starts_with(b"+")).then(|| number.to_string().into_bytes().into_boxed_slice())
 }
 
 /// A number in a form; `None`: it has none, or came so.
