@@ -29,6 +29,7 @@ mod settings;
 mod sheets;
 mod sites;
 mod stretches;
+pub mod teams;
 mod tenants;
 mod translations;
 mod trunks;
@@ -394,7 +395,8 @@ fn build(
         user_files: tenants.files,
     };
     if !log.failed() {
-        review(&loaded, &Review { log, sites: &tenants.sites.notes, tenants: &tenants.notes });
+        let (sites, tenants) = (&tenants.sites.notes, &tenants.notes);
+        review(&loaded, &Review { log, trunks: &trunks.notes, sites, tenants });
     }
     Some(loaded)
 }

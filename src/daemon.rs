@@ -75,6 +75,7 @@ impl Daemon {
             counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
         }
         counters::publish_limits(&loaded.config.limits);
+        counters::publish_certificates(&loaded.config);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         let edge = Arc::new(ArcSwap::from_pointee(edge));
