@@ -93,7 +93,7 @@ fn cloud_of_something_else_is_a_fault() {
         ("kind = 'teams'\ntargets = []\n", &["17:11 trunk `teams`: `targets` is empty"]),
         (
             "kind = 'carrier'\ncloud = 'public'\n",
-            &["17:9 trunk `teams`: `cloud` is for kind teams only", "14:1 trunk `teams` has no `targets`"],
+            &["14:1 trunk `teams` has no `targets`", "17:9 trunk `teams`: `cloud` is for kind teams only"],
         ),
     ] {
         let (directory, text) = edge(keys);

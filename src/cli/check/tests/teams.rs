@@ -42,7 +42,7 @@ trunk = 'carrier'
 [trunk.teams]
 kind = 'teams'
 listen = 'teams'
-{keys}"
+{keys}{NO_RULES}"
     );
     std::fs::write(&file, text).unwrap();
     let name = file.to_str().unwrap().to_owned();

@@ -74,7 +74,8 @@ fn purposes_and_names_of_every_kind_are_read() {
         (vec![ClientAuth], true, false),
         (vec![EmailProtection], false, false),
     ] {
-        let params = CertificateParams { extended_key_usages: usages.clone(), ..named(&[]) };
+        let mut params = named(&[]);
+        params.extended_key_usages.clone_from(&usages);
         assert_eq!(read_back(&params, &key).purposes, Some(Purposes { client, server }), "{usages:?}");
     }
     let shown = |names: &[(DnType, &str)]| read_back(&named(names), &key).subject.shown;
