@@ -101,7 +101,7 @@ impl Forwarding {
         let edge = &*self.edge;
         let essentials = Essentials::of_request(request, &edge.limits).expect("a whole request");
         let hash = loop_hash(edge, self.from, request, &essentials);
-        screen(edge, request, &essentials, Some(hash)).expect("let through");
+        screen(edge, self.from, request, &essentials, Some(hash)).expect("let through");
         let routes = RouteSet::read(edge, &self.secrets, request, &essentials).expect("readable routes");
         let destination = destination::of_initial(edge, self.from, &routes.request_uri).expect("a route");
         let candidate = destination.candidates.last().expect("a place");

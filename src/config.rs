@@ -8,6 +8,7 @@ mod address;
 mod dialplans;
 mod fault;
 mod files;
+mod health;
 mod listeners;
 mod log;
 mod mask;
@@ -286,7 +287,9 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
     }
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
-    let config = Config { node, listeners: listeners.list, trunk_tls: trunks.tls, timers, limits, dns, metrics };
+    let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
+    let (listeners, trunk_tls) = (listeners.list, trunks.tls);
+    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics };
     Some(Loaded {
         config,
         trunks: trunks.trunks,

@@ -1,6 +1,7 @@
 //! A trunk: a peer and all that is known of it. Pure: values that `config` compiles and the core reads.
 
 pub mod flow;
+pub mod health;
 pub mod identify;
 pub mod listener;
 

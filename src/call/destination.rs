@@ -7,6 +7,7 @@ use super::route_set::RouteSet;
 use super::screen::Refusal;
 use crate::routing::{Decision, Query};
 use crate::sip::{Essentials, Scheme, Transport, Uri};
+use crate::trunk::health::State;
 use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
 
 /// A place to try.
@@ -51,12 +52,22 @@ pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destinati
     let mut candidates: Vec<Candidate> = trunks()
         .flat_map(|trunk| trunk.targets.iter().enumerate().map(|(index, target)| of_target(trunk, index, target)))
         .collect();
+    put_down_last(edge, &mut candidates);
     candidates.truncate(edge.max_branches);
     candidates.reverse();
     if candidates.is_empty() {
         return Err(Refusal::new(503, "No Target"));
     }
     Ok(Destination { candidates })
+}
+
+/// Puts targets that are down behind all others, each kind in its order. None is left out: what is known of them may be
+/// wrong or old by now.
+fn put_down_last(edge: &Edge, candidates: &mut [Candidate]) {
+    let is_down = |it: &Candidate| it.target.is_some_and(|at| edge.health.state(it.trunk, at) == State::Down);
+    if candidates.iter().any(is_down) {
+        candidates.sort_by_key(is_down);
+    }
 }
 
 fn of_target(trunk: &Trunk, index: usize, target: &Target) -> Candidate {

@@ -12,6 +12,7 @@ use crate::routing::translate::Translations;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
+use crate::trunk::health;
 use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
 /// Everything that decides about a request. One value for one configuration.
@@ -24,6 +25,8 @@ pub struct Edge {
     pub routing: Routing,
     /// By [`TrunkId`]: the translation rules of each trunk; a trunk without an entry has none.
     pub translations: Vec<Translations>,
+    /// What is known of the targets of trunks; the one part that changes while the configuration stays.
+    pub health: Arc<health::Table>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -68,12 +71,14 @@ impl Edge {
     pub fn new(listeners: Vec<Listener>, trunks: Trunks, routing: Routing, timing: Timing, limits: Limits) -> Self {
         let identify = Identify::new(&listeners, &trunks);
         let own = Own::new(&listeners, &trunks);
+        let health = Arc::new(health::Table::new(&trunks, &[]));
         Self {
             listeners,
             trunks,
             identify,
             routing,
             translations: Vec::new(),
+            health,
             timing,
             limits: limits.clamped(),
             max_branches: 16,

@@ -15,6 +15,7 @@ use super::settings::client_tls;
 use super::translations;
 use crate::routing::translate::Translations;
 use crate::sip::Transport;
+use crate::trunk::health;
 use crate::trunk::{Fork, ListenerId, Network, Target, Trunk, TrunkId, TrunkKind, Trunks};
 
 /// How long a serial target may be silent before the next one is tried.
@@ -39,6 +40,7 @@ pub(super) struct Note<'t> {
     pub title: String,
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
+    pub health: health::Settings,
     /// Where each network of `allow_from` stands.
     networks: Vec<At<Network>>,
 }
@@ -137,7 +139,8 @@ fn trunk<'t>(
         log.add(Draft::warning(t.place_of("listen"), message));
     }
     nobody_comes_in(t, &trunk, listen);
-    let note = Note { title: t.title.clone(), place: name.place, dialplan: t.text("dialplan"), networks };
+    let health = super::health::read(t, trunk.kind);
+    let note = Note { title: t.title.clone(), place: name.place, dialplan: t.text("dialplan"), health, networks };
     table.finish();
     (trunk, tls, note)
 }

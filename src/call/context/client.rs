@@ -27,6 +27,8 @@ pub struct Branch {
     /// The same place by UDP, for when TCP, which the size asked for, does not work (RFC 3261 section 18.1.1).
     pub(super) fallback: Option<Box<Candidate>>,
     hop: Hop,
+    /// Index of the trunk's target behind `hop`.
+    pub(super) target: Option<u16>,
     /// The request as it was sent, or the ACK once an INVITE was refused.
     pub(super) sent: Bytes,
     cancel: Cancel,
@@ -75,6 +77,7 @@ impl Branch {
             no_answer,
             fallback: None,
             hop,
+            target: None,
             sent,
             cancel: Cancel::No,
             status: 0,
@@ -178,6 +181,7 @@ impl Context {
     /// An answer that is new: RFC 3261 section 16.7.
     fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
+        self.hear_answer(out, index, response);
         let completed = self.completed(tools, response);
         let response = completed.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
@@ -366,6 +370,10 @@ impl Context {
             }
         }
         if actions.report == Some(ClientReport::TimedOut) {
+            // One that was passed over has been told of.
+            if self.branch(index).is_some_and(|branch| branch.is_pending()) {
+                self.hear_silence(out, index);
+            }
             return self.fail_branch(env, tools, out, index, 408);
         }
         match branch.timer_c.as_mut().and_then(|timer_c| timer_c.handle_timeout(env.now, timing)) {
@@ -387,6 +395,7 @@ impl Context {
         }
         branch.no_answer = None;
         branch.abandoned = true;
+        self.hear_silence(out, index);
         if let Some(work) = &mut self.work {
             Best::offer(&mut work.best, 408, None, tools);
         }
@@ -404,6 +413,7 @@ impl Context {
             Client::Done => ClientActions::default(),
         });
         if actions.report == Some(ClientReport::TransportError) {
+            self.hear_not_sent(out, index);
             self.fail_branch(env, tools, out, index, 503);
         }
     }

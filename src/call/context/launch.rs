@@ -7,6 +7,7 @@ use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::Branch;
+use super::health::hear_no_place;
 use super::{Context, Work};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
@@ -60,16 +61,17 @@ impl Context {
                         work.resolving = Some(candidate);
                         return;
                     };
-                    self.queue_hops(tools, &candidate, hops);
+                    self.queue_hops(tools, out, &candidate, hops);
                 }
             }
         }
     }
 
     /// Puts the places behind a name on the queue; a name without any is a target that failed.
-    fn queue_hops(&mut self, tools: &mut Tools, candidate: &Candidate, hops: Vec<Hop>) {
+    fn queue_hops(&mut self, tools: &mut Tools, out: &mut Output, candidate: &Candidate, hops: Vec<Hop>) {
         let Some(work) = &mut self.work else { return };
         if hops.is_empty() {
+            hear_no_place(out, candidate);
             Best::offer(&mut work.best, 503, None, tools);
         }
         let room = work.edge.max_branches.saturating_sub(work.branches.len() + work.queue.len());
@@ -84,7 +86,7 @@ impl Context {
         if self.is_answered() {
             return;
         }
-        self.queue_hops(tools, &candidate, hops);
+        self.queue_hops(tools, out, &candidate, hops);
         self.try_next(env, tools, out, None);
         self.conclude(env, tools, out);
     }
@@ -157,6 +159,7 @@ impl Context {
         let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
         let mut branch = Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer);
         branch.fallback = fallback;
+        branch.target = candidate.target;
         work.branches.push(branch);
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
     }
