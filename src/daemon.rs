@@ -9,6 +9,7 @@ mod clock;
 mod core;
 mod counters;
 mod names;
+mod probe;
 mod seal_key;
 mod timers;
 
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 
 pub use self::core::Status;
 pub use build::{BuildError, workers};
+pub use probe::TargetStatus;
 pub use seal_key::SealKeyError;
 
 use self::core::Core;
@@ -72,6 +74,7 @@ impl Daemon {
         let receiver: Arc<dyn crate::transport::Receiver> = self.core.clone();
         self.transports.start(receiver);
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
+        self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(counters::publish(Arc::clone(&self.core))).abort_handle());
     }
 
@@ -90,6 +93,11 @@ impl Daemon {
     /// What is going on, counted now.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// What is known of the targets of all trunks.
+    pub fn targets(&self) -> Vec<TargetStatus> {
+        self.core.probes().status()
     }
 
     /// Closes all listeners and connections.

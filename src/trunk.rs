@@ -104,6 +104,21 @@ pub struct Target {
     pub literal: Option<SocketAddr>,
 }
 
+/// As the configuration writes it: `tls:sip.example.net:5061`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport {
+            write!(f, "{transport}:")?;
+        }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?
+        } else {
+            f.write_str(&self.host)?
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
 /// A configured peer.
 #[derive(Clone, Debug)]
 pub struct Trunk {

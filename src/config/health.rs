@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn thresholds_are_read_and_what_makes_no_sense_is_refused() {
-        let keys = "options_interval_s = 10\noptions_timeout_ms = 900\ndown_after = 3\nup_after = 2\nalive_codes = [200, 404]";
+        let keys =
+            "options_interval_s = 10\noptions_timeout_ms = 900\ndown_after = 3\nup_after = 2\nalive_codes = [200, 404]";
         let wanted = Settings {
             interval: Some(Duration::from_secs(10)),
             timeout: Duration::from_millis(900),

@@ -1,6 +1,6 @@
 //! The one clock of the daemon, from which the pure core's moments come.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::transaction::Moment;
 
@@ -12,6 +12,11 @@ impl Clock {
     /// A clock that starts now.
     pub fn start() -> Self {
         Self(Instant::now())
+    }
+
+    /// The time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 
     /// The time since the start, in milliseconds.

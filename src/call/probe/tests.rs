@@ -93,7 +93,13 @@ fn e08_options_to_teams_have_the_carriers_name_in_contact_and_say_what_the_edge_
 fn options_are_whole_requests_and_only_teams_is_told_the_product() {
     let edge = edge();
     for (trunk, target, listener, uri, contact) in [
-        ("teams", 1, None, "sip:sip2.pstnhub.microsoft.com:5061;transport=tcp", "<sip:sbc1.adatum.biz:5070;transport=tcp>"),
+        (
+            "teams",
+            1,
+            None,
+            "sip:sip2.pstnhub.microsoft.com:5061;transport=tcp",
+            "<sip:sbc1.adatum.biz:5070;transport=tcp>",
+        ),
         ("pbx", 0, None, "sip:192.0.2.80:5080", "<sip:192.0.2.1:5060>"),
         ("pbx", 1, Some("stream"), "sip:192.0.2.81;transport=tcp", "<sip:192.0.2.1:5070;transport=tcp>"),
         ("six", 0, None, "sip:[2001:db8::5]:5060", "<sip:[2001:db8::1]:5060>"),

@@ -22,10 +22,7 @@ impl Table {
     /// All targets up; `settings` by [`TrunkId`], a trunk without any has those of its kind.
     pub fn new(trunks: &Trunks, settings: &[Settings]) -> Self {
         let entry = |trunk: &crate::trunk::Trunk| Entry {
-            settings: settings
-                .get(usize::from(trunk.id.0))
-                .cloned()
-                .unwrap_or_else(|| Settings::of_kind(trunk.kind)),
+            settings: settings.get(usize::from(trunk.id.0)).cloned().unwrap_or_else(|| Settings::of_kind(trunk.kind)),
             states: trunk.targets.iter().map(|_| AtomicU8::new(State::Up as u8)).collect(),
         };
         Self { trunks: trunks.0.iter().map(entry).collect() }

@@ -143,13 +143,16 @@ fn thresholds_and_codes_are_settings() {
         ("in a row",           &[(0, SILENT), (5, OK), (10, SILENT), (15, OK)], Down, "answered OPTIONS with 200 again, 1 of 3 times", None),
     ]);
     let patient = Settings { down_after: 3, ..asked() };
-    check(&patient, &[(
-        "two are not enough",
-        &[(0, SILENT), (5, SILENT)],
-        Suspect,
-        "left OPTIONS without an answer, 2 times in a row",
-        None,
-    )]);
+    check(
+        &patient,
+        &[(
+            "two are not enough",
+            &[(0, SILENT), (5, SILENT)],
+            Suspect,
+            "left OPTIONS without an answer, 2 times in a row",
+            None,
+        )],
+    );
 }
 
 /// The seconds at which a target is asked whose OPTIONS all meet with `event`, without jitter.
@@ -240,10 +243,8 @@ fn the_table_knows_states_and_takes_what_it_does_not_know_for_up() {
 fn events() -> impl Strategy<Value = Event> {
     let outcome = prop_oneof![
         (100u16..700).prop_map(|status| Outcome::Answered { status, retry_after: None }),
-        (0u64..100_000).prop_map(|seconds| Outcome::Answered {
-            status: 503,
-            retry_after: Some(Duration::from_secs(seconds))
-        }),
+        (0u64..100_000)
+            .prop_map(|seconds| Outcome::Answered { status: 503, retry_after: Some(Duration::from_secs(seconds)) }),
         Just(Outcome::Silent),
         Just(Outcome::Unresolved),
         Just(Outcome::NotSent(LinkFault::Refused)),
