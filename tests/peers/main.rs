@@ -5,6 +5,7 @@ mod support;
 
 mod calls;
 mod handshakes;
+mod health;
 mod kamailio;
 mod load;
 mod names;
