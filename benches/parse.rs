@@ -13,12 +13,12 @@ use bytes::Bytes;
 use cases::Case;
 use rsip::prelude::{HeadersExt, ToTypedHeader};
 use trunkway::call::branch::{BranchId, ContextId};
-use trunkway::call::destination::{self, Place};
+use trunkway::call::destination::{self, Asking, Place};
 use trunkway::call::forward::{Branch, Forward};
 use trunkway::call::loops::loop_hash;
 use trunkway::call::route_set::RouteSet;
 use trunkway::call::screen::screen;
-use trunkway::call::{Edge, Secrets, Tools};
+use trunkway::call::{Counts, Edge, Secrets, Tools, draw};
 use trunkway::sip::{Essentials, Framing, Limits, Message};
 use trunkway::trunk::{Flow, TrunkId};
 
@@ -103,8 +103,10 @@ impl Forwarding {
         let hash = loop_hash(edge, self.from, request, &essentials);
         screen(edge, self.from, request, &essentials, Some(hash)).expect("let through");
         let routes = RouteSet::read(edge, &self.secrets, request, &essentials).expect("readable routes");
-        let destination = destination::of_initial(edge, self.from, &routes.request_uri).expect("a route");
-        let candidate = destination.candidates.last().expect("a place");
+        let asking = Asking { edge, from: self.from, request, unix: 0, draw: draw(&self.secrets, essentials.call_id) };
+        let destination =
+            destination::of_initial(&asking, &routes.request_uri, &mut Counts::default()).expect("a route");
+        let candidate = destination.into_first().expect("a place");
         let Place::Hop(hop) = &candidate.place else { panic!("an address") };
         let trunk = edge.trunk(candidate.trunk).expect("a trunk");
         let forwarded = Forward {
@@ -117,6 +119,7 @@ impl Forwarding {
             from: self.from,
             hop,
             target: candidate.target.and_then(|index| trunk.targets.get(usize::from(index))),
+            leg: candidate.leg.as_deref(),
             branch: Branch::Stateful(BranchId { context: ContextId::default(), branch: 0 }),
             loop_hash: hash,
         }

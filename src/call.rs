@@ -13,12 +13,15 @@
 
 pub mod best;
 pub mod branch;
+pub mod caller;
 pub mod command;
 pub mod context;
 pub mod destination;
 pub mod dialog_token;
 pub mod edge;
+pub mod explain;
 pub mod forward;
+pub mod leg;
 pub mod loops;
 pub mod numbers;
 pub mod probe;
@@ -42,6 +45,8 @@ use crate::trunk::{Hop, Target, TrunkId};
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
     pub now: Moment,
+    /// Seconds since 1970 UTC, for what goes by the calendar.
+    pub unix: u64,
     pub edge: &'a std::sync::Arc<Edge>,
     pub secrets: &'a Secrets,
     pub names: &'a dyn Names,
@@ -112,6 +117,11 @@ pub fn own_tag(secrets: &Secrets, request: &Message, out: &mut Vec<u8>) {
     let from = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
     let number = secrets.number(1, &[request.call_id().unwrap_or_default(), from]);
     branch::write_hex(out, number, 16);
+}
+
+/// The chance that picks among members of one priority: the same for all copies and retries of a call.
+pub fn draw(secrets: &Secrets, call_id: &[u8]) -> u64 {
+    secrets.number(4, &[call_id])
 }
 
 /// The number in the branch of an ACK that the edge sends on without a transaction: the same for its copies.

@@ -4,11 +4,18 @@
 
 pub mod certs;
 pub mod check;
+pub mod control;
 pub mod demo;
+pub mod diff;
+pub mod export;
+pub mod import;
 pub mod lab;
 pub mod number;
+mod progress;
 pub mod route;
+mod rules;
 pub mod run;
+mod write;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -48,7 +55,8 @@ pub enum Command {
 
     /// Tell where a call would go, and why.
     ///
-    /// Exits with 0 when there is a route, with 1 when there is none, with 64 when the configuration is at fault.
+    /// Exits with 0 when it would be sent on, with 1 when it would be refused, with 64 when the configuration or a
+    /// question is at fault; with `--batch` with 0 when every line was answered.
     Route(route::Arguments),
 
     /// Tell what a number means to a tenant, and how each interface writes it.
@@ -56,6 +64,39 @@ pub enum Command {
     /// Reads URIs, user parts, directory fields and what people write. Exits with 64 when the configuration or the
     /// tenant's name is at fault.
     Number(number::Arguments),
+
+    /// Take rules and users out of files that other products write.
+    ///
+    /// Every row is checked against the configuration and everything that is wrong is told at once, with exit code 64;
+    /// then nothing is written. `--dry-run` tells what would change.
+    Import(import::Arguments),
+
+    /// Write the rules of the dial plans as CSV.
+    ///
+    /// Importing what was exported gives the same rules. Exits with 64 when the configuration is at fault.
+    Export(export::Arguments),
+
+    /// Tell what is different between two lists of dial plan rules.
+    ///
+    /// Neither the order of rules nor the way in which a prefix is written counts. Exits with 0 when both say the same,
+    /// with 1 when they do not, with 64 when one of them cannot be read.
+    Diff(diff::Arguments),
+
+    /// See and change the dial plans of the running edge.
+    ///
+    /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
+    /// taken back. Exits with 1 when the edge says no, with 64 when an argument is at fault, with 69 when nobody answers.
+    Rules(control::rules::Arguments),
+
+    /// See and change the users of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Users(control::users::Arguments),
+
+    /// See and remove tenants of the running edge.
+    ///
+    /// Exit codes are those of `rules`.
+    Tenants(control::tenants::Arguments),
 
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
@@ -84,9 +125,15 @@ pub struct ConfigFile {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Check(arguments) => check::check(&arguments, colored()).print(),
-        Command::Route(arguments) => route::route(&arguments, colored()).print(),
+        Command::Route(arguments) => route::run(&arguments, colored()),
         Command::Number(arguments) => number::number(&arguments, colored()).print(),
+        Command::Import(arguments) => import::import(&arguments, colored()).print(),
+        Command::Export(arguments) => export::export(&arguments, colored()).print(),
+        Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Rules(arguments) => control::rules::rules(&arguments).print(),
+        Command::Users(arguments) => control::users::users(&arguments).print(),
+        Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -6,8 +6,11 @@
 
 mod address;
 mod dialplans;
+mod emergency;
 mod fault;
+mod file_faults;
 mod files;
+mod groups;
 mod health;
 mod listeners;
 mod log;
@@ -16,13 +19,22 @@ mod model;
 mod names;
 mod nearest;
 mod numbering;
+mod origins;
+mod owners;
+mod rates;
 mod reader;
+mod review;
 mod routes;
 mod rows;
 mod settings;
+mod sheets;
+mod sites;
+mod stretches;
 mod tenants;
 mod translations;
 mod trunks;
+mod users;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,20 +43,26 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
+pub use file_faults::{FaultFile, FileFaults, Remark};
+pub use files::{Instead, whole};
 pub use model::{
-    ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, Timers, TrunkTls,
+    ClientCertificate, ClientTls, Config, Control, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers,
+    TrunkTls,
 };
+pub use review::{Finding, Review, Spot};
 
-use self::dialplans::{PlanSet, Tags};
-use self::listeners::Listeners;
+use self::dialplans::Tags;
 use self::log::{At, Draft, FileId, Log, Place};
+use self::owners::Named;
 use self::reader::{Reading, Table, quoted};
-use self::trunks::{Surroundings, TrunkSet};
+use self::sheets::Sheets;
 use crate::routing::number::NumberingPlan;
+use crate::routing::people;
 use crate::routing::translate::Translations;
-use crate::routing::{Emergency, Origin, Parts, Routing, Sites, Tenants};
-use crate::trunk::{Identify, Listener, TrunkKind, Trunks};
+use crate::routing::{Parts, Routing, Sites, Tenants};
+use crate::trunk::{Identify, Listener, Trunks};
 
 /// A configuration that passed every check.
 #[derive(Clone, Debug)]
@@ -60,16 +78,34 @@ pub struct Loaded {
     pub translations: Vec<Translations>,
     /// What the operator may not want.
     pub warnings: Faults,
-    /// The files that it was read from, dial plan files included; certificates are named in `config`.
+    /// The files that it was read from, those of dial plans, rates and users included; certificates are named in
+    /// `config`.
     pub files: Vec<PathBuf>,
+    /// By dial plan: the files that it names, without those that a pattern found.
+    pub plan_files: BTreeMap<Arc<str>, Vec<PathBuf>>,
+    /// By tenant: the users files that it names, likewise.
+    pub user_files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// Reads and checks the configuration of a file.
 pub fn load(path: &Path) -> Result<Loaded, Faults> {
-    let reading = Reading::default();
+    load_reviewed(path, |_, _| ())
+}
+
+/// Reads and checks the configuration of a file; what `review` finds in one that can be taken is among the warnings.
+pub fn load_reviewed(path: &Path, review: impl FnOnce(&Loaded, &Review<'_>)) -> Result<Loaded, Faults> {
+    load_file(Reading::default(), path, review)
+}
+
+/// Reads and checks the configuration of a file as it would be with other texts of its files of rows.
+pub fn load_instead(path: &Path, instead: Instead) -> Result<Loaded, Faults> {
+    load_file(Reading { log: Log::over(instead), ..Reading::default() }, path, |_, _| ())
+}
+
+fn load_file(reading: Reading, path: &Path, review: impl FnOnce(&Loaded, &Review<'_>)) -> Result<Loaded, Faults> {
     let shown = path.to_string_lossy().into_owned();
     match std::fs::read_to_string(path) {
-        Ok(text) => load_text(reading, shown, &text, path.parent().unwrap_or(Path::new("")), Some(path)),
+        Ok(text) => load_text(reading, shown, &text, path.parent().unwrap_or(Path::new("")), Some(path), review),
         Err(error) => {
             let file = reading.log.add_file(shown, Arc::from(""));
             let message = format!("cannot read the configuration: {error}");
@@ -81,11 +117,18 @@ pub fn load(path: &Path) -> Result<Loaded, Faults> {
 
 /// Checks a configuration that is at hand as text; `name` stands in faults, paths are relative to `base`.
 pub fn load_str(name: &str, text: &str, base: &Path) -> Result<Loaded, Faults> {
-    load_text(Reading::default(), name.to_owned(), text, base, None)
+    load_text(Reading::default(), name.to_owned(), text, base, None, |_, _| ())
 }
 
-fn load_text(reading: Reading, name: String, text: &str, base: &Path, path: Option<&Path>) -> Result<Loaded, Faults> {
-    let loaded = compile(&reading, name, text, base, path);
+fn load_text(
+    reading: Reading,
+    name: String,
+    text: &str,
+    base: &Path,
+    path: Option<&Path>,
+    review: impl FnOnce(&Loaded, &Review<'_>),
+) -> Result<Loaded, Faults> {
+    let loaded = compile(&reading, name, text, base, path, review);
     let failed = reading.log.failed();
     let faults = reading.log.into_faults();
     match loaded {
@@ -116,6 +159,9 @@ struct Sections<'t> {
     limits: Vec<Table<'t>>,
     dns: Vec<Table<'t>>,
     metrics: Vec<Table<'t>>,
+    state: Vec<Table<'t>>,
+    control: Vec<Table<'t>>,
+    emergency: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
     tenant: Vec<(At<&'t str>, Table<'t>)>,
@@ -131,6 +177,9 @@ impl<'t> Sections<'t> {
         self.limits.extend(root.table("limits", "limits"));
         self.dns.extend(root.table("dns", "dns"));
         self.metrics.extend(root.table("metrics", "metrics"));
+        self.state.extend(root.table("state", "state"));
+        self.control.extend(root.table("control", "control"));
+        self.emergency.extend(root.table("emergency", "emergency"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
         self.tenant.extend(root.named("tenant", "tenant.ID", "tenant"));
@@ -151,7 +200,14 @@ impl<'t> Sections<'t> {
     }
 }
 
-fn compile(reading: &Reading, name: String, text: &str, base: &Path, path: Option<&Path>) -> Option<Loaded> {
+fn compile(
+    reading: &Reading,
+    name: String,
+    text: &str,
+    base: &Path,
+    path: Option<&Path>,
+    review: impl FnOnce(&Loaded, &Review<'_>),
+) -> Option<Loaded> {
     let log = &reading.log;
     let mut files: Vec<PathBuf> = path.map(Path::to_owned).into_iter().collect();
     let first = parse(log, name, text, base.to_owned());
@@ -165,7 +221,7 @@ fn compile(reading: &Reading, name: String, text: &str, base: &Path, path: Optio
     for (index, document) in documents.iter().enumerate() {
         sections.add(document.root(reading), index == 0);
     }
-    build(log, sections, files)
+    build(log, sections, files, review)
 }
 
 /// Parses a file; what can be read of a faulty one is kept, so that its other faults are told as well.
@@ -228,48 +284,92 @@ fn single<'t>(log: &Log, tables: Vec<Table<'t>>) -> Option<Table<'t>> {
     Some(first)
 }
 
-fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<Loaded> {
-    let node = match single(log, sections.node) {
-        Some(table) => Some(settings::node(table)),
+/// The tables that stand once.
+struct Settings {
+    node: Node,
+    tls_client: ClientTls,
+    timers: Timers,
+    limits: Limits,
+    dns: Dns,
+    metrics: Metrics,
+    state: State,
+    control: Control,
+}
+
+fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
+    let take = |tables: &mut Vec<_>| single(log, std::mem::take(tables));
+    let node = match take(&mut sections.node) {
+        Some(table) => settings::node(table),
         None => {
             if log.is_complete() {
                 let file = FileId::default();
                 let draft = Draft::of_file(Severity::Error, file, "there is no [node] table");
                 log.add(draft.help("begin with: [node] and name = \"edge-1\""));
             }
-            None
+            Node { name: "".into(), fqdn: None, seal_key_file: None, workers: None }
         }
     };
-    let nameless = Node { name: "".into(), fqdn: None, seal_key_file: None, workers: None };
-    let node = node.unwrap_or(nameless);
-    let tls_client = single(log, sections.tls_client).map(settings::client_tls).unwrap_or_default();
-    let timers = single(log, sections.timers).map(settings::timers).unwrap_or_default();
-    let limits = single(log, sections.limits).map(settings::limits).unwrap_or_default();
-    let dns = single(log, sections.dns).map(settings::dns).unwrap_or_default();
-    let metrics = single(log, sections.metrics).map(settings::metrics).unwrap_or_default();
+    Settings {
+        node,
+        tls_client: take(&mut sections.tls_client).map(settings::client_tls).unwrap_or_default(),
+        timers: take(&mut sections.timers).map(settings::timers).unwrap_or_default(),
+        limits: take(&mut sections.limits).map(settings::limits).unwrap_or_default(),
+        dns: take(&mut sections.dns).map(settings::dns).unwrap_or_default(),
+        metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
+        state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
+        control: take(&mut sections.control).map(settings::control).unwrap_or_default(),
+    }
+}
+
+fn build(
+    log: &Log,
+    mut sections: Sections<'_>,
+    mut files: Vec<PathBuf>,
+    review: impl FnOnce(&Loaded, &Review<'_>),
+) -> Option<Loaded> {
+    let Settings { node, tls_client, timers, limits, dns, metrics, state, control } = settings(log, &mut sections);
+    let mut sheets = Sheets::new(mask::masked);
+    let mut users_files = Sheets::new(people::masked);
 
     let listeners = listeners::read(log, sections.listen, &node);
-    let around = Surroundings { node: &node, timers: &timers, listeners: &listeners, tls_client: &tls_client };
-    let trunks = trunks::read(log, sections.trunk, around);
-    let sites = tenants::read(log, sections.tenant, &trunks);
-    let tags = Tags { sites: &sites, trunks: &trunks };
-    let plans = dialplans::read(log, sections.dialplan, tags, limits.max_dialplan_prefixes);
-    let routes = routes::read(log, sections.route, &trunks, limits.max_branches);
-    let origins = origins(log, &trunks, &listeners, &plans);
+    let around = trunks::Surroundings {
+        node: &node,
+        timers: &timers,
+        listeners: &listeners,
+        tls_client: &tls_client,
+        max_rates: limits.max_dialplan_prefixes,
+    };
+    let trunks = trunks::read(log, sections.trunk, around, &mut sheets);
+    let around = tenants::Surroundings {
+        trunks: &trunks,
+        sheets: &mut users_files,
+        max_users: limits.max_users,
+        max_ranges: limits.max_dialplan_prefixes,
+    };
+    let tenants = tenants::read(log, sections.tenant, around);
+    let named = Named { trunks: &trunks, tenants: &tenants };
+    let owners = owners::read(log, named);
+    let emergency = emergency::read(log, single(log, sections.emergency), &trunks, &owners);
+    let tags = Tags { tenants: &tenants, trunks: &trunks };
+    let plans = dialplans::read(log, sections.dialplan, tags, &mut sheets, limits.max_dialplan_prefixes);
+    let routes = routes::read(log, sections.route, named, &owners, limits.max_branches);
+    let origins = origins::read(log, &trunks, &listeners, &plans, &owners);
     if !log.failed() {
-        idle(log, &listeners, &trunks, &plans, &origins, &routes.list);
+        origins::idle(log, &listeners, &trunks, &plans, &origins, &routes.list);
+        emergency::unminded(log, &tenants, &emergency, &plans.list);
     }
 
-    let PlanSet { list: plans, files: more, .. } = plans;
-    files.extend(more);
-    let (routing, conflicts) = match Routing::new(Parts {
-        sites: Sites::new(sites.list),
-        tenants: Tenants::new(sites.tenants),
-        plans,
+    files.extend(sheets.into_paths());
+    files.extend(users_files.into_paths());
+    let parts = Parts {
+        sites: Sites::new(tenants.sites.list),
+        tenants: Tenants::new(tenants.list),
+        plans: plans.list,
         origins,
         routes: routes.list,
-        emergency: Emergency::default(),
-    }) {
+        emergency,
+    };
+    let (routing, conflicts) = match Routing::new(parts) {
         Ok(made) => made,
         Err((route, error)) => {
             let place = routes.places.get(route).copied()?;
@@ -277,91 +377,28 @@ fn build(log: &Log, sections: Sections<'_>, mut files: Vec<PathBuf>) -> Option<L
             return None;
         }
     };
-    for conflict in conflicts {
-        let place = |index: u32| routes.places.get(index as usize).copied();
-        if let (Some(kept), Some(dropped)) = (place(conflict.kept), place(conflict.dropped)) {
-            let message = "two routes with the same `from` and `prefix`";
-            let help = "write one route and all its trunks in `to`, in order";
-            log.add(Draft::error(dropped, message).label("again").also(kept, "first").help(help));
-        }
-    }
+    routes::unreachable(log, &routes.places, &conflicts);
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
     let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
     let (listeners, trunk_tls) = (listeners.list, trunks.tls);
-    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics };
-    Some(Loaded {
+    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics, state, control };
+    let loaded = Loaded {
         config,
         trunks: trunks.trunks,
         identify,
         routing,
-        numbering: sites.numbering,
+        numbering: tenants.numbering,
         translations: trunks.translations,
         warnings: Faults::default(),
         files,
-    })
-}
-
-/// What routing knows of each trunk.
-fn origins(log: &Log, trunks: &TrunkSet<'_>, listeners: &Listeners, plans: &PlanSet) -> Vec<Origin> {
-    let mut origins = Vec::with_capacity(trunks.notes.len());
-    for (trunk, note) in trunks.trunks.0.iter().zip(&trunks.notes) {
-        let plan = match &note.dialplan {
-            Some(name) => plans.names.find(log, &note.title, name),
-            None => plans.names.only(),
-        };
-        if let (TrunkKind::Teams, Some(name)) = (trunk.kind, &note.dialplan) {
-            let message = format!("{}: requests from Teams are routed by their host, not by a dial plan", note.title);
-            log.add(Draft::warning(name.place, message));
-        }
-        let host = trunk
-            .fqdn
-            .clone()
-            .or_else(|| listeners.get(trunk.listener).map(|listen| Arc::clone(&listen.listener.host)));
-        let host = host.unwrap_or_else(|| "".into());
-        origins.push(Origin { plan, ..Origin::new(Arc::clone(&trunk.name), trunk.kind, host) });
+        plan_files: plans.named,
+        user_files: tenants.files,
+    };
+    if !log.failed() {
+        review(&loaded, &Review { log, sites: &tenants.sites.notes, tenants: &tenants.notes });
     }
-    origins
-}
-
-/// Warns of what nothing uses and of trunks whose calls go nowhere.
-fn idle(
-    log: &Log,
-    listeners: &Listeners,
-    trunks: &TrunkSet<'_>,
-    plans: &PlanSet,
-    origins: &[Origin],
-    routes: &[crate::routing::Route],
-) {
-    if trunks.trunks.0.is_empty() {
-        let draft = Draft::of_file(Severity::Warning, FileId::default(), "there is no trunk");
-        log.add(draft.help("every request is refused until a [trunk.NAME] table says who may send them"));
-        return;
-    }
-    for (listen, place) in listeners.list.iter().zip(&listeners.places) {
-        if !trunks.trunks.0.iter().any(|trunk| trunk.listener == listen.listener.id) {
-            let message = format!("no trunk uses listener {}", quoted(&listen.listener.name));
-            log.add(Draft::warning(*place, message));
-        }
-    }
-    for (index, (plan, place)) in (0..).zip(plans.list.iter().zip(&plans.places)) {
-        let asks = |origin: &Origin| origin.kind != TrunkKind::Teams && origin.plan == Some(index);
-        if !origins.iter().any(asks) {
-            let message = format!("no trunk asks dial plan {}", quoted(plan.name()));
-            log.add(Draft::warning(*place, message).help("name it as `dialplan` of a trunk"));
-        }
-    }
-    for ((trunk, note), origin) in trunks.trunks.0.iter().zip(&trunks.notes).zip(origins) {
-        let routed = routes.iter().any(|route| match route.from {
-            Some(from) => from == trunk.id,
-            None => route.trunks().any(|to| to != trunk.id),
-        });
-        if trunk.kind != TrunkKind::Teams && origin.plan.is_none() && !routed {
-            let message = format!("{}: its calls go nowhere", note.title);
-            let help = "give it a `dialplan`, or a [[route]] with `from`";
-            log.add(Draft::warning(note.place, message).help(help));
-        }
-    }
+    Some(loaded)
 }
 
 #[cfg(test)]

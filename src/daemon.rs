@@ -4,8 +4,10 @@
 //! work happens: the worker that reads a message parses it, locks its shard, runs the pure core and sends; one task
 //! turns the timers; names are looked up in tasks of their own.
 
-mod build;
+pub mod build;
+mod changes;
 mod clock;
+mod control;
 mod core;
 mod counters;
 mod names;
@@ -16,15 +18,20 @@ mod timers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
 pub use self::core::Status;
 pub use build::{BuildError, workers};
+pub use changes::StateError;
 pub use probe::TargetStatus;
 pub use seal_key::SealKeyError;
 
+use self::changes::Changes;
+use self::control::Desk;
 use self::core::Core;
-use crate::config::Loaded;
+use crate::admin;
+use crate::config::{Config, Loaded};
 use crate::transport::Transports;
 use crate::trunk::ListenerId;
 
@@ -40,6 +47,10 @@ pub enum StartError {
     SealKey(#[from] SealKeyError),
     #[error("the name resolver cannot be set up: {0}")]
     Dns(#[from] crate::dns::SetupError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("control socket: {0}")]
+    Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
 }
@@ -47,6 +58,9 @@ pub enum StartError {
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    changes: Arc<Changes>,
+    /// Until it is served.
+    door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
     tasks: Vec<AbortHandle>,
 }
@@ -65,8 +79,18 @@ impl Daemon {
         counters::publish_limits(&loaded.config.limits);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), &loaded.config.limits);
-        Ok(Self { core, transports, tasks: Vec::new() })
+        let edge = Arc::new(ArcSwap::from_pointee(edge));
+        let Config { limits, state, control, node, .. } = &loaded.config;
+        let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), limits);
+        let door = match &control.socket {
+            Some(socket) => {
+                let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
+                Some((server, Arc::new(Desk::new(Arc::clone(&core), Arc::clone(&changes), Arc::clone(&node.name)))))
+            }
+            None => None,
+        };
+        Ok(Self { core, changes, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -75,7 +99,11 @@ impl Daemon {
         self.transports.start(receiver);
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
-        self.tasks.push(tokio::spawn(counters::publish(Arc::clone(&self.core))).abort_handle());
+        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes));
+        self.tasks.push(tokio::spawn(counting).abort_handle());
+        if let Some((server, desk)) = self.door.take() {
+            self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
+        }
     }
 
     /// The address that a listener is bound to.

@@ -8,11 +8,12 @@
 //! ```
 //!
 //! Pure modules (`sip`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `lab`) do I/O and
-//! do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `lab`) do
+//! I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod call;
 pub mod cli;
 pub mod config;

@@ -1,11 +1,24 @@
-//! Where a request goes: sites, dial plans and routes, compiled into one immutable value. Pure; a lookup does no I/O.
+//! Where a request goes: sites, tenants, dial plans and routes, compiled into one immutable value. Pure; a lookup does no
+//! I/O.
 //!
-//! From a Teams trunk the Request-URI's host names the site, and so the tenant; a host that is neither a site of that
-//! trunk nor the edge's own name gets nowhere. Routes that name the trunk come first, then routes for everybody, then
-//! the site's own trunk. From any other trunk the dial plan comes first, then the routes in the same order. Among
-//! routes the longest prefix wins. A request goes back to the trunk it came from only by a route that names it in
-//! `from`; anything else would be a loop.
+//! - Whose call it is: from Teams the Request-URI's host names the site, and so the tenant; a host that is neither a site
+//!   of that trunk nor the edge's own name gets nowhere. From any other trunk the host, the trunk's own tenant or, last,
+//!   the called number in the dial plan says it.
+//! - Calls for help go by the trunks named for them, else by a rule for exactly that number, else as other calls.
+//! - Numbers of the tenant stay inside: a user rings where the user lives, a number of nobody is refused or sent to the
+//!   tenant's destination for such, a shared one to its main number. Then a rule of the dial plan: to the Teams side of a
+//!   site, or from Teams to its PBX. What leads to another tenant is passed over, unless both want such calls to stay.
+//! - What leaves takes the most specific route: those that name trunk and tenant, then the tenant, then the trunk, then
+//!   any; among these the longest prefix that is open. Only a route that names a carrier in `from` takes its calls to
+//!   another carrier. Without a route a call from Teams leaves by the caller's side (the caller's number in the dial plan,
+//!   P-Asserted-Identity before From), else by the site's own trunk, and a PBX's by that of its site.
+//!
+//! A tenant's trunk serves that tenant alone, and a request goes back to the trunk it came from only by a hairpin that a
+//! route or a site allows; anything else would be a loop. A rule or route that was asked and leads nowhere is not
+//! replaced by a less specific one: the request is refused, with a reason.
 
+mod change;
+mod classes;
 pub mod countries;
 mod decide;
 pub mod number;
@@ -24,20 +37,22 @@ pub mod window;
 
 use std::sync::Arc;
 
-pub use decide::Explanation;
-pub use plan::{Found, Plan, Source};
-pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError};
+pub use decide::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
+pub use plan::{Found, Near, NearMiss, Plan, Source};
+pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError, one_form};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
 pub use site::{Destination, Site, Sites};
-pub use table::batch::{Batch, BatchError, Change, Edit, Record, State};
+pub use table::batch::{Batch, BatchError, Change, Edit, Record, State, TenantChange, UserChange};
 pub use table::layer::{Rule, Rules};
-pub use table::ledger::{Ledger, Outcome};
+pub use table::ledger::{Bounds, Ledger, Outcome};
+pub use table::page::RuleFilter;
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
-pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User};
+pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User, UserError, compile};
 pub use window::{EVERY_DAY, Window};
 
+use self::classes::Classes;
 use self::number::{Digits, Form};
 use crate::trunk::{TrunkId, TrunkKind};
 
@@ -106,40 +121,23 @@ pub struct Routing {
     origins: Arc<[Origin]>,
     routes: Arc<[Route]>,
     emergency: Arc<Emergency>,
-    for_any: Plan,
-    /// By [`TrunkId`]: the routes that name the trunk in `from`.
-    for_one: Arc<[Plan]>,
+    classes: Arc<Classes>,
+    /// Tenants with a carrier of their own, ascending.
+    own_carriers: Arc<[TenantId]>,
 }
 
 impl Routing {
     /// Puts the parts together.
     ///
-    /// Two routes with the same `from` and prefix come back as conflicts of route indices; the first of them stays. A
-    /// route whose prefix cannot be read is an error with its index.
+    /// A route that can never be reached, since one of the same `from`, tenant and prefix stands before it and is always
+    /// open, comes back as a conflict of route indices. A route whose prefix cannot be read is an error with its index.
     pub fn new(parts: Parts) -> Result<(Self, Vec<Conflict>), (usize, PrefixError)> {
         let Parts { sites, tenants, plans, origins, routes, emergency } = parts;
-        let empty = || Rules::new(routes.len());
-        let mut for_any = empty();
-        let mut for_one: Vec<Rules> = origins.iter().map(|_| empty()).collect();
-        for (index, route) in routes.iter().enumerate() {
-            let rules = match route.from {
-                None => Some(&mut for_any),
-                Some(from) => for_one.get_mut(usize::from(from.0)),
-            };
-            let id = u32::try_from(index).map_err(|_| (index, PrefixError::Full(index)))?;
-            if let Some(rules) = rules {
-                // Each route is a place of its own, so two of them for one prefix are a conflict.
-                rules.add(&route.prefix, &index.to_string(), id).map_err(|error| (index, error))?;
-            }
-        }
-        let nameless = || Arc::from("");
-        let (for_any, mut conflicts) = Plan::new(nameless(), for_any, |_| None);
-        let mut plans_of = Vec::with_capacity(for_one.len());
-        for rules in for_one {
-            let (plan, more) = Plan::new(nameless(), rules, |_| None);
-            plans_of.push(plan);
-            conflicts.extend(more);
-        }
+        let (classes, conflicts) = Classes::new(&routes)?;
+        let carriers = origins.iter().filter(|origin| origin.kind == TrunkKind::Carrier);
+        let mut own_carriers: Vec<TenantId> = carriers.filter_map(|origin| origin.tenant).collect();
+        own_carriers.sort_unstable();
+        own_carriers.dedup();
         let routing = Self {
             sites,
             tenants,
@@ -147,8 +145,8 @@ impl Routing {
             origins: origins.into(),
             routes: routes.into(),
             emergency: Arc::new(emergency),
-            for_any,
-            for_one: plans_of.into(),
+            classes: Arc::new(classes),
+            own_carriers: own_carriers.into(),
         };
         Ok((routing, conflicts))
     }
@@ -185,23 +183,6 @@ impl Routing {
         &self.table
     }
 
-    /// Makes a batch of changes; every tag in it must lead somewhere. [`Routing::with_table`] takes the result.
-    pub fn apply(&self, ledger: &Ledger, batch: &Batch) -> Result<Outcome, BatchError> {
-        for edit in &batch.edits {
-            if let Edit::Put { tag, .. } = edit
-                && self.resolve(tag).is_none()
-            {
-                return Err(BatchError::UnknownTag(tag.clone()));
-            }
-        }
-        ledger.apply(&self.table, batch, &|tag| self.resolve(tag))
-    }
-
-    /// Takes the batch of an id back; `by` says who wants it, and its own id is that of the new record.
-    pub fn revert(&self, ledger: &Ledger, id: &str, by: &Batch) -> Result<Outcome, BatchError> {
-        ledger.revert(&self.table, id, by, &|tag| self.resolve(tag))
-    }
-
     /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.
     pub fn resolve(&self, tag: &str) -> Option<Destination> {
         let site = self.sites.find(tag.as_bytes()).map(Destination::Site);
@@ -216,7 +197,7 @@ impl Routing {
 
     /// Where a request goes, and each step on the way in words.
     pub fn explain(&self, query: Query<'_>) -> Explanation {
-        decide::explain(self, query)
+        decide::explain::explain(self, query)
     }
 
     /// The site of a host name, if it is one.

@@ -25,6 +25,13 @@ use crate::trunk::{Flow, Hop, TrunkId};
 /// Shards of a process: a power of two, at most 256 (a branch has two digits for it).
 pub const SHARDS: usize = 64;
 
+/// Calls for help that are taken beyond `max_transactions`. They pass every limit but this one, which keeps memory
+/// bounded when everybody calls for help.
+pub const EMERGENCY_RESERVE: usize = 1_024;
+
+/// Timers for each request: it has one or two entries in the wheel; those overtaken leave within 32 s.
+const TIMERS: usize = 4;
+
 /// Keys are keyed hashes already: hashing them again would be work for nothing.
 #[derive(Clone, Copy, Debug, Default)]
 struct KeyHasher(u64);
@@ -82,8 +89,9 @@ impl Budget {
         Arc::new(Self { used: AtomicUsize::new(0), limit })
     }
 
-    fn is_spent(&self) -> bool {
-        self.used.load(Ordering::Relaxed) >= self.limit
+    fn has_room(&self, emergency: bool) -> bool {
+        let reserve = if emergency { EMERGENCY_RESERVE } else { 0 };
+        self.used.load(Ordering::Relaxed) < self.limit.saturating_add(reserve)
     }
 }
 
@@ -106,8 +114,7 @@ impl Shard {
             contexts: Slab::new(),
             by_key: HashMap::default(),
             legacy: HashMap::new(),
-            // A context has one or two entries; those overtaken leave within 32 s.
-            wheel: Wheel::new(now, budget.limit.saturating_mul(4)),
+            wheel: Wheel::new(now, budget.limit.saturating_add(EMERGENCY_RESERVE).saturating_mul(TIMERS)),
             due: Vec::new(),
             tools: Tools::default(),
             begun: 0,
@@ -126,8 +133,9 @@ impl Shard {
     }
 
     /// Whether the shard begins no further request. Two shards that look at once may pass the limit by one each.
-    fn is_full(&self) -> bool {
-        self.budget.is_spent() || self.wheel.is_full()
+    fn is_full(&self, emergency: bool) -> bool {
+        let timers = self.budget.limit.saturating_mul(TIMERS);
+        !self.budget.has_room(emergency) || self.wheel.is_full() || !emergency && self.wheel.len() >= timers
     }
 
     /// Entries in the timer wheel.
@@ -154,9 +162,9 @@ impl Shard {
         self.feed(env, out, id.context, Event::SendFailed { branch: id.branch });
     }
 
-    /// Handles the places behind a name that a context asked for.
-    pub fn handle_resolved(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, hops: Vec<Hop>) {
-        self.feed(env, out, id, Event::Resolved { hops });
+    /// Handles the places behind a name that a context asked for, for one of its lanes.
+    pub fn handle_resolved(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, lane: u8, hops: Vec<Hop>) {
+        self.feed(env, out, id, Event::Resolved { lane, hops });
     }
 
     /// Handles all timers that are due.

@@ -1,4 +1,5 @@
-//! What must survive a restart and is no configuration: the journal of changes to the dial plans.
+//! What must survive a restart and is no configuration: the journal of changes to dial plans,
+//! users and tenants.
 //!
 //! A driver: it reads and writes files, and decides nothing.
 

@@ -1,4 +1,5 @@
-//! How often reading a message may ask for memory: once at the most, and not at all for what is common.
+//! How often reading a message may ask for memory: once at the most, and not at all for what is common. Deciding where a
+//! call goes asks for none, unless a number has to be written anew.
 
 #[path = "../benches/support/allocations.rs"]
 mod allocations;
@@ -6,7 +7,14 @@ mod allocations;
 mod messages;
 
 use bytes::Bytes;
+use trunkway::routing::countries::Country;
+use trunkway::routing::number::{Form, NumberingPlan};
+use trunkway::routing::{
+    Caller, Decision, Destination, Group, Member, Order, Origin, Parts, Plan, Query, Route, Routing, Rules, Site,
+    Sites, Tenant, TenantId, Tenants,
+};
 use trunkway::sip::{Essentials, Framing, Limits, Message};
+use trunkway::trunk::{TrunkId, TrunkKind};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -35,6 +43,56 @@ fn a_message_of_many_headers_is_indexed_with_one() {
     let (allocations, message) = parse(&Bytes::from(text));
     assert_eq!(message.lines().len(), 40);
     assert_eq!(allocations, 1);
+}
+
+#[test]
+fn a_plain_decision_is_made_without_an_allocation() {
+    let site = Site {
+        tenant: "contoso".into(),
+        owner: TenantId(0),
+        fqdn: "contoso.customers.example.net".into(),
+        teams: TrunkId(0),
+        trunk: TrunkId(1),
+        pbx: None,
+        hairpin: false,
+    };
+    let sites = Sites::new(vec![site]);
+    let mut tenant = Tenant::new("contoso", NumberingPlan::new(Country::find("GB")));
+    tenant.sites = vec![0];
+    let mut rules = Rules::new(1);
+    rules.add("+44163276", "contoso.customers.example.net", 0).unwrap();
+    let (plan, _) = Plan::new("numbers".into(), rules, |tag| sites.find(tag.as_bytes()).map(Destination::Site));
+    let origin = |name: &str, kind| Origin { plan: Some(0), ..Origin::new(name, kind, "sbc.example.net") };
+    let teams = Origin { called: Form::E164, calling: Form::E164, ..origin("teams", TrunkKind::Teams) };
+    let origins = vec![teams, origin("carrier", TrunkKind::Carrier), origin("second", TrunkKind::Carrier)];
+    let groups = vec![Group {
+        order: Order::Priority,
+        members: [1, 2].map(|trunk| Member { trunk: TrunkId(trunk), priority: 0, weight: 50 }).into(),
+    }];
+    let routes = vec![Route { groups, ..Route::serial(Some(TrunkId(0)), "+1", &[]) }];
+    let parts =
+        Parts { sites, tenants: Tenants::new(vec![tenant]), plans: vec![plan], origins, routes, ..Parts::default() };
+    let (routing, _) = Routing::new(parts).unwrap();
+    let caller = Caller { from: Some("+441632760001"), asserted: None };
+    let ways = |from, host: &str, user: &str| {
+        let query = Query { caller: &caller, ..Query::new(TrunkId(from), host.as_bytes(), user.as_bytes()) };
+        allocations::during(|| match routing.route(query) {
+            Decision::To(choice) => choice.ways.len(),
+            Decision::NoRoute(_) => 0,
+        })
+    };
+    // What is made once for all calls.
+    ways(1, "sbc.example.net", "+441632760001");
+    for (what, from, host, user, trunks) in [
+        ("the plan, to Teams", 1, "sbc.example.net", "+441632760001", 1),
+        ("a route with a group", 0, "contoso.customers.example.net", "+12125550100", 2),
+        ("the caller's side", 0, "contoso.customers.example.net", "+33123456789", 1),
+        ("nowhere", 1, "sbc.example.net", "+33123456789", 0),
+    ] {
+        assert_eq!(ways(from, host, user), (0, trunks), "{what}");
+    }
+    let (written, _) = ways(1, "sbc.example.net", "+44-1632-760001");
+    assert!((1..=3).contains(&written), "a number that is written anew: {written}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod phonenumbers;
 
 use std::collections::BTreeMap;
 
-use trunkway::routing::{Batch, Edit, Ledger, Outcome, Plan, Rules, Table};
+use trunkway::routing::{Batch, Edit, Plan, Rules, Table};
 
 const MAX_RULES: usize = 1_000_000;
 
@@ -63,7 +63,6 @@ fn real_prefixes_may_come_and_go_at_run_time() {
     let stale: Vec<_> = rules.iter().step_by(7).map(|(prefix, _)| (format!("{prefix}x"), "stale")).collect();
     let both: Vec<_> = base.iter().copied().chain(stale.iter().map(|(prefix, tag)| (prefix.as_str(), *tag))).collect();
     let mut table = Table::new(vec![packed("carrier", &both)]);
-    let ledger = Ledger::new(1, MAX_RULES);
     let put = |(prefix, tag): &(&str, &str)| Edit::Put {
         plan: "carrier".into(),
         prefix: (*prefix).into(),
@@ -79,8 +78,7 @@ fn real_prefixes_may_come_and_go_at_run_time() {
     let edits: Vec<Edit> = rules.iter().map(put).chain(stale.iter().map(remove)).collect();
     for (index, edits) in edits.chunks(3_000).enumerate() {
         let batch = Batch { id: format!("b{index}"), who: "test".into(), when: 0, edits: edits.to_vec() };
-        let Outcome::Made(next, _) = ledger.apply(&table, &batch, &|_| None).unwrap() else { panic!("made before") };
-        table = next;
+        (table, _) = table.apply(&batch, MAX_RULES, &|_| None).unwrap();
     }
     compare(&table.plans()[0], finds, "changed at run time");
     let folded = table.folded(&|_| None);

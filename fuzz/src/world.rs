@@ -263,7 +263,7 @@ struct World {
     arrived: Vec<(Arrival, Bytes)>,
     sent: Vec<(Hop, Bytes, Option<BranchId>)>,
     answers: Vec<Bytes>,
-    resolving: Vec<(ContextId, TrunkId)>,
+    resolving: Vec<(ContextId, u8, TrunkId)>,
 }
 
 impl World {
@@ -323,8 +323,8 @@ impl World {
             }
             Op::Resolved { of, hops: count } => {
                 if !self.resolving.is_empty() {
-                    let (context, trunk) = self.resolving.remove(usize::from(*of) % self.resolving.len());
-                    self.event(|shard, env, out| shard.handle_resolved(env, out, context, hops(trunk, *count)));
+                    let (context, lane, trunk) = self.resolving.remove(usize::from(*of) % self.resolving.len());
+                    self.event(|shard, env, out| shard.handle_resolved(env, out, context, lane, hops(trunk, *count)));
                 }
             }
             Op::Names { known } => self.names.0.set(*known),
@@ -365,7 +365,7 @@ impl World {
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Shard, &Env<'_>, &mut Output)) {
-        let env = Env { now: self.now, edge: &EDGE, secrets: &self.secrets, names: &self.names };
+        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names };
         event(&mut self.shard, &env, &mut self.out);
         let commands = std::mem::take(&mut self.out.commands);
         assert!(commands.len() <= MAX_COMMANDS, "{} commands at once", commands.len());
@@ -393,7 +393,7 @@ impl World {
                 }
                 remember(&mut self.sent, (hop, bytes, branch));
             }
-            Command::Resolve { context, trunk, .. } => self.resolving.push((context, trunk)),
+            Command::Resolve { context, lane, trunk, .. } => self.resolving.push((context, lane, trunk)),
             Command::Alias { connection, .. } => assert_ne!(connection, ConnectionId::DATAGRAM),
         }
     }
@@ -465,8 +465,8 @@ impl World {
         let begun = self.now;
         self.names.0.set(false);
         for _ in 0..20_000 {
-            while let Some((context, _)) = self.resolving.pop() {
-                self.event(|shard, env, out| shard.handle_resolved(env, out, context, Vec::new()));
+            while let Some((context, lane, _)) = self.resolving.pop() {
+                self.event(|shard, env, out| shard.handle_resolved(env, out, context, lane, Vec::new()));
             }
             let Some(wake) = self.shard.next_wake() else { break };
             self.now = wake.max(self.now);

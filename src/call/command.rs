@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::branch::{BranchId, ContextId};
+use crate::routing::NoRoute;
 use crate::trunk::health::Outcome;
 use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
 
@@ -17,8 +18,8 @@ pub enum Command {
     Answer { flow: Flow, fallback: Option<Hop>, bytes: Bytes },
     /// Send a request. When it cannot be sent, the shard wants to hear so of `branch`.
     Request { hop: Hop, bytes: Bytes, branch: Option<BranchId> },
-    /// Look up a name; the shard waits for `handle_resolved`.
-    Resolve { context: ContextId, trunk: TrunkId, target: Target },
+    /// Look up a name; the shard waits for `handle_resolved` of the same context and lane.
+    Resolve { context: ContextId, lane: u8, trunk: TrunkId, target: Target },
     /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).
     Alias { connection: ConnectionId, addr: SocketAddr, name: Option<Arc<str>> },
 }
@@ -55,6 +56,34 @@ pub struct Counts {
     pub over_message_limit: u32,
     /// Requests of no known trunk.
     pub strangers: u32,
+    /// Requests that routing sent nowhere.
+    pub unrouted: Unrouted,
+    /// Calls to numbers that are a tenant's and nobody's, refused or sent to the tenant's destination for them.
+    pub unassigned: u32,
+    /// Calls to numbers of several users, refused or sent to the tenant's main destination.
+    pub ambiguous: u32,
+    /// Calls for help.
+    pub emergency: u32,
+    /// Branches begun beside others, after their delay or without one.
+    pub beside: u32,
+}
+
+/// Requests that routing sent nowhere, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unrouted([u32; NoRoute::ALL.len()]);
+
+impl Unrouted {
+    /// Counts one.
+    pub fn add(&mut self, why: NoRoute) {
+        for (count, reason) in self.0.iter_mut().zip(NoRoute::ALL) {
+            *count += u32::from(reason == why);
+        }
+    }
+
+    /// Every reason with its number.
+    pub fn iter(&self) -> impl Iterator<Item = (NoRoute, u32)> {
+        NoRoute::ALL.into_iter().zip(self.0)
+    }
 }
 
 impl Counts {
@@ -70,6 +99,11 @@ impl Counts {
         self.over_limit += other.over_limit;
         self.over_message_limit += other.over_message_limit;
         self.strangers += other.strangers;
+        self.unrouted.0.iter_mut().zip(other.unrouted.0).for_each(|(count, more)| *count += more);
+        self.unassigned += other.unassigned;
+        self.ambiguous += other.ambiguous;
+        self.emergency += other.emergency;
+        self.beside += other.beside;
     }
 }
 

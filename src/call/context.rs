@@ -6,6 +6,7 @@
 
 mod client;
 mod health;
+mod lanes;
 mod launch;
 mod server;
 
@@ -18,11 +19,12 @@ use smallvec::SmallVec;
 pub use client::Branch;
 pub use server::{answer_flow, fallback_hop};
 
+use self::lanes::{Lane, lanes_of};
 use self::server::Server;
 use super::best::Best;
 use super::branch::{BranchId, ContextId};
 use super::command::Output;
-use super::destination::{Candidate, Destination};
+use super::destination::Destination;
 use super::edge::Edge;
 use super::{Env, Tools};
 use crate::sip::{Essentials, Message};
@@ -61,10 +63,7 @@ struct Work {
     /// An ACK that waits for a name to be looked up: no answer will come.
     ack: bool,
     loop_hash: u32,
-    /// Targets that have not been tried, the next one last.
-    queue: Vec<Candidate>,
-    /// A target whose name is being looked up.
-    resolving: Option<Candidate>,
+    lanes: SmallVec<[Lane; 1]>,
     branches: SmallVec<[Branch; 1]>,
     best: Option<Best>,
     /// The caller has sent a CANCEL.
@@ -90,8 +89,8 @@ pub enum Event<'a> {
     Due,
     /// What was sent for a branch did not leave.
     SendFailed { branch: u16 },
-    /// The name of the next target was looked up; empty when there is no such place.
-    Resolved { hops: Vec<Hop> },
+    /// The name of a lane's next target was looked up; empty when there is no such place.
+    Resolved { lane: u8, hops: Vec<Hop> },
 }
 
 /// A request that begins a context.
@@ -120,8 +119,7 @@ impl Context {
             invite,
             ack,
             loop_hash,
-            queue: destination.candidates,
-            resolving: None,
+            lanes: lanes_of(destination.lanes, invite, env.now),
             branches: SmallVec::new(),
             best: None,
             cancelled: false,
@@ -142,7 +140,7 @@ impl Context {
         if invite {
             context.answer_itself(env, out, request, 100, "Trying", 0);
         }
-        context.try_next(env, tools, out, Some((request, essentials)));
+        context.begin_lanes(env, tools, out, Some((request, essentials)));
         context.conclude(env, tools, out);
         context.let_go();
         context
@@ -157,7 +155,7 @@ impl Context {
             Event::Response { branch, response } => self.handle_response(env, tools, out, branch, response),
             Event::Due => self.handle_due(env, tools, out),
             Event::SendFailed { branch } => self.handle_send_failed(env, tools, out, branch),
-            Event::Resolved { hops } => self.handle_resolved(env, tools, out, hops),
+            Event::Resolved { lane, hops } => self.handle_resolved(env, tools, out, lane, hops),
         }
         self.let_go();
     }
@@ -165,7 +163,8 @@ impl Context {
     /// When the context wants [`Event::Due`]; `None` when no timer runs.
     pub fn next_timeout(&self) -> Option<Moment> {
         let branches = self.work.iter().flat_map(|work| &work.branches).filter_map(Branch::next_timeout);
-        branches.chain(self.server.next_timeout()).min()
+        let lanes = self.work.iter().flat_map(|work| &work.lanes).filter_map(|lane| lane.begins);
+        branches.chain(lanes).chain(self.server.next_timeout()).min()
     }
 
     /// Whether nothing more can happen, so that the context may be dropped.
@@ -199,7 +198,7 @@ impl Context {
             self.last = Bytes::new();
         }
         let Some(work) = &mut self.work else { return };
-        let waiting = work.resolving.is_some() || !work.queue.is_empty();
+        let waiting = work.lanes.iter().any(Lane::is_waiting);
         if !waiting && work.branches.iter().all(Branch::is_over) {
             self.work = None;
             return;
@@ -232,7 +231,7 @@ impl Context {
 impl Work {
     /// Branches from which a final answer may still come that counts.
     fn is_waiting(&self) -> bool {
-        self.resolving.is_some() || self.branches.iter().any(Branch::is_pending)
+        self.lanes.iter().any(|lane| lane.resolving.is_some()) || self.branches.iter().any(Branch::is_pending)
     }
 
     /// The request, or what was sent of it: enough to make an answer. Gives how many Via values on top are the edge's.

@@ -1,12 +1,18 @@
 //! Where a request goes (RFC 3261 section 16.5): by the dial plan for a new one, by its route set inside a dialog.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use super::caller::Calling;
+use super::command::Counts;
 use super::edge::{Edge, literal_address};
+use super::leg::Leg;
 use super::route_set::RouteSet;
 use super::screen::Refusal;
-use crate::routing::{Decision, Query};
-use crate::sip::{Essentials, Scheme, Transport, Uri};
+use crate::routing::{Choice, Decision, NoRoute, Query};
+use crate::sip::{Essentials, Message, Scheme, Transport, Uri};
 use crate::trunk::health::State;
 use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
 
@@ -19,6 +25,8 @@ pub struct Candidate {
     pub target: Option<u16>,
     /// No transport was asked for: a large request may go by TCP (RFC 3261 section 18.1.1).
     pub any_transport: bool,
+    /// What routing asks for on this way; `None`: nothing.
+    pub leg: Option<Arc<Leg>>,
 }
 
 /// How far a place is known.
@@ -29,40 +37,127 @@ pub enum Place {
     Name(Box<Target>),
 }
 
-/// The places for a request, in the reverse of the order in which they are tried.
-#[derive(Clone, Debug)]
-pub struct Destination {
+/// Places that are tried one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Lane {
+    /// `Some`: begun so many seconds after the first lane, beside it.
+    pub beside: Option<u16>,
+    /// In the reverse of the order in which they are tried.
     pub candidates: Vec<Candidate>,
+}
+
+/// Where a request goes.
+#[derive(Clone, Debug, Default)]
+pub struct Destination {
+    /// Never empty; what is in different lanes is tried at the same time.
+    pub lanes: SmallVec<[Lane; 1]>,
+    /// A call for help: no limit applies.
+    pub emergency: bool,
+}
+
+impl Destination {
+    /// One place and no other.
+    pub fn only(candidate: Candidate) -> Self {
+        let lane = Lane { beside: None, candidates: vec![candidate] };
+        Self { lanes: SmallVec::from_buf([lane]), emergency: false }
+    }
+
+    /// The place that is tried first, alone: for what nobody answers.
+    pub fn into_first(mut self) -> Option<Candidate> {
+        self.lanes.first_mut()?.candidates.pop()
+    }
+}
+
+/// A request that routing is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    pub edge: &'a Edge,
+    pub from: TrunkId,
+    pub request: &'a Message,
+    /// Seconds since 1970 UTC.
+    pub unix: u64,
+    /// Chance, the same for all copies of the request.
+    pub draw: u64,
+}
+
+impl<'a> Asking<'a> {
+    /// The number that is asked for, as the trunk that it comes from means it.
+    pub fn called<'u>(&self, uri: &Uri<'u>) -> Cow<'u, [u8]> {
+        self.edge.called_from(self.from, uri.user.unwrap_or_default())
+    }
+
+    /// Who calls.
+    pub fn caller(&self) -> Calling<'a> {
+        let rules = self.edge.translations(self.from).map(|rules| &rules.inbound.calling);
+        Calling { request: self.request, rules }
+    }
+
+    /// What routing is asked.
+    pub fn query<'q>(&self, host: &'q [u8], user: &'q [u8], caller: &'q Calling<'_>) -> Query<'q> {
+        Query { from: self.from, host, user, caller, now: self.unix, draw: self.draw }
+    }
 }
 
 /// The destination of a request outside a dialog.
 ///
 /// # Errors
 /// The answer to give when no rule leads anywhere.
-pub fn of_initial(edge: &Edge, from: TrunkId, uri: &Uri<'_>) -> Result<Destination, Refusal> {
-    let called = edge.called_from(from, uri.user.unwrap_or_default());
-    let choice = match edge.routing.route(Query::new(from, uri.host, &called)) {
-        Decision::To(choice) => choice,
-        Decision::NoRoute(refused) => {
-            let (status, reason) = refused.why.status();
-            return Err(Refusal::new(status, reason));
+pub fn of_initial(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Result<Destination, Refusal> {
+    let (called, caller) = (asking.called(uri), asking.caller());
+    match asking.edge.routing.route(asking.query(uri.host, &called, &caller)) {
+        Decision::To(choice) => {
+            counts.emergency += u32::from(choice.emergency);
+            counts.unassigned += u32::from(choice.noted.unassigned);
+            counts.ambiguous += u32::from(choice.noted.ambiguous);
+            of_choice(asking.edge, &choice)
         }
-    };
-    let trunks = || choice.ways.iter().filter_map(|way| edge.trunk(way.trunk));
-    let mut candidates: Vec<Candidate> = trunks()
-        .flat_map(|trunk| trunk.targets.iter().enumerate().map(|(index, target)| of_target(trunk, index, target)))
-        .collect();
-    put_down_last(edge, &mut candidates);
-    candidates.truncate(edge.max_branches);
-    candidates.reverse();
-    if candidates.is_empty() {
-        return Err(Refusal::new(503, "No Target"));
+        Decision::NoRoute(refused) => {
+            counts.unassigned += u32::from(refused.why == NoRoute::Unassigned);
+            counts.ambiguous += u32::from(refused.why == NoRoute::Ambiguous);
+            counts.unrouted.add(refused.why);
+            let (status, reason) = refused.why.status();
+            Err(Refusal::new(status, reason))
+        }
     }
-    Ok(Destination { candidates })
 }
 
-/// Puts targets that are down behind all others, each kind in its order. None is left out: what is known of them may be
-/// wrong or old by now.
+/// The places of a decision.
+///
+/// # Errors
+/// 503 when its trunks have no target.
+pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusal> {
+    let mut lanes: SmallVec<[Lane; 1]> = SmallVec::new();
+    for way in &choice.ways {
+        let Some(trunk) = edge.trunk(way.trunk) else { continue };
+        let leg = Leg::new(choice, way);
+        let places = || trunk.targets.iter().enumerate();
+        let candidates = places().map(|(index, target)| of_target(trunk, index, target, leg.as_ref()));
+        match lanes.last_mut() {
+            // A way that nothing else is tried beside is the first of its lane.
+            Some(lane) if way.beside.is_none() => lane.candidates.extend(candidates),
+            last => {
+                let beside = way.beside.filter(|_| last.is_some());
+                lanes.push(Lane { beside, candidates: candidates.collect() });
+            }
+        }
+    }
+    lanes.retain(|lane| !lane.candidates.is_empty());
+    // Each lane has its share, so that a long list of one does not take the others' place.
+    let share = (edge.max_branches / lanes.len().max(1)).max(1);
+    for lane in &mut lanes {
+        put_down_last(edge, &mut lane.candidates);
+        lane.candidates.truncate(share);
+        lane.candidates.reverse();
+    }
+    match lanes.first_mut() {
+        Some(first) => first.beside = None,
+        None => return Err(Refusal::new(503, "No Target")),
+    }
+    Ok(Destination { lanes, emergency: choice.emergency })
+}
+
+/// Puts targets that are down behind all others of a lane, each kind in its order. None is left out: what is known of
+/// them may be wrong or old by now.
 fn put_down_last(edge: &Edge, candidates: &mut [Candidate]) {
     let is_down = |it: &Candidate| it.target.is_some_and(|at| edge.health.state(it.trunk, at) == State::Down);
     if candidates.iter().any(is_down) {
@@ -70,7 +165,7 @@ fn put_down_last(edge: &Edge, candidates: &mut [Candidate]) {
     }
 }
 
-fn of_target(trunk: &Trunk, index: usize, target: &Target) -> Candidate {
+fn of_target(trunk: &Trunk, index: usize, target: &Target, leg: Option<&Arc<Leg>>) -> Candidate {
     let place = match (target.literal, target.transport) {
         (Some(addr), Some(transport)) => Place::Hop(Hop {
             listener: trunk.listener,
@@ -81,7 +176,13 @@ fn of_target(trunk: &Trunk, index: usize, target: &Target) -> Candidate {
         }),
         _ => Place::Name(Box::new(target.clone())),
     };
-    Candidate { trunk: trunk.id, place, target: u16::try_from(index).ok(), any_transport: target.transport.is_none() }
+    Candidate {
+        trunk: trunk.id,
+        place,
+        target: u16::try_from(index).ok(),
+        any_transport: target.transport.is_none(),
+        leg: leg.cloned(),
+    }
 }
 
 /// The name that a TLS peer must prove: the one dialled, or for an address the first that the trunk lists.
@@ -104,7 +205,8 @@ pub fn tls_name(transport: Transport, trunk: &Trunk, dialled: Option<&str>) -> O
 ///
 /// # Errors
 /// The answer to give when the request may not pass or its next hop cannot be reached.
-pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<Destination, Refusal> {
+pub fn of_in_dialog(asking: &Asking<'_>, set: &RouteSet<'_>, counts: &mut Counts) -> Result<Destination, Refusal> {
+    let Asking { edge, from, .. } = *asking;
     let uri = set.next_uri().map_err(|what| {
         let (status, reason) = what.status();
         Refusal::new(status, reason)
@@ -122,18 +224,18 @@ pub fn of_in_dialog(edge: &Edge, from: TrunkId, set: &RouteSet<'_>) -> Result<De
             };
             edge.trunk_of_mark(far).and_then(|id| edge.trunk(id)).ok_or(Refusal::new(481, "Trunk Is Gone"))?
         }
-        None if set.next.is_none() && edge.is_own_uri(&uri) => return of_initial(edge, from, &uri),
+        None if set.next.is_none() && edge.is_own_uri(&uri) => return of_initial(asking, &uri, counts),
         None => match owner_of(edge, &uri) {
             Some(trunk) => trunk,
             // Nothing proves the dialog: the request may go where a new one could, and nowhere else.
             None => {
                 let unknown = |_| Refusal::new(481, "Unknown Dialog");
-                return of_initial(edge, from, &set.request_uri).map_err(unknown);
+                return of_initial(asking, &set.request_uri, counts).map_err(unknown);
             }
         },
     };
     let candidate = of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?;
-    Ok(Destination { candidates: vec![candidate] })
+    Ok(Destination::only(candidate))
 }
 
 /// The trunk that has a URI's address as one of its targets.
@@ -177,7 +279,7 @@ fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
             }))
         }
     };
-    Some(Candidate { trunk: trunk.id, place, target: None, any_transport: false })
+    Some(Candidate { trunk: trunk.id, place, target: None, any_transport: false, leg: None })
 }
 
 /// The listener for a hop that a lookup gave for a trunk.

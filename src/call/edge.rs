@@ -15,17 +15,19 @@ use crate::transaction::Timing;
 use crate::trunk::health;
 use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
-/// Everything that decides about a request. One value for one configuration.
+/// Everything that decides about a request. One value for one configuration; a change at run time makes the next one,
+/// which shares with this one all that stays.
 #[derive(Clone, Debug, Default)]
 pub struct Edge {
     /// By [`ListenerId`], with the ports that were bound.
-    pub listeners: Vec<Listener>,
-    pub trunks: Trunks,
-    pub identify: Identify,
+    pub listeners: Arc<[Listener]>,
+    pub trunks: Arc<Trunks>,
+    pub identify: Arc<Identify>,
     pub routing: Routing,
     /// By [`TrunkId`]: the translation rules of each trunk; a trunk without an entry has none.
-    pub translations: Vec<Translations>,
-    /// What is known of the targets of trunks; the one part that changes while the configuration stays.
+    pub translations: Arc<[Translations]>,
+    /// What is known of the targets of trunks. It changes while all else stays, and an edge that a change at run time
+    /// makes shares it.
     pub health: Arc<health::Table>,
     pub timing: Timing,
     pub limits: Limits,
@@ -33,7 +35,7 @@ pub struct Edge {
     pub max_branches: usize,
     /// Seconds that a 503 of the edge's own asks to wait.
     pub retry_after: u32,
-    own: Own,
+    own: Arc<Own>,
 }
 
 /// The edge's own names and addresses, and what is written towards each trunk.
@@ -69,15 +71,15 @@ pub struct Face {
 impl Edge {
     /// Compiles the parts; `listeners` carry the ports that were bound.
     pub fn new(listeners: Vec<Listener>, trunks: Trunks, routing: Routing, timing: Timing, limits: Limits) -> Self {
-        let identify = Identify::new(&listeners, &trunks);
-        let own = Own::new(&listeners, &trunks);
+        let identify = Arc::new(Identify::new(&listeners, &trunks));
+        let own = Arc::new(Own::new(&listeners, &trunks));
         let health = Arc::new(health::Table::new(&trunks, &[]));
         Self {
-            listeners,
-            trunks,
+            listeners: listeners.into(),
+            trunks: Arc::new(trunks),
             identify,
             routing,
-            translations: Vec::new(),
+            translations: Arc::default(),
             health,
             timing,
             limits: limits.clamped(),
@@ -85,6 +87,12 @@ impl Edge {
             retry_after: 5,
             own,
         }
+    }
+
+    /// The same edge with another routing, which knows the same trunks.
+    #[must_use]
+    pub fn with_routing(&self, routing: Routing) -> Self {
+        Self { routing, ..self.clone() }
     }
 
     /// The listener of an id.

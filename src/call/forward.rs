@@ -7,18 +7,21 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 
 use super::branch::{BranchId, write_hex};
+use super::caller::asserted_lines;
 use super::destination::sets_up_dialog;
 use super::dialog_token::DialogToken;
 use super::edge::Edge;
+use super::leg::Leg;
 use super::numbers::translated;
 use super::probe::ProbeId;
 use super::route_set::RouteSet;
 use super::{Secrets, Tools};
+use crate::routing::number::Form;
 use crate::routing::translate::Translation;
 use crate::sip::build::{via_needs_source, write_via_with_source};
 use crate::sip::edit::write_decimal;
 use crate::sip::scan::{Param, Params, Values};
-use crate::sip::{Essentials, HeaderName, Line, Message, NameAddr, Span, Uri};
+use crate::sip::{Essentials, HeaderName, Message, NameAddr, Span, Uri};
 use crate::trunk::{Hop, Target, TrunkId};
 
 /// What a request gets when it has no Max-Forwards (RFC 3261 section 16.6 item 3).
@@ -38,6 +41,8 @@ pub struct Forward<'a> {
     pub hop: &'a Hop,
     /// The configured target behind `hop`, whose host takes the place of the edge's in the Request-URI.
     pub target: Option<&'a Target>,
+    /// How routing wants the numbers written; `None`: as they came.
+    pub leg: Option<&'a Leg>,
     pub branch: Branch,
     pub loop_hash: u32,
 }
@@ -114,7 +119,11 @@ impl Forward<'_> {
     /// The called number as the far side wants it; `None` when it stays as it came.
     fn called(&self) -> Option<Vec<u8>> {
         let user = self.routes.request_uri.user.filter(|_| self.essentials.to_tag.is_none())?;
-        let inside = self.edge.called_from(self.from, user);
+        let inside = match self.leg.and_then(|leg| leg.called.as_deref()) {
+            Some(called) if called != user => Cow::Owned(called.to_vec()),
+            Some(_) => Cow::Borrowed(user),
+            None => self.edge.called_from(self.from, user),
+        };
         match self.edge.translations(self.hop.trunk).map(|rules| translated(&rules.outbound.called, &inside)) {
             Some(Cow::Owned(outside)) => Some(outside),
             _ => matches!(inside, Cow::Owned(_)).then(|| inside.into_owned()),
@@ -127,18 +136,17 @@ impl Forward<'_> {
         let (from, to) = (self.edge.translations(self.from), self.edge.translations(self.hop.trunk));
         let inbound = from.map_or(&none, |rules| &rules.inbound.calling);
         let outbound = to.map_or(&none, |rules| &rules.outbound.calling);
-        if inbound.rules().is_empty() && outbound.rules().is_empty() {
+        let leg = self.leg.filter(|leg| leg.calling != Form::AsIs);
+        if inbound.rules().is_empty() && outbound.rules().is_empty() && leg.is_none() {
             return;
         }
-        let asserted = |line: &&Line| {
-            line.name == HeaderName::Other && self.request.name_at(line).eq_ignore_ascii_case(b"P-Asserted-Identity")
-        };
-        let lines = self.request.lines().iter().filter(asserted).chain(self.request.line(HeaderName::From));
+        let lines = asserted_lines(self.request).chain(self.request.line(HeaderName::From));
         for value in lines.flat_map(|line| Values::new(self.request.value_at(line))).filter_map(Result::ok) {
             let user = NameAddr::parse(value).and_then(|address| address.uri()).ok().and_then(|uri| uri.user);
             let Some(user) = user else { continue };
             let inside = translated(inbound, user);
-            let outside = translated(outbound, &inside);
+            let formed = leg.map_or(Cow::Borrowed(&*inside), |leg| leg.calling(&inside));
+            let outside = translated(outbound, &formed);
             if *outside != *user {
                 tools.edits.replace(self.request.span_of(user), &outside);
             }

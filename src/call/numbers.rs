@@ -3,34 +3,51 @@
 //! route by.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::routing::translate::Translation;
+use crate::routing::translate::{Rule, Translation};
 use crate::sip::scan::Params;
 
 /// The user part after a list of rules; borrowed when nothing changes.
 ///
 /// Rules see the number unescaped and with `;ext=`; other parameters of the user part stay as they are.
 pub fn translated<'a>(rules: &Translation, user: &'a [u8]) -> Cow<'a, [u8]> {
+    translated_by(rules, user).0
+}
+
+/// As [`translated`], with the rule that was applied.
+pub fn translated_by<'a, 'r>(rules: &'r Translation, user: &'a [u8]) -> (Cow<'a, [u8]>, Option<&'r Arc<str>>) {
     if rules.rules().is_empty() {
-        return Cow::Borrowed(user);
+        return (Cow::Borrowed(user), None);
     }
-    let end = memchr::memchr(b';', user).unwrap_or(user.len());
-    let (digits, params) = user.split_at(end);
+    let number = number_of(user);
+    // A rule that makes a number too long is passed over, as one that does not match.
+    let Ok(after) = rules.apply(&number) else { return (Cow::Borrowed(user), None) };
+    let rule = after.rule.and_then(|name| rules.rules().iter().map(Rule::name).find(|known| Arc::ptr_eq(known, name)));
+    if rule.is_none() || after.number == number {
+        return (Cow::Borrowed(user), rule);
+    }
+    (Cow::Owned(with_number(user, &after.number)), rule)
+}
+
+/// The number in a user part: unescaped, with `;ext=` and without other parameters.
+pub fn number_of(user: &[u8]) -> Cow<'_, [u8]> {
+    let (digits, params) = user.split_at(memchr::memchr(b';', user).unwrap_or(user.len()));
     let mut number = unescaped(digits);
-    let is_extension = |name: &[u8]| name.eq_ignore_ascii_case(b"ext");
-    for param in Params::new(params).filter_map(Result::ok).filter(|param| is_extension(param.name)) {
+    for param in Params::new(params).filter_map(Result::ok).filter(|param| param.is(EXTENSION)) {
         let number = number.to_mut();
         number.extend_from_slice(b";ext=");
         number.extend_from_slice(param.value.unwrap_or_default());
     }
-    // A rule that makes a number too long is passed over, as one that does not match.
-    let Ok(after) = rules.apply(&number) else { return Cow::Borrowed(user) };
-    if after.rule.is_none() || after.number == number {
-        return Cow::Borrowed(user);
-    }
+    number
+}
+
+/// A user part with another number: its parameters other than `;ext=` stay.
+pub fn with_number(user: &[u8], number: &[u8]) -> Vec<u8> {
+    let (_, params) = user.split_at(memchr::memchr(b';', user).unwrap_or(user.len()));
     let mut out = Vec::with_capacity(user.len() + 8);
-    after.number.iter().for_each(|&byte| write_escaped(byte, &mut out));
-    for param in Params::new(params).filter_map(Result::ok).filter(|param| !is_extension(param.name)) {
+    number.iter().for_each(|&byte| write_escaped(byte, &mut out));
+    for param in Params::new(params).filter_map(Result::ok).filter(|param| !param.is(EXTENSION)) {
         out.push(b';');
         out.extend_from_slice(param.name);
         if let Some(value) = param.value {
@@ -38,8 +55,21 @@ pub fn translated<'a>(rules: &Translation, user: &'a [u8]) -> Cow<'a, [u8]> {
             out.extend_from_slice(value);
         }
     }
-    Cow::Owned(out)
+    out
 }
+
+/// A user part as it may stand in a URI; what is escaped already stays so.
+pub fn written(user: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(user.len());
+    for (at, &byte) in user.iter().enumerate() {
+        let escape = byte == b'%' && user.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        if escape { out.push(byte) } else { write_escaped(byte, &mut out) }
+    }
+    out
+}
+
+/// The parameter of a user part that belongs to the number (RFC 3966 section 5.1.5.1).
+const EXTENSION: &[u8] = b"ext";
 
 /// `%2B44` as `+44`.
 fn unescaped(user: &[u8]) -> Cow<'_, [u8]> {
@@ -77,7 +107,6 @@ fn write_escaped(byte: u8, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::translate::Rule;
 
     #[test]
     fn user_parts_are_translated_and_their_parameters_stay() {

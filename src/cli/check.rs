@@ -1,10 +1,17 @@
 //! `trunkway check`: everything that is wrong with a configuration, for people or as JSON.
 
+mod certificates;
+mod shadows;
+mod uncovered;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::{ConfigFile, EXIT_FAULTS, Output, json};
-use crate::config::{self, Faults, Loaded};
+use crate::config::{self, Faults, Loaded, Review};
+
+/// How many findings of one kind are told; of the rest only the number is.
+const MAX_TOLD: usize = 20;
 
 /// Arguments of `trunkway check`.
 #[derive(Debug, Args)]
@@ -33,7 +40,9 @@ struct Report<'a> {
 struct Counts {
     listeners: usize,
     trunks: usize,
+    tenants: usize,
     sites: usize,
+    users: usize,
     dialplans: usize,
     /// Prefixes of all dial plans, those of ranges counted singly.
     prefixes: usize,
@@ -45,7 +54,9 @@ impl Counts {
         Self {
             listeners: loaded.config.listeners.len(),
             trunks: loaded.trunks.0.len(),
+            tenants: loaded.routing.tenants().iter().count(),
             sites: loaded.routing.sites().iter().count(),
+            users: loaded.routing.tenants().iter().map(|tenant| tenant.users().len()).sum(),
             dialplans: loaded.routing.plans().len(),
             prefixes: loaded.routing.plans().iter().map(|plan| plan.len()).sum(),
             routes: loaded.routing.routes().len(),
@@ -53,9 +64,16 @@ impl Counts {
     }
 }
 
+/// What only a closer look finds: it takes its time, and reads certificates.
+fn review(loaded: &Loaded, review: &Review<'_>) {
+    shadows::look(loaded, review);
+    uncovered::look(loaded, review);
+    certificates::look(loaded, review);
+}
+
 /// Checks a configuration.
 pub fn check(arguments: &Arguments, color: bool) -> Output {
-    let result = config::load(&arguments.file.config);
+    let result = config::load_reviewed(&arguments.file.config, review);
     let (faults, counts) = match &result {
         Ok(loaded) => (&loaded.warnings, Some(Counts::of(loaded))),
         Err(faults) => (faults, None),
@@ -76,13 +94,16 @@ pub fn check(arguments: &Arguments, color: bool) -> Output {
 }
 
 fn summary(counts: &Counts, faults: &Faults) -> String {
-    let Counts { listeners, trunks, sites, dialplans, prefixes, routes } = counts;
+    let Counts { listeners, trunks, tenants, sites, users, dialplans, prefixes, routes } = counts;
     let warnings = match faults.faults.len() + faults.more {
         0 => String::new(),
         1 => "; 1 warning".to_owned(),
         count => format!("; {count} warnings"),
     };
     format!(
-        "ok: listeners {listeners}, trunks {trunks}, sites {sites}, dial plans {dialplans} (prefixes {prefixes}), routes {routes}{warnings}\n"
+        "ok: listeners {listeners}, trunks {trunks}, tenants {tenants}, sites {sites}, users {users}, dial plans {dialplans} (prefixes {prefixes}), routes {routes}{warnings}\n"
     )
 }
+
+#[cfg(test)]
+mod tests;

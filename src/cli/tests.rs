@@ -16,7 +16,13 @@ fn output(line: &[&str]) -> Output {
         Command::Check(arguments) => check::check(&arguments, false),
         Command::Route(arguments) => route::route(&arguments, false),
         Command::Number(arguments) => number::number(&arguments, false),
+        Command::Import(arguments) => import::import(&arguments, false),
+        Command::Export(arguments) => export::export(&arguments, false),
+        Command::Diff(arguments) => diff::diff(&arguments, false),
         Command::Certs(arguments) => certs::certs(&arguments),
+        Command::Rules(arguments) => control::rules::rules(&arguments),
+        Command::Users(arguments) => control::users::users(&arguments),
+        Command::Tenants(arguments) => control::tenants::tenants(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }
@@ -40,7 +46,9 @@ fn check_of_a_good_file_counts_what_is_in_it() {
     let file = file.to_str().unwrap();
     assert_eq!(
         output(&["check", "--config", file]),
-        Output::said("ok: listeners 1, trunks 2, sites 0, dial plans 1 (prefixes 2), routes 0\n".to_owned())
+        Output::said(
+            "ok: listeners 1, trunks 2, tenants 0, sites 0, users 0, dial plans 1 (prefixes 2), routes 0\n".to_owned()
+        )
     );
     let json = output(&["check", "-c", file, "--json"]);
     assert_eq!(json.code, 0);
@@ -72,28 +80,23 @@ fn check_of_a_bad_file_ends_with_64() {
 fn route_tells_the_way_and_the_reasons() {
     let file = example("loopback.toml");
     let file = file.to_str().unwrap();
-    assert_eq!(
-        output(&["route", "left", "20-01", "--config", file]),
-        Output::said(
-            "\
-from `left`, number `2001`
-  1. dial plan `extensions`: longest prefix `2`, tag `right`
-to right
-"
-            .to_owned()
-        )
-    );
-    let none = output(&["route", "left", "+44", "--config", file]);
+    let text = output(&["route", "--from-trunk", "left", "--called", "20-01", "--caller", "1000", "--config", file]);
+    assert_eq!(text.code, 0, "{}", text.err);
+    assert!(text.out.starts_with("call from `left` to `20-01`\n  1. "), "{}", text.out);
+    assert!(text.out.contains("\nto       right  sip:20-01@127.0.0.3:5080  caller 1000\n"), "{}", text.out);
+    assert!(text.out.contains("\nby       rule `2` of dial plan `extensions`, tag `right`\n"), "{}", text.out);
+    let none = output(&["route", "--from-trunk", "left", "--called", "+44", "--config", file]);
     assert_eq!(none.code, 1);
-    assert!(none.out.ends_with("no route: no dial plan rule and no route takes this number\n"), "{}", none.out);
-    let json = output(&["route", "right", "1", "--config", file, "--json"]);
+    assert!(none.out.contains("\nreject   404: no dial plan rule and no route takes this number\n"), "{}", none.out);
+    let json = output(&["route", "--from-trunk", "right", "--called", "1", "--config", file, "--json"]);
     let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
-    assert_eq!(
-        (json.code, &value["to"], &value["refused"]),
-        (0, &serde_json::json!(["left"]), &serde_json::Value::Null)
-    );
-    let unknown = output(&["route", "middle", "1", "--config", file]);
+    assert_eq!((json.code, &value["decision"], &value["code"]), (0, &"forward".into(), &serde_json::Value::Null));
+    assert_eq!(value["targets"][0]["trunk"], "left");
+    assert_eq!(value["rule"]["prefix"], "1");
+    let unknown = output(&["route", "--from-trunk", "middle", "--called", "1", "--config", file]);
     assert_eq!((unknown.code, &*unknown.err), (64, "there is no trunk `middle`; known: left, right\n"));
+    let nobody = output(&["route", "--from-trunk", "left", "--config", file]);
+    assert_eq!((nobody.code, &*nobody.err), (64, "neither a called number nor a Request-URI with one is given\n"));
 }
 
 #[test]
@@ -107,9 +110,11 @@ fn route_from_teams_takes_the_only_site_as_host() {
         std::fs::write(directory.path().join("certs").join(name), "").unwrap();
     }
     let file = file.to_str().unwrap();
-    let found = output(&["route", "teams", "5755", "--config", file]);
-    assert!(found.out.ends_with("to pbx\nsite sbc.example.net of tenant example\n"), "{}", found.out);
-    let refused = output(&["route", "teams", "5755", "--host", "evil.example", "--config", file]);
+    let ask = ["route", "--from-trunk", "teams", "--called", "5755", "--config", file];
+    let found = output(&ask);
+    assert!(found.out.contains("\nto       pbx  sip:5755@"), "{}", found.out);
+    assert!(found.out.contains("\ntenant   example\nsite     sbc.example.net\n"), "{}", found.out);
+    let refused = output(&[&ask[..], &["--request-uri", "sip:+1@evil.example"]].concat());
     assert_eq!(refused.code, 1);
     assert!(refused.out.contains("host `evil.example` is no site of trunk `teams`"), "{}", refused.out);
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::files::expand;
 use super::log::{At, Draft, FileId, Log, Place};
 use super::names::Names;
 use super::nearest::did_you_mean;
 use super::reader::{Table, quoted};
-use super::rows::line_span;
-use super::tenants::SiteSet;
+use super::sheets::{self, Sheets};
+use super::stretches::Stretches;
+use super::tenants::TenantSet;
 use super::trunks::TrunkSet;
 use crate::routing::{Destination, Plan, PrefixError, RowReader, Rule, Rules};
 
@@ -22,30 +22,36 @@ pub(super) struct PlanSet {
     pub list: Vec<Plan>,
     /// Where each stands.
     pub places: Vec<Place>,
-    /// The files that were read.
-    pub files: Vec<PathBuf>,
+    /// By plan: the files that it names, not those that a pattern found.
+    pub named: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
 /// What a tag may mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tags<'a> {
-    pub sites: &'a SiteSet,
+    pub tenants: &'a TenantSet<'a>,
     pub trunks: &'a TrunkSet<'a>,
 }
 
 impl Tags<'_> {
     fn resolve(&self, tag: &str) -> Option<Destination> {
-        let site = self.sites.names.get(&tag.trim_end_matches('.').to_ascii_lowercase());
+        let site = self.tenants.sites.names.get(&tag.trim_end_matches('.').to_ascii_lowercase());
         site.map(Destination::Site).or_else(|| self.trunks.names.get(tag).map(Destination::Trunk))
     }
 }
 
-pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>, max_prefixes: usize) -> PlanSet {
-    let mut set = PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new(), files: Vec::new() };
+pub(super) fn read(
+    log: &Log,
+    tables: Vec<(At<&str>, Table<'_>)>,
+    tags: Tags<'_>,
+    sheets: &mut Sheets,
+    max_prefixes: usize,
+) -> PlanSet {
+    let mut set =
+        PlanSet { names: Names::new("dial plan"), list: Vec::new(), places: Vec::new(), named: BTreeMap::new() };
     for (index, (name, _)) in (0..).zip(&tables) {
         set.names.add(log, At::new(name.value, name.place), index);
     }
-    let mut texts = BTreeMap::new();
     let mut left = max_prefixes;
     for (name, mut table) in tables {
         let mut reading = PlanReading {
@@ -54,15 +60,12 @@ pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>
             title: table.title.clone(),
             plans: &set.names,
             rules: Rules::new(left).normalize(table.boolean("normalize").is_some_and(|normalize| normalize.value)),
-            origins: Origins::default(),
+            stretches: Stretches::default(),
             tags: Vec::new(),
         };
-        for pattern in table.texts("files").unwrap_or_default() {
-            for path in reading.expand(&table, &pattern) {
-                if let Some(file) = read_file(log, &mut texts, path, &pattern, &table.title) {
-                    reading.file(file);
-                }
-            }
+        set.named.insert(name.value.into(), sheets::literal(&mut table, "files"));
+        for file in sheets.named(&mut table, "files") {
+            reading.file(file);
         }
         let title = format!("a rule of {}", table.title);
         for rule in table.tables("rules", "dialplan.NAME.rules", |_| title.clone()) {
@@ -73,35 +76,7 @@ pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, tags: Tags<'_>
         set.places.push(name.place);
         table.finish();
     }
-    set.files = texts.into_keys().collect();
     set
-}
-
-/// Reads a file once, however many plans name it.
-fn read_file(
-    log: &Log,
-    texts: &mut BTreeMap<PathBuf, Option<FileId>>,
-    path: PathBuf,
-    pattern: &At<&str>,
-    title: &str,
-) -> Option<FileId> {
-    if let Some(known) = texts.get(&path) {
-        return *known;
-    }
-    let shown = path.to_string_lossy().into_owned();
-    let file = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(log.add_file(shown, text.into())),
-        Err(error) => {
-            let message = format!("{title}: cannot read {}: {error}", quoted(&shown));
-            log.add(
-                Draft::error(pattern.place, message)
-                    .help("paths are relative to the directory of the file that names them"),
-            );
-            None
-        }
-    };
-    texts.insert(path, file);
-    file
 }
 
 struct PlanReading<'a> {
@@ -110,32 +85,15 @@ struct PlanReading<'a> {
     title: String,
     plans: &'a Names<u32>,
     rules: Rules,
-    origins: Origins,
+    stretches: Stretches,
     /// Each tag once, where it was first seen.
     tags: Vec<At<String>>,
 }
 
 impl PlanReading<'_> {
-    fn expand(&self, table: &Table<'_>, pattern: &At<&str>) -> Vec<PathBuf> {
-        match expand(table.base(), pattern.value) {
-            Ok(found) => {
-                if found.is_empty() {
-                    let message = format!("{}: no file fits {}", self.title, quoted(pattern.value));
-                    self.log.add(Draft::warning(pattern.place, message));
-                }
-                found
-            }
-            Err(error) => {
-                let message = format!("{}: {}: {error}", self.title, quoted(pattern.value));
-                self.log.add(Draft::error(pattern.place, message));
-                Vec::new()
-            }
-        }
-    }
-
     fn file(&mut self, file: FileId) {
         let text = self.log.text(file);
-        let base = self.origins.lines(file, memchr::memchr_iter(b'\n', text.as_bytes()).count() + 1);
+        let base = self.stretches.lines(self.log, file);
         self.rules.source(base, self.log.name(file), 1);
         // Rows of other plans, by the plan's name: where the first is, and how many there are.
         let mut others: BTreeMap<&str, (Place, usize)> = BTreeMap::new();
@@ -186,7 +144,7 @@ impl PlanReading<'_> {
             self.log.add(Draft::error(prefix.place, message).help(help));
             return;
         }
-        let origin = self.origins.place(prefix.place);
+        let origin = self.stretches.place(prefix.place);
         self.rules.source(origin, self.log.name(prefix.place.file), self.log.line(prefix.place));
         let owner = owner.map_or("", |owner| owner.value.trim());
         let active = active.is_none_or(|active| active.value);
@@ -214,7 +172,7 @@ impl PlanReading<'_> {
             if tags.resolve(&tag.value).is_none() && self.log.is_complete() {
                 let message =
                     format!("{}: tag {} is neither a site's FQDN nor a trunk", self.title, quoted(&tag.value));
-                let known = tags.sites.names.words().chain(tags.trunks.names.words());
+                let known = tags.tenants.sites.names.words().chain(tags.trunks.names.words());
                 let help = did_you_mean(&tag.value, known);
                 self.log.add(Draft::error(tag.place, message).maybe_help(help));
             }
@@ -227,7 +185,7 @@ impl PlanReading<'_> {
                 break;
             }
             let (kept, dropped) =
-                (self.origins.find(self.log, conflict.kept), self.origins.find(self.log, conflict.dropped));
+                (self.stretches.find(self.log, conflict.kept), self.stretches.find(self.log, conflict.dropped));
             if let (Some(kept), Some(dropped)) = (kept, dropped) {
                 let message = format!("{}: one prefix with two tags", self.title);
                 self.log.add(Draft::error(dropped, message).label("leads elsewhere").also(kept, "first"));
@@ -238,57 +196,11 @@ impl PlanReading<'_> {
 }
 
 /// What to do about a prefix that cannot be read.
-pub(super) fn prefix_help(error: PrefixError) -> Option<String> {
+pub fn prefix_help(error: PrefixError) -> Option<String> {
     let help = match error {
         PrefixError::Character(_) => "a prefix has digits, `+`, `*`, `#`, `x`, ranges `[000-999]` and sets `[1,3,5-7]`",
         PrefixError::Full(_) => "raise `max_dialplan_prefixes` in [limits]",
         _ => return None,
     };
     Some(help.to_owned())
-}
-
-/// Where rules came from, as the small numbers that [`Rules`] carries along.
-#[derive(Debug, Default)]
-struct Origins {
-    /// The first number of each stretch, ascending.
-    stretches: Vec<(u32, Stretch)>,
-    next: u32,
-}
-
-#[derive(Debug)]
-enum Stretch {
-    /// The lines of a file.
-    Lines(FileId),
-    /// One place.
-    Place(Place),
-}
-
-impl Origins {
-    /// The number of a file's first line.
-    fn lines(&mut self, file: FileId, count: usize) -> u32 {
-        self.stretch(Stretch::Lines(file), u32::try_from(count).unwrap_or(u32::MAX))
-    }
-
-    fn place(&mut self, place: Place) -> u32 {
-        self.stretch(Stretch::Place(place), 1)
-    }
-
-    fn stretch(&mut self, stretch: Stretch, length: u32) -> u32 {
-        let start = self.next;
-        self.stretches.push((start, stretch));
-        self.next = start.saturating_add(length);
-        start
-    }
-
-    fn find(&self, log: &Log, origin: u32) -> Option<Place> {
-        let after = self.stretches.partition_point(|(start, _)| *start <= origin);
-        let (start, stretch) = self.stretches.get(after.checked_sub(1)?)?;
-        Some(match stretch {
-            Stretch::Place(place) => *place,
-            Stretch::Lines(file) => {
-                let text = log.text(*file);
-                Place::new(*file, line_span(&text, (origin - start) as usize))
-            }
-        })
-    }
 }

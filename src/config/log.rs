@@ -2,9 +2,11 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fault::{Excerpt, Fault, Faults, Position, Severity};
+use super::files::Instead;
 use super::mask::masked;
 
 /// How many errors, and how many warnings, are told; of the rest only the number is.
@@ -104,8 +106,13 @@ impl Draft {
 struct File {
     name: Arc<str>,
     text: Arc<str>,
+    /// Makes a text of it that may be shown.
+    mask: Mask,
     masked: OnceCell<Option<String>>,
 }
+
+/// Hides the secrets of a text, every byte by a `*`; `None`: there are none.
+pub(super) type Mask = fn(&str) -> Option<String>;
 
 /// Faults and files.
 #[derive(Debug, Default)]
@@ -118,13 +125,43 @@ pub(super) struct Log {
     warnings: Cell<usize>,
     /// A file could not be read: what seems to be missing may stand there.
     incomplete: Cell<bool>,
+    instead: Instead,
 }
 
 impl Log {
+    /// A log of a configuration of which some files are not read.
+    pub(super) fn over(instead: Instead) -> Self {
+        Self { instead, ..Self::default() }
+    }
+
+    /// The text of a file of rows.
+    pub(super) fn read(&self, path: &Path) -> std::io::Result<Arc<str>> {
+        self.instead.read(path)
+    }
+
+    /// The files of rows that a pattern names.
+    pub(super) fn expand(&self, base: &Path, pattern: &str) -> std::io::Result<Vec<PathBuf>> {
+        self.instead.expand(base, pattern)
+    }
+
+    /// Adds a file that holds secrets; `shown` has as many bytes as `text`, and stands in excerpts.
+    pub(super) fn add_secret_file(&self, name: impl Into<Arc<str>>, text: Arc<str>, shown: Option<String>) -> FileId {
+        let id = self.add_file(name, text);
+        if let Some(file) = self.files.borrow().get(id.0 as usize) {
+            let _ = file.masked.set(shown);
+        }
+        id
+    }
+
     pub(super) fn add_file(&self, name: impl Into<Arc<str>>, text: Arc<str>) -> FileId {
+        self.add_masked(name, text, masked)
+    }
+
+    /// Takes a file whose secrets are found in a way of its own.
+    pub(super) fn add_masked(&self, name: impl Into<Arc<str>>, text: Arc<str>, mask: Mask) -> FileId {
         let mut files = self.files.borrow_mut();
         let id = FileId(u32::try_from(files.len()).unwrap_or(u32::MAX));
-        files.push(File { name: name.into(), text, masked: OnceCell::new() });
+        files.push(File { name: name.into(), text, mask, masked: OnceCell::new() });
         id
     }
 
@@ -137,11 +174,18 @@ impl Log {
         self.files.borrow().get(file.0 as usize).map_or_else(|| Arc::from(""), |file| Arc::clone(&file.name))
     }
 
+    /// The file that has a name in faults.
+    pub(super) fn file(&self, name: &str) -> Option<FileId> {
+        let files = self.files.borrow();
+        let index = files.iter().position(|file| *file.name == *name)?;
+        u32::try_from(index).ok().map(FileId)
+    }
+
     /// The line of a place, from one.
     pub(super) fn line(&self, place: Place) -> u32 {
         let text = self.text(place.file);
         let before = text.as_bytes().get(..place.start).unwrap_or_default();
-        u32::try_from(before.iter().filter(|byte| **byte == b'\n').count() + 1).unwrap_or(u32::MAX)
+        u32::try_from(memchr::memchr_iter(b'\n', before).count() + 1).unwrap_or(u32::MAX)
     }
 
     pub(super) fn add(&self, draft: Draft) {
@@ -186,7 +230,7 @@ impl Log {
     fn excerpt(&self, place: Place, label: String) -> Option<Excerpt> {
         let files = self.files.borrow();
         let file = files.get(place.file.0 as usize)?;
-        let shown = file.masked.get_or_init(|| masked(&file.text));
+        let shown = file.masked.get_or_init(|| (file.mask)(&file.text));
         let text: &str = shown.as_deref().unwrap_or(&file.text);
         let start = floor_char_boundary(text, place.start);
         let (before, after) = text.split_at(start);
@@ -199,7 +243,7 @@ impl Log {
         Some(Excerpt {
             file: file.name.to_string(),
             position: Some(Position {
-                line: before.matches('\n').count() + 1,
+                line: memchr::memchr_iter(b'\n', before.as_bytes()).count() + 1,
                 column: text.get(begin..start)?.chars().count() + 1,
                 text: line.to_owned(),
                 span: start - begin..end - begin,

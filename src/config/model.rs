@@ -21,6 +21,8 @@ pub struct Config {
     pub limits: Limits,
     pub dns: Dns,
     pub metrics: Metrics,
+    pub state: State,
+    pub control: Control,
 }
 
 /// This edge among others.
@@ -149,6 +151,10 @@ pub struct Limits {
     pub udp_send_buffer_bytes: usize,
     /// Dial plan prefixes of all plans together, those of ranges counted singly.
     pub max_dialplan_prefixes: usize,
+    /// Batches of dial plan changes that are remembered, to be told and taken back.
+    pub max_dialplan_changes: usize,
+    /// Users of all tenants together.
+    pub max_users: usize,
 }
 
 impl Default for Limits {
@@ -172,6 +178,8 @@ impl Default for Limits {
             udp_receive_buffer_bytes: 4 << 20,
             udp_send_buffer_bytes: 4 << 20,
             max_dialplan_prefixes: 10_000_000,
+            max_dialplan_changes: 100_000,
+            max_users: 1_000_000,
         }
     }
 }
@@ -208,4 +216,18 @@ impl Default for Dns {
 pub struct Metrics {
     /// `None`: nowhere.
     pub bind: Option<SocketAddr>,
+}
+
+/// Where changes at run time are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// `None`: nowhere, a restart forgets them.
+    pub dir: Option<PathBuf>,
+}
+
+/// Where the daemon takes commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Control {
+    /// A Unix domain socket; `None`: nowhere.
+    pub socket: Option<PathBuf>,
 }

@@ -22,7 +22,7 @@ pub(super) fn read(tenant: &mut Table<'_>) -> NumberingPlan {
         plan.add_service_number(number.value);
     }
     extensions(t, &mut plan);
-    if let Some(main) = t.parsed("main", |text| main(text, &plan)) {
+    if let Some(main) = t.parsed("main", |text| destination(text, &plan)) {
         plan.set_main(main.value);
     }
     table.finish();
@@ -45,7 +45,7 @@ fn complaint(error: PlanError) -> Complaint {
 }
 
 /// People write emergency numbers as Teams sends them, with and without `+`: one of both is enough.
-fn service_number(text: &str) -> Result<Digits, Complaint> {
+pub(super) fn service_number(text: &str) -> Result<Digits, Complaint> {
     let digits = text.strip_prefix('+').unwrap_or(text);
     Digits::new(digits.as_bytes()).ok_or_else(|| complaint(PlanError::Service))
 }
@@ -84,7 +84,7 @@ fn overlap(table: &Table<'_>, first: &At<ExtensionRange>, again: &At<ExtensionRa
 }
 
 /// A number that can be called, or a user's address.
-fn main(text: &str, plan: &NumberingPlan) -> Result<Number, Complaint> {
+pub(super) fn destination(text: &str, plan: &NumberingPlan) -> Result<Number, Complaint> {
     let number = Number::parse(text, plan);
     let good = match &number {
         Number::Telephone { .. } | Number::Extension(_) => true,

@@ -1,11 +1,15 @@
-//! `[[route]]`: which trunk a number leaves by.
+//! `[[route]]`: which trunks a number leaves by.
+
+use std::sync::Arc;
 
 use super::dialplans::prefix_help;
+use super::groups;
 use super::log::{At, Draft, Log, Place};
+use super::owners::{Named, Owners};
 use super::reader::{Table, quoted};
-use super::trunks::TrunkSet;
-use crate::routing::{Route, Rules};
-use crate::trunk::{TrunkId, TrunkKind};
+use super::trunks::form;
+use super::windows;
+use crate::routing::{Conflict, Route, Rules};
 
 /// The routes and where each stands.
 #[derive(Debug, Default)]
@@ -14,56 +18,53 @@ pub(super) struct RouteSet {
     pub places: Vec<Place>,
 }
 
-pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, trunks: &TrunkSet<'_>, max_branches: usize) -> RouteSet {
+pub(super) fn read(
+    log: &Log,
+    tables: Vec<Table<'_>>,
+    around: Named<'_>,
+    owners: &Owners,
+    max_branches: usize,
+) -> RouteSet {
     let mut set = RouteSet::default();
-    for mut table in tables {
-        let from = table.text("from").and_then(|from| trunks.names.find(log, &table.title, &from));
-        let prefix = table.text("prefix");
-        table.must_have("to");
-        if table.is_empty_list("to") {
-            let message = format!("{}: `to` is empty", table.title);
-            log.add(Draft::error(table.place_of("to"), message));
-        }
-        let to = table.texts("to").unwrap_or_default();
-        let to = destinations(log, &table, &to, trunks, max_branches);
-        let prefix = match prefix {
-            Some(prefix) => readable(log, &table, At::new(prefix.value.trim(), prefix.place)),
-            None => "",
-        };
-        if from.is_none() && !table.has("from") {
-            transit(log, &table, &to, trunks);
-        }
+    for table in tables {
         set.places.push(table.place);
-        set.list.push(Route::serial(from, prefix, &to));
-        table.finish();
+        set.list.push(route(log, table, around, owners, max_branches));
     }
     set
 }
 
-fn destinations(
-    log: &Log,
-    table: &Table<'_>,
-    to: &[At<&str>],
-    trunks: &TrunkSet<'_>,
-    max_branches: usize,
-) -> Vec<TrunkId> {
-    let mut list = Vec::with_capacity(to.len());
-    for name in to {
-        let Some(id) = trunks.names.find(log, &table.title, name) else {
-            continue;
-        };
-        if list.contains(&id) {
-            let message = format!("{}: `to` names {} twice", table.title, quoted(name.value));
-            log.add(Draft::error(name.place, message));
+fn route(log: &Log, mut table: Table<'_>, around: Named<'_>, owners: &Owners, max_branches: usize) -> Route {
+    let t = &mut table;
+    let Named { trunks, tenants } = around;
+    let from = t.text("from").and_then(|name| Some(At::new(trunks.names.find(log, &t.title, &name)?, name.place)));
+    let tenant = t.text("tenant").and_then(|name| tenants.ids.find(log, &t.title, &name));
+    let prefix = match t.text("prefix") {
+        Some(prefix) => readable(log, t, At::new(prefix.value.trim(), prefix.place)),
+        None => "",
+    };
+    let (groups, mut named) = groups::read(log, t, trunks, max_branches);
+    let failover_codes = t.numbers("failover_codes", 300..=699);
+    let route = Route {
+        from: from.as_ref().map(|from| from.value),
+        tenant,
+        prefix: prefix.into(),
+        groups,
+        windows: windows::read(t),
+        failover_codes: failover_codes.map(|codes| -> Arc<[u16]> {
+            codes.into_iter().filter_map(|code| u16::try_from(code.value).ok()).collect()
+        }),
+        called: form(t, "called_form"),
+        calling: form(t, "calling_form"),
+        hairpin: t.boolean("hairpin").is_some_and(|flag| flag.value),
+    };
+    if let Some(tenant) = tenant {
+        named.extend(from);
+        for trunk in &named {
+            owners.check(log, &t.title, trunk, tenant, &around);
         }
-        list.push(id);
     }
-    if to.len() > max_branches {
-        let message =
-            format!("{}: `to` names {} trunks, `max_branches` in [limits] is {max_branches}", table.title, to.len());
-        log.add(Draft::error(table.place_of("to"), message));
-    }
-    list
+    table.finish();
+    route
 }
 
 /// The prefix when it can be read, else none, after a complaint.
@@ -76,22 +77,15 @@ fn readable<'t>(log: &Log, table: &Table<'_>, prefix: At<&'t str>) -> &'t str {
     ""
 }
 
-/// Warns of a way from carrier to carrier that nobody named: calls that come in could leave at the operator's cost.
-fn transit(log: &Log, table: &Table<'_>, to: &[TrunkId], trunks: &TrunkSet<'_>) {
-    let carriers = || trunks.trunks.0.iter().filter(|trunk| trunk.kind == TrunkKind::Carrier);
-    let out = carriers().find(|trunk| to.contains(&trunk.id));
-    let pair = out.and_then(|out| carriers().find(|come| come.id != out.id).map(|come| (come, out)));
-    if let Some((come, out)) = pair {
-        let message = format!(
-            "{}: calls that come in from {} may leave by {}",
-            table.title,
-            quoted(&come.name),
-            quoted(&out.name)
-        );
-        log.add(
-            Draft::warning(table.place, message)
-                .label("no `from`: for every trunk")
-                .help("name the trunk whose calls may take it in `from`, with a route for each"),
-        );
+/// Complains of routes that no call ever takes, since another for the same calls is always open.
+pub(super) fn unreachable(log: &Log, places: &[Place], conflicts: &[Conflict]) {
+    for conflict in conflicts {
+        let place = |index: u32| places.get(index as usize).copied();
+        if let (Some(kept), Some(dropped)) = (place(conflict.kept), place(conflict.dropped)) {
+            let message = "two routes with the same `from`, `tenant` and `prefix`";
+            let help = "write one route and all its trunks in `to`, in order, or say when the first is `open`";
+            let draft = Draft::error(dropped, message).label("is never taken").also(kept, "is always open");
+            log.add(draft.help(help));
+        }
     }
 }

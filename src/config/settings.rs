@@ -1,10 +1,11 @@
-//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]` and `[metrics]`.
+//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]`, `[metrics]`,
+//! `[state]` and `[control]`.
 
 use std::sync::Arc;
 
 use super::address::{host_name, socket};
 use super::log::Draft;
-use super::model::{ClientTls, Dns, Limits, Metrics, Node, Timers};
+use super::model::{ClientTls, Control, Dns, Limits, Metrics, Node, State, Timers};
 use super::reader::{Complaint, Table};
 use crate::sip::limits::MAX_HEADERS_TOP;
 
@@ -97,6 +98,8 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         udp_receive_buffer_bytes: t.count("udp_receive_buffer_bytes", 65_536..=GIB, d.udp_receive_buffer_bytes),
         udp_send_buffer_bytes: t.count("udp_send_buffer_bytes", 65_536..=GIB, d.udp_send_buffer_bytes),
         max_dialplan_prefixes: t.count("max_dialplan_prefixes", 1..=50_000_000, d.max_dialplan_prefixes),
+        max_dialplan_changes: t.count("max_dialplan_changes", 1..=10_000_000, d.max_dialplan_changes),
+        max_users: t.count("max_users", 1..=10_000_000, d.max_users),
     };
     table.finish();
     limits
@@ -120,4 +123,25 @@ pub(super) fn metrics(mut table: Table<'_>) -> Metrics {
     let bind = table.parsed("bind", |text| socket(text, None));
     table.finish();
     Metrics { bind: bind.map(|bind| bind.value) }
+}
+
+pub(super) fn state(mut table: Table<'_>) -> State {
+    let state = State { dir: table.path("dir").map(|path| path.value) };
+    table.finish();
+    state
+}
+
+/// How long the path of a Unix domain socket may be, in bytes: the kernel has 108 and ends it with a zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+pub(super) fn control(mut table: Table<'_>) -> Control {
+    let socket = table.path("socket");
+    if let Some(socket) = &socket
+        && socket.value.as_os_str().len() > MAX_SOCKET_PATH
+    {
+        let message = format!("{}: `socket`: the path of a socket has at most {MAX_SOCKET_PATH} bytes", table.title);
+        table.log().add(Draft::error(socket.place, message));
+    }
+    table.finish();
+    Control { socket: socket.map(|path| path.value) }
 }

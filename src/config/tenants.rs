@@ -1,108 +1,159 @@
-//! `[tenant.ID]` and its sites.
+//! `[tenant.ID]`: the customers, their wishes and their number ranges.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::address::host_name;
-use super::log::{At, Draft, Log};
+use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
 use super::reader::{Table, quoted};
+use super::sheets::{self, Sheets};
+use super::sites::{self, SiteSet};
 use super::trunks::TrunkSet;
+use super::users::{self, UserPlaces};
 use crate::routing::number::NumberingPlan;
-use crate::routing::{Site, Tenant, TenantId};
-use crate::trunk::{TrunkId, TrunkKind};
+use crate::routing::people::{ShortName, ShortNameError};
+use crate::routing::{Anonymous, Plan, PrefixError, Rules, Tenant, TenantId};
+use crate::trunk::TrunkId;
 
-/// The sites of all tenants.
+/// The tenants with their sites and users.
 #[derive(Debug)]
-pub(super) struct SiteSet {
-    /// By FQDN.
-    pub names: Names<u32>,
-    pub list: Vec<Site>,
-    /// By tenant.
+pub(super) struct TenantSet<'t> {
+    pub ids: Names<TenantId>,
+    pub list: Vec<Tenant>,
+    /// By [`TenantId`].
+    pub notes: Vec<Note>,
+    pub sites: SiteSet<'t>,
     pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
-    pub tenants: Vec<Tenant>,
+    /// By tenant: the users files that it names, not those that a pattern found.
+    pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
 
-pub(super) fn read(log: &Log, tables: Vec<(At<&str>, Table<'_>)>, trunks: &TrunkSet<'_>) -> SiteSet {
-    let mut tenants = Names::new("tenant");
-    let mut sites =
-        SiteSet { names: Names::new("site"), list: Vec::new(), numbering: BTreeMap::new(), tenants: Vec::new() };
-    for (index, (name, mut tenant)) in (0..).zip(tables) {
-        let owner = TenantId(index);
-        let first = sites.list.len();
-        tenants.add(log, At::new(name.value, name.place), ());
-        let numbering = numbering::read(&mut tenant);
-        sites.numbering.insert(name.value.into(), numbering.clone());
-        let title = |index| format!("site {} of tenant {}", index + 1, quoted(name.value));
-        let all = tenant.tables("site", "tenant.ID.site", title);
-        if all.is_empty() {
-            let message = format!("{} has no site", tenant.title);
-            log.add(Draft::warning(tenant.place, message).label("in this table"));
-        }
-        for table in all {
-            site(log, (name.value, owner), table, trunks, &mut sites);
-        }
-        tenant.finish();
-        let own = (first..sites.list.len()).filter_map(|site| u32::try_from(site).ok()).collect();
-        let mut tenant = Tenant::new(name.value, numbering);
-        tenant.sites = own;
-        sites.tenants.push(tenant);
-    }
-    sites
+/// What of a tenant's table is looked at again once the other tables are read.
+#[derive(Debug)]
+pub(super) struct Note {
+    pub title: String,
+    pub place: Place,
+    /// The trunks of `emergency_to` and `service_to`.
+    pub trunks: Vec<At<TrunkId>>,
+    /// Where its users stand.
+    pub users: UserPlaces,
 }
 
-fn site(
+/// What the tenants are read with.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a, 's> {
+    pub trunks: &'a TrunkSet<'a>,
+    /// Users files.
+    pub sheets: &'s mut Sheets,
+    pub max_users: usize,
+    /// How many ranges a tenant may have.
+    pub max_ranges: usize,
+}
+
+pub(super) fn read<'t>(
     log: &Log,
-    (tenant, owner): (&str, TenantId),
-    mut table: Table<'_>,
-    trunks: &TrunkSet<'_>,
-    sites: &mut SiteSet,
-) {
-    for key in ["fqdn", "teams", "trunk"] {
-        table.must_have(key);
+    tables: Vec<(At<&'t str>, Table<'t>)>,
+    around: Surroundings<'_, '_>,
+) -> TenantSet<'t> {
+    let mut set = TenantSet {
+        ids: Names::new("tenant"),
+        list: Vec::new(),
+        notes: Vec::new(),
+        sites: SiteSet::default(),
+        numbering: BTreeMap::new(),
+        files: BTreeMap::new(),
+    };
+    let mut open = Vec::with_capacity(tables.len());
+    for (index, (name, mut table)) in (0..).zip(tables) {
+        let owner = TenantId(index);
+        short_name(log, &name);
+        set.ids.take(log, At::new(name.value, name.place), owner);
+        let (tenant, trunks) = tenant(log, &name, owner, &mut table, &around, &mut set.sites);
+        set.numbering.insert(Arc::clone(&tenant.id), tenant.numbering.clone());
+        let (title, place) = (table.title.clone(), name.place);
+        set.notes.push(Note { title, place, trunks, users: UserPlaces::default() });
+        set.list.push(tenant);
+        open.push(table);
     }
-    let fqdn = table.parsed("fqdn", host_name);
-    let (teams, trunk) = (table.text("teams"), table.text("trunk"));
-    let side = |at: &Option<At<&str>>, wanted: bool| -> Option<TrunkId> {
-        let at = at.as_ref()?;
-        let id = trunks.names.find(log, &table.title, at)?;
-        let is_teams = trunks.trunks.get(id).is_some_and(|trunk| trunk.kind == TrunkKind::Teams);
-        if is_teams != wanted {
-            let what = if wanted {
-                "`teams` must be a trunk of kind teams"
-            } else {
-                "`trunk` must not be a trunk of kind teams"
-            };
-            let message = format!(
-                "{}: {what}, and {} is {}",
-                table.title,
-                quoted(at.value),
-                if is_teams { "one" } else { "none" }
-            );
-            log.add(Draft::error(at.place, message));
+    // Users name sites, of which all are known by now.
+    let mut left = users::Left::new(around.max_users);
+    for (index, mut table) in open.into_iter().enumerate() {
+        let (Some(tenant), Some(note)) = (set.list.get_mut(index), set.notes.get_mut(index)) else { continue };
+        set.files.insert(Arc::clone(&tenant.id), sheets::literal(&mut table, "users_files"));
+        let (users, places) = users::read(log, &mut table, tenant, &set.sites, around.sheets, &mut left);
+        note.users = places;
+        *tenant = std::mem::take(tenant).with_users(users);
+        table.finish();
+    }
+    set
+}
+
+fn short_name(log: &Log, name: &At<&str>) {
+    let Err(error) = name.value.parse::<ShortName>() else { return };
+    let message = format!("{} is no name for a tenant: {error}", quoted(name.value));
+    let lower = name.value.to_ascii_lowercase();
+    let help = match error {
+        ShortNameError::Character(_) if lower.parse::<ShortName>().is_ok() => format!("write it as `{lower}`"),
+        _ => {
+            "use a DNS label of 3 to 15 characters in lower case: it can be the first part of a site's FQDN".to_owned()
         }
-        Some(id)
     };
-    let (teams, trunk) = (side(&teams, true), side(&trunk, false));
-    table.finish();
-    let Some(fqdn) = fqdn else { return };
-    let Ok(index) = u32::try_from(sites.list.len()) else {
-        return;
-    };
-    if let Some(place) = trunks.names.place(&fqdn.value) {
-        let message = format!("{} is both a site and a trunk: a tag could mean either", quoted(&fqdn.value));
-        log.add(Draft::error(fqdn.place, message).also(place, "the trunk"));
+    log.add(Draft::error(name.place, message).help(help));
+}
+
+fn tenant<'t>(
+    log: &Log,
+    name: &At<&str>,
+    owner: TenantId,
+    table: &mut Table<'t>,
+    around: &Surroundings<'_, '_>,
+    sites: &mut SiteSet<'t>,
+) -> (Tenant, Vec<At<TrunkId>>) {
+    let mut tenant = Tenant::new(name.value, numbering::read(table));
+    tenant.sites = sites::read(log, table, &tenant.id, owner, around.trunks, sites);
+    tenant.ranges = ranges(log, table, around.max_ranges);
+    if let Some(unassigned) = table.parsed("unassigned", |text| numbering::destination(text, &tenant.numbering)) {
+        if tenant.ranges.is_empty() && tenant.numbering.extensions().is_empty() {
+            let message = format!("{}: `unassigned` is never used", table.title);
+            let help = "say in `numbers` or `extension_ranges` which numbers are this tenant's";
+            log.add(Draft::warning(unassigned.place, message).help(help));
+        }
+        tenant.unassigned = Some(unassigned.value);
     }
-    sites.names.take(log, At::new(&fqdn.value, fqdn.place), index);
-    sites.list.push(Site {
-        tenant: tenant.into(),
-        owner,
-        fqdn: fqdn.value,
-        // Faults keep the configuration back, so a stand-in is never asked.
-        teams: teams.unwrap_or(TrunkId(0)),
-        trunk: trunk.unwrap_or(TrunkId(0)),
-        pbx: None,
-        hairpin: false,
-    });
+    let mut named = Vec::new();
+    let mut list = |key| {
+        let list = around.trunks.list(log, table, key);
+        let ids = list.iter().map(|trunk| trunk.value).collect();
+        named.extend(list);
+        ids
+    };
+    tenant.emergency = list("emergency_to");
+    tenant.service = list("service_to");
+    tenant.between_tenants = table.boolean("between_tenants").is_some_and(|flag| flag.value);
+    let words = [("accept", Anonymous::Accept), ("refuse", Anonymous::Refuse)];
+    tenant.anonymous = table.choice("anonymous", &words).map_or_else(Anonymous::default, |word| word.value);
+    (tenant, named)
+}
+
+/// The plan of a tenant's own numbers.
+fn ranges(log: &Log, table: &mut Table<'_>, max: usize) -> Plan {
+    let mut rules = Rules::new(max);
+    for (index, prefix) in (0..).zip(table.texts("numbers").unwrap_or_default()) {
+        let text = prefix.value.trim();
+        let digits = text.strip_prefix('+').unwrap_or("");
+        let good = !digits.is_empty() && digits.bytes().all(|byte| !byte.is_ascii_alphabetic() || byte == b'x');
+        let error = if good { rules.add(text, "", index).err() } else { None };
+        let help = match error {
+            None if good => continue,
+            Some(PrefixError::Full(_)) => "raise `max_dialplan_prefixes` in [limits]",
+            _ => "write E.164 numbers or their beginnings with `+`, such as \"+4416327684[00-99]\"",
+        };
+        let why = error.map_or_else(|| "it does not begin with `+` and a digit".to_owned(), |error| error.to_string());
+        let message = format!("{}: `numbers`: {} is no range: {why}", table.title, quoted(prefix.value));
+        log.add(Draft::error(prefix.place, message).help(help));
+    }
+    // All of them lead to the tenant: none contradicts another.
+    Plan::new(Arc::from("numbers"), rules, |_| None).0
 }

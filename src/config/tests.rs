@@ -1,5 +1,7 @@
 //! Tests of whole configurations: what is read, and how faults look.
 
+mod decisions;
 mod faults;
+mod people;
 mod reference;
 mod values;

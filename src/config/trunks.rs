@@ -10,9 +10,13 @@ use super::listeners::Listeners;
 use super::log::{At, Draft, Log, Place};
 use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
 use super::names::Names;
+use super::rates;
 use super::reader::{Table, quoted};
 use super::settings::client_tls;
+use super::sheets::Sheets;
 use super::translations;
+use crate::routing::Rates;
+use crate::routing::number::Form;
 use crate::routing::translate::Translations;
 use crate::sip::Transport;
 use crate::trunk::health;
@@ -41,6 +45,11 @@ pub(super) struct Note<'t> {
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
     pub health: health::Settings,
+    /// Whose trunk it is, as written.
+    pub tenant: Option<At<&'t str>>,
+    pub called: Form,
+    pub calling: Form,
+    pub rates: Option<Rates>,
     /// Where each network of `allow_from` stands.
     networks: Vec<At<Network>>,
 }
@@ -52,9 +61,47 @@ pub(super) struct Surroundings<'a> {
     pub timers: &'a Timers,
     pub listeners: &'a Listeners,
     pub tls_client: &'a ClientTls,
+    /// How many rates a trunk may have.
+    pub max_rates: usize,
 }
 
-pub(super) fn read<'t>(log: &Log, tables: Vec<(At<&'t str>, Table<'t>)>, around: Surroundings<'_>) -> TrunkSet<'t> {
+impl TrunkSet<'_> {
+    /// The trunks that a key names in order, none of them twice or of kind teams.
+    pub(super) fn list(&self, log: &Log, table: &mut Table<'_>, key: &'static str) -> Vec<At<TrunkId>> {
+        let mut list: Vec<At<TrunkId>> = Vec::new();
+        for name in table.texts(key).unwrap_or_default() {
+            let Some(id) = self.names.find(log, &table.title, &name) else { continue };
+            if let Some(first) = list.iter().find(|known| known.value == id) {
+                let message = format!("{}: `{key}` names {} twice", table.title, quoted(name.value));
+                log.add(Draft::error(name.place, message).label("again").also(first.place, "first"));
+            }
+            if self.kind(id) == Some(TrunkKind::Teams) {
+                let message = format!("{}: `{key}` must not name a trunk of kind teams", table.title);
+                log.add(Draft::error(name.place, message).label("is one"));
+            }
+            list.push(At::new(id, name.place));
+        }
+        list
+    }
+
+    /// The kind of a trunk.
+    pub(super) fn kind(&self, id: TrunkId) -> Option<TrunkKind> {
+        self.trunks.get(id).map(|trunk| trunk.kind)
+    }
+}
+
+/// A way of writing numbers, from a key that names one.
+pub(super) fn form(table: &mut Table<'_>, key: &'static str) -> Option<Form> {
+    let words = Form::ALL.map(|form| (form.name(), form));
+    table.choice(key, &words).map(|form| form.value)
+}
+
+pub(super) fn read<'t>(
+    log: &Log,
+    tables: Vec<(At<&'t str>, Table<'t>)>,
+    around: Surroundings<'_>,
+    sheets: &mut Sheets,
+) -> TrunkSet<'t> {
     let mut set = TrunkSet {
         names: Names::new("trunk"),
         trunks: Trunks::default(),
@@ -70,7 +117,7 @@ pub(super) fn read<'t>(log: &Log, tables: Vec<(At<&'t str>, Table<'t>)>, around:
         let id = TrunkId(index);
         set.names.add(log, At::new(name.value, name.place), id);
         set.translations.push(translations::read(&mut table));
-        let (trunk, tls, note) = trunk(log, id, &name, table, around);
+        let (trunk, tls, note) = trunk(log, id, &name, table, around, sheets);
         set.trunks.0.push(trunk);
         set.tls.push(tls);
         set.notes.push(note);
@@ -85,6 +132,7 @@ fn trunk<'t>(
     name: &At<&'t str>,
     mut table: Table<'t>,
     around: Surroundings<'_>,
+    sheets: &mut Sheets,
 ) -> (Trunk, TrunkTls, Note<'t>) {
     let t = &mut table;
     t.must_have("kind");
@@ -140,9 +188,34 @@ fn trunk<'t>(
     }
     nobody_comes_in(t, &trunk, listen);
     let health = super::health::read(t, trunk.kind);
-    let note = Note { title: t.title.clone(), place: name.place, dialplan: t.text("dialplan"), health, networks };
+    let default = if teams { Form::E164 } else { Form::AsIs };
+    let note = Note {
+        title: t.title.clone(),
+        place: name.place,
+        dialplan: t.text("dialplan"),
+        health,
+        tenant: owner(t, teams),
+        called: form(t, "called_form").unwrap_or(default),
+        calling: form(t, "calling_form").unwrap_or(default),
+        rates: rates::read(log, t, sheets, around.max_rates),
+        networks,
+    };
     table.finish();
     (trunk, tls, note)
+}
+
+/// Whose trunk it is. That Teams is everybody's, nobody can change.
+fn owner<'t>(table: &mut Table<'t>, teams: bool) -> Option<At<&'t str>> {
+    let tenant = table.text("tenant")?;
+    if teams {
+        let message = format!("{}: a trunk of kind teams belongs to no tenant", table.title);
+        table.log().add(
+            Draft::error(tenant.place, message)
+                .help("leave `tenant` out: a call from Teams is the tenant's whose site its Request-URI names"),
+        );
+        return None;
+    }
+    Some(tenant)
 }
 
 fn targets(table: &mut Table<'_>, listen: Option<&Listen>) -> Vec<At<TargetText>> {

@@ -1,6 +1,6 @@
-//! The one clock of the daemon, from which the pure core's moments come.
+//! The one clock of the daemon, from which the pure core's moments and dates come.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::transaction::Moment;
 
@@ -22,5 +22,10 @@ impl Clock {
     /// The time since the start, in milliseconds.
     pub fn now(&self) -> Moment {
         Moment::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Seconds since 1970 UTC, as the machine's calendar has it now.
+    pub fn unix(&self) -> u64 {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 }

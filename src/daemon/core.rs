@@ -20,7 +20,7 @@ use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
-use crate::trunk::Flow;
+use crate::trunk::{Flow, Target, TrunkId};
 
 /// A shard behind its lock, with the room for what it puts out.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub struct Status {
 /// Everything between the sockets and the pure core.
 pub struct Core {
     cells: Vec<Cell>,
-    edge: ArcSwap<Edge>,
+    edge: Arc<ArcSwap<Edge>>,
     secrets: Secrets,
     resolver: Resolver,
     transports: Arc<Transports>,
@@ -65,7 +65,7 @@ pub struct Core {
 impl Core {
     /// The core of one edge, on the runtime that it is made on.
     pub fn new(
-        edge: Edge,
+        edge: Arc<ArcSwap<Edge>>,
         secrets: Secrets,
         resolver: Resolver,
         transports: Arc<Transports>,
@@ -80,12 +80,11 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let edge = Arc::new(edge);
-        let probes = Probes::new(&edge, &secrets, &resolver, &transports, clock);
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
-            edge: ArcSwap::new(edge),
+            edge,
             secrets,
             resolver,
             transports,
@@ -153,11 +152,16 @@ impl Core {
         self.cells.get(usize::from(index))
     }
 
+    fn env<'a>(&'a self, edge: &'a Arc<Edge>) -> Env<'a> {
+        let Self { clock, secrets, resolver, .. } = self;
+        Env { now: clock.now(), unix: clock.unix(), edge, secrets, names: resolver }
+    }
+
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
     /// put the messages of one call in another order; a send never waits.
     fn with(&self, cell: &Cell, event: impl FnOnce(&Env<'_>, &mut Locked)) {
         let edge = self.edge.load();
-        let env = Env { now: self.clock.now(), edge: &edge, secrets: &self.secrets, names: &self.resolver };
+        let env = self.env(&edge);
         let mut guard = lock(&cell.locked);
         let locked = &mut *guard;
         event(&env, locked);
@@ -176,27 +180,29 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
-                Command::Resolve { context, trunk, target } => self.resolve(Arc::clone(edge), context, trunk, target),
+                Command::Resolve { context, lane, trunk, target } => {
+                    self.resolve(Arc::clone(edge), (context, lane), trunk, target);
+                }
                 Command::Alias { connection, addr, name } => self.transports.alias(connection, addr, name),
             }
         }
     }
 
     /// Looks a name up beside the calls and brings the places back to the context that waits for them.
-    fn resolve(&self, edge: Arc<Edge>, context: ContextId, trunk: crate::trunk::TrunkId, target: crate::trunk::Target) {
+    fn resolve(&self, edge: Arc<Edge>, (context, lane): (ContextId, u8), trunk: TrunkId, target: Target) {
         let resolver = self.resolver.clone();
         let Some(core) = self.this.upgrade() else { return };
         self.runtime.spawn(async move {
             let hops = names::look_up(&resolver, &edge, trunk, &target).await;
             if let Some(cell) = core.cell(context.shard) {
-                core.with(cell, |env, locked| locked.shard.handle_resolved(env, &mut locked.out, context, hops));
+                core.with(cell, |env, locked| locked.shard.handle_resolved(env, &mut locked.out, context, lane, hops));
             }
         });
     }
 
     /// Does what a handler without a shard put out.
     fn outside(&self, edge: &Arc<Edge>, handle: impl FnOnce(&Env<'_>, &mut Output)) {
-        let env = Env { now: self.clock.now(), edge, secrets: &self.secrets, names: &self.resolver };
+        let env = self.env(edge);
         let mut out = lock(&self.outside);
         handle(&env, &mut out);
         self.obey(edge, &mut out);

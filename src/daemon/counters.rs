@@ -3,16 +3,19 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
+use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
 use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
 use crate::config::Limits;
 use crate::dns;
+use crate::routing::NoRoute;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
 pub fn serve(bind: SocketAddr) -> Result<(), String> {
@@ -28,7 +31,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 10] = [
+const CORE: [Row<Counts>; 14] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -43,7 +46,13 @@ const CORE: [Row<Counts>; 10] = [
         |it| it.over_message_limit.into(),
     ),
     ("trunkway_stranger_requests_total", "Requests of no known trunk", |it| it.strangers.into()),
+    ("trunkway_unassigned_total", "Calls to numbers that are a tenant's and nobody's", |it| it.unassigned.into()),
+    ("trunkway_ambiguous_total", "Calls to numbers of several users", |it| it.ambiguous.into()),
+    ("trunkway_emergency_total", "Calls for help", |it| it.emergency.into()),
+    ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
 ];
+
+const UNROUTED: &str = "trunkway_routing_refused_total";
 
 const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_lookups_total", "Targets looked up", |it| it.lookups),
@@ -53,23 +62,53 @@ const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_refused_total", "Lookups refused since too many were under way", |it| it.refused),
 ];
 
+const CHANGES: [Row<ChangeCounts>; 6] = [
+    ("trunkway_changes_made_total", "Batches of changes made at run time", |it| it.made.load(Relaxed)),
+    ("trunkway_changes_reverted_total", "Batches of changes taken back", |it| it.reverted.load(Relaxed)),
+    ("trunkway_changes_refused_total", "Batches of changes that were not made", |it| it.refused.load(Relaxed)),
+    (
+        "trunkway_changes_not_replayed_total",
+        "Changes of the journal that did not fit the configuration at the start",
+        |it| it.not_replayed.load(Relaxed),
+    ),
+    ("trunkway_dialplan_folds_total", "Times that changes were folded into the packed rules", |it| {
+        it.folds.load(Relaxed)
+    }),
+    ("trunkway_journal_compactions_total", "Times that the journal was made short", |it| it.compactions.load(Relaxed)),
+];
+
 /// A counter and where its number comes from.
 type Registered<T> = (Counter, fn(&T) -> u64);
 
 struct Handles {
     core: Vec<Registered<Counts>>,
+    /// In the order of [`NoRoute::ALL`].
+    unrouted: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
+    changes: Vec<Registered<ChangeCounts>>,
     transactions: Gauge,
     dns_entries: Gauge,
+    pending: Gauge,
+    revision: Gauge,
+    journal_bytes: Gauge,
 }
 
 impl Handles {
     fn register() -> Self {
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
         describe_gauge!("trunkway_dns_entries", "Targets remembered");
+        describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
+        describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
+        describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
+        describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
         Self {
             core: register(&CORE),
+            unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             dns: register(&DNS),
+            changes: register(&CHANGES),
+            pending: gauge!("trunkway_changes_pending"),
+            revision: gauge!("trunkway_changes_revision"),
+            journal_bytes: gauge!("trunkway_journal_bytes"),
             transactions: gauge!("trunkway_transactions"),
             dns_entries: gauge!("trunkway_dns_entries"),
         }
@@ -101,13 +140,15 @@ pub fn publish_limits(limits: &Limits) {
         ("udp_receive_buffer_bytes", limits.udp_receive_buffer_bytes),
         ("udp_send_buffer_bytes", limits.udp_send_buffer_bytes),
         ("max_dialplan_prefixes", limits.max_dialplan_prefixes),
+        ("max_dialplan_changes", limits.max_dialplan_changes),
+        ("max_users", limits.max_users),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
     }
 }
 
 /// Publishes once a second until it is aborted.
-pub async fn publish(core: Arc<Core>) {
+pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
     let handles = Handles::register();
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
@@ -116,9 +157,21 @@ pub async fn publish(core: Arc<Core>) {
         for (counter, of) in &handles.core {
             counter.increment(of(&counts));
         }
+        for (counter, (_, count)) in handles.unrouted.iter().zip(counts.unrouted.iter()) {
+            counter.increment(count.into());
+        }
         let counts = core.dns_counts();
         for (counter, of) in &handles.dns {
             counter.absolute(of(&counts));
+        }
+        for (counter, of) in &handles.changes {
+            counter.absolute(of(&changes.counts));
+        }
+        handles.pending.set(core.edge().routing.table().pending() as f64);
+        // A change that waits for its disk keeps the numbers of before.
+        if let Some((revision, bytes)) = changes.try_revision_and_bytes() {
+            handles.revision.set(revision as f64);
+            handles.journal_bytes.set(bytes.unwrap_or_default() as f64);
         }
         handles.transactions.set(status.contexts as f64);
         handles.dns_entries.set(counts.entries as f64);

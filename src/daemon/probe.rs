@@ -20,6 +20,7 @@ use super::names;
 use crate::call::probe::{ProbeAnswer, ProbeId};
 use crate::call::{Edge, Heard, Secrets};
 use crate::dns::Resolver;
+use crate::routing::Routing;
 use crate::sip::Message;
 use crate::transport::{SendFault, Token, Transports};
 use crate::trunk::health::{LinkFault, State};
@@ -68,14 +69,16 @@ pub struct TargetStatus {
 impl Probes {
     /// The watch over the targets of an edge, on the runtime that it is made on; nothing is sent before [`turn`].
     pub fn new(
-        edge: &Arc<Edge>,
+        edge: &Edge,
         secrets: &Secrets,
         resolver: &Resolver,
         transports: &Arc<Transports>,
         clock: Clock,
     ) -> Arc<Self> {
-        let watch = Watch::new(Arc::clone(edge), secrets.clone(), clock.elapsed());
-        let locked = Locked { meters: Meters::register(edge), watch, out: Vec::new() };
+        // Without its dial plan, which the watch does not need and would keep when changes have replaced it.
+        let edge = Arc::new(edge.with_routing(Routing::default()));
+        let watch = Watch::new(Arc::clone(&edge), secrets.clone(), clock.elapsed());
+        let locked = Locked { meters: Meters::register(&edge), watch, out: Vec::new() };
         Arc::new(Self {
             locked: Mutex::new(locked),
             sooner: Notify::new(),

@@ -1,11 +1,17 @@
 //! A dial plan: prefixes, and for each the tag that names where its numbers live.
 
+mod near;
+
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+pub use self::near::{Near, NearMiss};
 use super::Destination;
 use super::prefixes::Conflict;
-use super::symbols::Dialled;
-use super::table::layer::{At, Hit, Layer, Rules};
+use super::symbols::{DIGITS, Dialled};
+use super::table::layer::{At, Dead, Hit, Layer, Rules};
 use super::table::overlay::Overlay;
 use super::table::sources::Sources;
 use super::table::tails;
@@ -38,7 +44,21 @@ impl<'a> Found<'a> {
     pub fn owner(&self) -> &'a str {
         self.layer.owner_text(self.hit.value)
     }
+
+    /// The origin that the rule was added with, see [`Rules::add`]; `None`: it was changed at run time.
+    pub fn origin(&self) -> Option<u32> {
+        if self.changed { None } else { self.layer.origin(self.hit.at) }
+    }
 }
+
+/// Whether two are the same rule, found in the same plan for the same number.
+impl PartialEq for Found<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.layer, other.layer) && self.hit == other.hit
+    }
+}
+
+impl Eq for Found<'_> {}
 
 /// Where a rule was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,18 +100,74 @@ impl Plan {
         let number = Dialled::read(user, self.normalize);
         let Some(overlay) = &self.overlay else {
             let hit = self.base.find(user, &number, &|_, _| false)?;
-            return found(&self.base, hit, &number, false);
+            return self.found(hit, &number, false);
         };
         let base = self.base.find(user, &number, &|at, owner| overlay.is_dead(at, owner));
         let over = overlay.layer.find(user, &number, &|_, _| false);
         match (base, over) {
             (Some(base), Some(over)) if self.is_first(overlay, &base, &over, &number) => {
-                found(&self.base, base, &number, false)
+                self.found(base, &number, false)
             }
-            (_, Some(over)) => found(&overlay.layer, over, &number, true),
-            (Some(base), None) => found(&self.base, base, &number, false),
+            (_, Some(over)) => self.found(over, &number, true),
+            (Some(base), None) => self.found(base, &number, false),
             (None, None) => None,
         }
+    }
+
+    /// All active rules for a user part, the most specific first: what [`Plan::find`] finds, then what it would find
+    /// without that, and so on.
+    ///
+    /// An identity is one of them, before all prefixes. Rules of several owners for one prefix follow each other.
+    pub fn matches<'a>(&'a self, user: &[u8]) -> impl Iterator<Item = Found<'a>> + use<'a> {
+        let number = Dialled::read(user, self.normalize);
+        let hits = self.hits(user, &number, usize::MAX);
+        hits.into_iter().filter_map(move |(hit, changed)| self.found(hit, &number, changed))
+    }
+
+    /// Whether no rule takes the number, but one would if more digits followed (RFC 3261 section 21.4.22).
+    ///
+    /// A user part that is no number, or has something else behind it, has nothing to follow.
+    pub fn is_incomplete(&self, user: &[u8]) -> bool {
+        let number = Dialled::read(user, self.normalize);
+        if !number.whole || !(0..number.length).any(|index| DIGITS >> number.symbol(index) & 1 == 1) {
+            return false;
+        }
+        match &self.overlay {
+            None => self.base.goes_on(&number, &|_, _| false) && self.find(user).is_none(),
+            Some(overlay) => {
+                let goes_on = self.base.goes_on(&number, &|at, owner| overlay.is_dead(at, owner))
+                    || overlay.layer.goes_on(&number, &|_, _| false);
+                goes_on && self.find(user).is_none()
+            }
+        }
+    }
+
+    /// The first rules for a user part, the most specific first, `most` of them; true: by a change.
+    fn hits(&self, user: &[u8], number: &Dialled, most: usize) -> SmallVec<[(Hit, bool); 4]> {
+        let of_layer = |layer: &Layer, dead: Dead<'_>| {
+            let mut hits: SmallVec<[Hit; 4]> = SmallVec::new();
+            let _ = layer.each(user, number, &dead, &mut |hit| {
+                if hits.len() == most {
+                    return ControlFlow::Break(());
+                }
+                hits.push(hit);
+                ControlFlow::Continue(())
+            });
+            hits
+        };
+        let Some(overlay) = &self.overlay else {
+            return of_layer(&self.base, &|_, _| false).into_iter().map(|hit| (hit, false)).collect();
+        };
+        let mut base = of_layer(&self.base, &|at, owner| overlay.is_dead(at, owner)).into_iter().peekable();
+        let mut over = of_layer(&overlay.layer, &|_, _| false).into_iter().peekable();
+        let next = || {
+            let is_base = match (base.peek(), over.peek()) {
+                (Some(base), Some(over)) => self.is_first(overlay, base, over, number),
+                (base, _) => base.is_some(),
+            };
+            if is_base { base.next().map(|hit| (hit, false)) } else { over.next().map(|hit| (hit, true)) }
+        };
+        std::iter::from_fn(next).take(most).collect()
     }
 
     /// The origin of the rule for a user part, in a plan that was never changed.
@@ -117,17 +193,36 @@ impl Plan {
     /// The prefix of the rule that was found for a user part, as text, and where the rule was written.
     pub fn rule(&self, user: &[u8], found: &Found<'_>) -> (String, Source) {
         let number = Dialled::read(user, self.normalize);
-        let layer = match &self.overlay {
-            Some(overlay) if found.changed => &overlay.layer,
+        let prefix = self.layer(found.changed).prefix_text(found.hit.at, &number, found.hit.literal);
+        (prefix, self.source(found.hit.at, found.changed))
+    }
+
+    fn layer(&self, changed: bool) -> &Layer {
+        match &self.overlay {
+            Some(overlay) if changed => &overlay.layer,
             _ => &self.base,
-        };
-        let prefix = layer.prefix_text(found.hit.at, &number, found.hit.literal);
-        let origin = layer.origin(found.hit.at);
-        let source = match &self.overlay {
-            Some(overlay) if found.changed => overlay.source(origin, &self.sources),
+        }
+    }
+
+    fn source(&self, at: At, changed: bool) -> Source {
+        let origin = self.layer(changed).origin(at);
+        match &self.overlay {
+            Some(overlay) if changed => overlay.source(origin, &self.sources),
             _ => self.sources.find(origin),
-        };
-        (prefix, source)
+        }
+    }
+
+    fn found(&self, hit: Hit, number: &Dialled, changed: bool) -> Option<Found<'_>> {
+        let layer = self.layer(changed);
+        let value = layer.values.get(hit.value)?;
+        Some(Found {
+            symbols: hit.symbols + number.stripped,
+            tag: layer.values.tags.get(value.tag),
+            destination: layer.values.destinations.get(value.tag as usize).copied().flatten(),
+            hit,
+            layer,
+            changed,
+        })
     }
 
     /// How many rules it holds, a range counted once.
@@ -144,16 +239,4 @@ impl Plan {
     pub fn bytes(&self) -> usize {
         self.base.bytes() + self.overlay.as_ref().map_or(0, |overlay| overlay.layer.bytes())
     }
-}
-
-fn found<'a>(layer: &'a Layer, hit: Hit, number: &Dialled, changed: bool) -> Option<Found<'a>> {
-    let value = layer.values.get(hit.value)?;
-    Some(Found {
-        symbols: hit.symbols + number.stripped,
-        tag: layer.values.tags.get(value.tag),
-        destination: layer.values.destinations.get(value.tag as usize).copied().flatten(),
-        hit,
-        layer,
-        changed,
-    })
 }

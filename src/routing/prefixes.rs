@@ -22,6 +22,7 @@
 //!    for 999 too.
 //! 4. What is alike in that as well is one prefix written twice.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use smallvec::SmallVec;
@@ -115,6 +116,17 @@ impl Prefix {
         let pattern = Pattern::read(text)?;
         Ok(pattern.as_literal().map_or(Self::Pattern(pattern), Self::Literal))
     }
+}
+
+/// A prefix in its one form: two texts mean the same numbers exactly when their forms are equal.
+///
+/// With `normalize` a leading `+` does not count.
+pub fn one_form(text: &str, normalize: bool) -> Result<Cow<'_, str>, PrefixError> {
+    let plain = if normalize { text.strip_prefix('+').unwrap_or(text) } else { text };
+    if literal(plain.as_bytes()).is_some() && !plain.contains('#') {
+        return Ok(Cow::Borrowed(plain));
+    }
+    Prefix::read(plain, false).map(|prefix| Cow::Owned(prefix.to_string()))
 }
 
 /// Whether a text has what only an identity has.
@@ -413,7 +425,8 @@ impl fmt::Display for Pattern {
     }
 }
 
-fn symbol_text(f: &mut fmt::Formatter<'_>, symbol: u8) -> fmt::Result {
+/// Writes a symbol as it stands in a prefix.
+pub(super) fn symbol_text(f: &mut impl fmt::Write, symbol: u8) -> fmt::Result {
     match symbol {
         END => f.write_char('#'),
         13 => f.write_str("\\#"),
@@ -475,6 +488,15 @@ mod tests {
             assert_eq!(shown(expected), expected, "again");
         }
         assert_eq!(Prefix::read("+44", true), Prefix::read("44", false));
+    }
+
+    #[test]
+    fn form_does_not_depend_on_how_it_is_written() {
+        for (text, form) in [("+44", "+44"), ("#31", "\\#31"), ("[5]5", "55"), ("PBX.x", "pbx.x"), ("911#", "911#")] {
+            assert_eq!(one_form(text, false).as_deref(), Ok(form), "{text}");
+        }
+        assert_eq!(one_form("+44[5]", true).as_deref(), Ok("445"));
+        assert!(one_form("4[", false).is_err());
     }
 
     #[test]

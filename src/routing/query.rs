@@ -75,7 +75,11 @@ pub struct Choice<'a> {
     pub ways: SmallVec<[Way; 4]>,
     /// The tenant that the session belongs to.
     pub tenant: Option<&'a Arc<Tenant>>,
+    /// The site that the session belongs to.
     pub site: Option<&'a Arc<Site>>,
+    /// The site of a Teams side among the ways: its name is the edge's own on that leg. For calls from Teams to Teams it
+    /// may be another than `site`, whose name is the edge's own towards the caller.
+    pub far_site: Option<&'a Arc<Site>>,
     pub matched: Matched<'a>,
     /// A call for help: no limit applies.
     pub emergency: bool,
@@ -122,7 +126,8 @@ pub enum Matched<'a> {
     },
     /// A user of the tenant, by id.
     User(&'a str),
-    /// The tenant's wish for emergency or service numbers, `main` or `unassigned`.
+    /// The tenant's wish, or the operator's, for emergency or service numbers, `main` or `unassigned`, or the side of a
+    /// site where nothing more is known of its numbers.
     Tenant,
     /// The trunk that the site names as its own.
     SiteTrunk,

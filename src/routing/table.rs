@@ -9,11 +9,13 @@ mod identities;
 pub(super) mod layer;
 pub(super) mod ledger;
 pub(super) mod overlay;
+pub(super) mod page;
 pub(super) mod rows;
 pub(super) mod sources;
 pub(super) mod tails;
 pub(super) mod values;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::batch::{Batch, BatchError, Change, Edit, Record, State};
@@ -113,75 +115,22 @@ impl Table {
             return Err(BatchError::NoId);
         }
         let mut draft = Draft::new(self, &batch.id);
-        let mut made = Vec::new();
         for edit in &batch.edits {
-            match edit {
-                Edit::Put { plan, prefix, owner, tag, active } => {
-                    let state = State { tag: tag.clone(), active: *active };
-                    made.extend(draft.put(plan, prefix, owner, Some(state), resolve)?);
-                }
-                Edit::Remove { plan, prefix, owner } => {
-                    made.push(draft.put(plan, prefix, owner, None, resolve)?.ok_or_else(|| BatchError::Missing {
-                        plan: plan.clone(),
-                        prefix: prefix.clone(),
-                        owner: owner.clone(),
-                    })?);
-                }
-                Edit::RemoveOwner { owner } => draft.remove_owner(owner, &mut made),
-            }
+            draft.edit(edit, resolve)?;
         }
-        let table = draft.finish(resolve)?;
-        if table.len() > limit.max(self.len()) {
-            return Err(BatchError::Full(limit));
-        }
-        if table.pending() > MAX_PENDING {
-            return Err(BatchError::Pending(self.pending()));
-        }
+        let (table, changes) = draft.finish_within(limit, resolve)?;
         let Batch { id, who, when, .. } = batch;
-        let record = Record { id: id.clone(), who: who.clone(), when: *when, reverts: None, changes: made };
+        let record = Record { id: id.clone(), who: who.clone(), when: *when, changes, ..Record::default() };
         Ok((table, record))
     }
 
     /// Takes a batch back; every rule must still be as the batch left it.
     pub fn revert(&self, record: &Record, by: &Batch, resolve: Resolve<'_>) -> Result<(Self, Record), BatchError> {
-        let changes = record.inverse();
         let mut draft = Draft::new(self, &by.id);
-        for Change { plan, prefix, owner, old, new } in &changes {
-            if draft.state(plan, prefix, owner)? != *old {
-                let (plan, prefix, owner) = (plan.clone(), prefix.clone(), owner.clone());
-                return Err(BatchError::ChangedSince { plan, prefix, owner });
-            }
-            draft.put(plan, prefix, owner, new.clone(), resolve)?;
-        }
+        draft.revert(&record.inverse(), resolve)?;
+        let (table, changes) = draft.finish(resolve)?;
         let (id, who, reverts) = (by.id.clone(), by.who.clone(), Some(record.id.clone()));
-        Ok((draft.finish(resolve)?, Record { id, who, when: by.when, reverts, changes }))
-    }
-
-    /// Makes recorded changes again, after a restart: each rule becomes what it was then, whatever it is now.
-    ///
-    /// Changes that the configuration no longer allows are left out and come back as errors.
-    pub fn replay<'r>(
-        &self,
-        records: impl IntoIterator<Item = &'r Record>,
-        resolve: Resolve<'_>,
-    ) -> (Self, Vec<BatchError>) {
-        let mut draft = Draft::new(self, "");
-        draft.stamp.number = self.version;
-        let mut errors = Vec::new();
-        for record in records {
-            draft.stamp = Stamp { number: draft.stamp.number + 1, id: record.id.as_str().into() };
-            for Change { plan, prefix, owner, new, .. } in &record.changes {
-                errors.extend(draft.put(plan, prefix, owner, new.clone(), resolve).err());
-            }
-        }
-        match draft.finish(resolve) {
-            Ok(table) => (table, errors),
-            // Rules that no single change contradicts may do so together; then none of them is taken.
-            Err(error) => {
-                errors.push(error);
-                (self.clone(), errors)
-            }
-        }
+        Ok((table, Record { id, who, when: by.when, reverts, changes, ..Record::default() }))
     }
 
     /// The same rules with all changes packed. Takes as long as a build: not for a thread that calls wait for.
@@ -243,17 +192,74 @@ fn fold(plan: &Plan, changes: &Changes, resolve: Resolve<'_>) -> Plan {
 }
 
 /// A table in the making.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     table: &'a Table,
     /// By plan; `None`: untouched.
     changes: Vec<Option<Changes>>,
     stamp: Stamp,
+    made: Vec<Change>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(table: &'a Table, id: &str) -> Self {
+    pub(super) fn new(table: &'a Table, id: &str) -> Self {
         let stamp = Stamp { number: table.version + 1, id: id.into() };
-        Self { table, changes: table.plans.iter().map(|_| None).collect(), stamp }
+        Self { table, changes: table.plans.iter().map(|_| None).collect(), stamp, made: Vec::new() }
+    }
+
+    /// Goes on to the next batch, of another id; what was changed before is not told any more.
+    pub(super) fn next(&mut self, id: &str) {
+        self.made.clear();
+        self.stamp = Stamp { number: self.stamp.number + 1, id: id.into() };
+    }
+
+    /// Makes an edit of rules.
+    pub(super) fn edit(&mut self, edit: &Edit, resolve: Resolve<'_>) -> Result<(), BatchError> {
+        match edit {
+            Edit::Put { plan, prefix, owner, tag, active } => {
+                let state = State { tag: tag.clone(), active: *active };
+                self.put(plan, prefix, owner, Some(state), resolve).map(|_| ())
+            }
+            Edit::Remove { plan, prefix, owner } => match self.put(plan, prefix, owner, None, resolve)? {
+                true => Ok(()),
+                false => Err(BatchError::Missing { plan: plan.clone(), prefix: prefix.clone(), owner: owner.clone() }),
+            },
+            Edit::RemoveOwner { owner } => {
+                self.remove_owner(owner);
+                Ok(())
+            }
+            // Dial plans alone have no tenants.
+            Edit::PutUser { tenant, .. }
+            | Edit::RemoveUser { tenant, .. }
+            | Edit::SetLives { tenant, .. }
+            | Edit::ReplaceUsers { tenant, .. }
+            | Edit::RemoveTenant { tenant }
+            | Edit::RestoreTenant { tenant } => Err(BatchError::UnknownTenant(tenant.clone())),
+        }
+    }
+
+    /// Makes changes that take others back: every rule must still be as those left it.
+    pub(super) fn revert(&mut self, changes: &[Change], resolve: Resolve<'_>) -> Result<(), BatchError> {
+        for Change { plan, prefix, owner, old, new } in changes {
+            if self.state(plan, prefix, owner)? != *old {
+                let (plan, prefix, owner) = (plan.clone(), prefix.clone(), owner.clone());
+                return Err(BatchError::ChangedSince { plan, prefix, owner });
+            }
+            self.put(plan, prefix, owner, new.clone(), resolve)?;
+        }
+        Ok(())
+    }
+
+    /// The owners of rules, as they are written.
+    pub(super) fn owners(&self) -> BTreeSet<Arc<str>> {
+        let mut owners = BTreeSet::new();
+        for (plan, draft) in self.table.plans.iter().zip(&self.changes) {
+            owners.extend(plan.base.values.owners.iter().map(Arc::from));
+            let changed = draft.as_ref().or(plan.overlay.as_ref().map(|overlay| &overlay.changes));
+            owners.extend(
+                changed.into_iter().flat_map(|changes| changes.rules.keys()).map(|(_, owner)| Arc::clone(owner)),
+            );
+        }
+        owners
     }
 
     fn plan(&mut self, name: &str) -> Result<(&'a Plan, &mut Changes), BatchError> {
@@ -268,22 +274,22 @@ impl<'a> Draft<'a> {
         Ok(changes.state(plan, &read(plan, prefix)?, owner))
     }
 
-    /// Gives a rule another state; `None`: it has that state already.
-    fn put(
+    /// Gives a rule another state; false: it has that state already.
+    pub(super) fn put(
         &mut self,
         name: &str,
         prefix: &str,
         owner: &str,
         state: Option<State>,
         resolve: Resolve<'_>,
-    ) -> Result<Option<Change>, BatchError> {
+    ) -> Result<bool, BatchError> {
         let stamp = self.stamp.clone();
         let prefix = prefix.trim();
         let (plan, changes) = self.plan(name)?;
         let read = read(plan, prefix)?;
         let old = changes.state(plan, &read, owner);
         if old == state {
-            return Ok(None);
+            return Ok(false);
         }
         if let Some(State { tag, active: true }) = &state {
             let lead = resolve(tag);
@@ -296,25 +302,42 @@ impl<'a> Draft<'a> {
         let error = |error| BatchError::Prefix { prefix: prefix.to_owned(), error };
         changes.set(plan, prefix, owner, state.clone(), &stamp).map_err(error)?;
         let (plan, prefix, owner) = (name.to_owned(), prefix.to_owned(), owner.to_owned());
-        Ok(Some(Change { plan, prefix, owner, old, new: state }))
+        self.made.push(Change { plan, prefix, owner, old, new: state });
+        Ok(true)
     }
 
-    fn remove_owner(&mut self, owner: &str, made: &mut Vec<Change>) {
+    /// Removes all rules of an owner.
+    pub(super) fn remove_owner(&mut self, owner: &str) {
         for (plan, slot) in self.table.plans.iter().zip(&mut self.changes) {
             let changes = slot.get_or_insert_with(|| changes(plan));
             for (prefix, state) in changes.remove_owner(plan, owner, &self.stamp) {
                 let (plan, owner) = (plan.name.to_string(), owner.to_owned());
-                made.push(Change { plan, prefix, owner, old: Some(state), new: None });
+                self.made.push(Change { plan, prefix, owner, old: Some(state), new: None });
             }
         }
     }
 
-    fn finish(self, resolve: Resolve<'_>) -> Result<Table, BatchError> {
+    /// The table, and what was changed; an error when there are more than `limit` rules then and more than before.
+    pub(super) fn finish_within(self, limit: usize, resolve: Resolve<'_>) -> Result<(Table, Vec<Change>), BatchError> {
+        let (before, pending) = (self.table.len(), self.table.pending());
+        let (table, made) = self.finish(resolve)?;
+        if table.len() > limit.max(before) {
+            return Err(BatchError::Full(limit));
+        }
+        if table.pending() > MAX_PENDING {
+            return Err(BatchError::Pending(pending));
+        }
+        Ok((table, made))
+    }
+
+    /// The table, and what was changed.
+    pub(super) fn finish(self, resolve: Resolve<'_>) -> Result<(Table, Vec<Change>), BatchError> {
         let plans = self.table.plans.iter().zip(self.changes).map(|(plan, changes)| match changes {
             Some(changes) => over(plan, changes, resolve),
             None => Ok(plan.clone()),
         });
-        Ok(Table { plans: plans.collect::<Result<_, _>>()?, version: self.stamp.number })
+        let table = Table { plans: plans.collect::<Result<_, _>>()?, version: self.stamp.number };
+        Ok((table, self.made))
     }
 }
 

@@ -210,6 +210,8 @@ fn routing() -> Routing {
         route(None, "+1", &[CARRIER_A, CARRIER_B]),
         route(None, "+1900", &[CARRIER_A]),
         route(Some(CARRIER_B), "+1999", &[CARRIER_B]),
+        Route { hairpin: true, ..route(Some(CARRIER_B), "+1998", &[CARRIER_B]) },
+        route(None, "+1777", &[PBX, CARRIER_B]),
     ];
     let (routing, conflicts) =
         Routing::new(Parts { sites, plans: vec![plan], origins, routes, ..Parts::default() }).unwrap();
@@ -242,11 +244,14 @@ fn rules_are_tried_in_their_order() {
         ("PBX: tag is itself: a loop",            PBX, "10.0.0.1", "+441632769", Err(NoRoute::Loop)),
         ("carrier: the same tag",                 CARRIER_A, "10.0.0.1", "+441632769", Ok((&[PBX], None))),
         ("PBX: no rule, route for any",           PBX, "10.0.0.1", "+1212", Ok((&[CARRIER_A, CARRIER_B], None))),
-        ("PBX: routes of Teams are not its own",  PBX, "10.0.0.1", "+44161", Err(NoRoute::NoRule)),
-        ("carrier: itself is passed over",        CARRIER_A, "10.0.0.1", "+1212", Ok((&[CARRIER_B], None))),
+        ("PBX: routes of Teams are not its own",  PBX, "10.0.0.1", "+44161", Err(NoRoute::Forbidden)),
+        ("PBX: nobody's number",                  PBX, "10.0.0.1", "+33161", Err(NoRoute::NoRule)),
+        ("PBX: itself is passed over",            PBX, "10.0.0.1", "+1777", Ok((&[CARRIER_B], None))),
+        ("carrier: another only when named",      CARRIER_A, "10.0.0.1", "+1212", Err(NoRoute::Forbidden)),
         ("carrier: nothing else, no shorter one", CARRIER_A, "10.0.0.1", "+1900", Err(NoRoute::Loop)),
-        ("carrier: back when named in from",      CARRIER_B, "10.0.0.1", "+1999", Ok((&[CARRIER_B], None))),
-        ("carrier: no plan, no rule",             CARRIER_B, "10.0.0.1", "+441632761", Err(NoRoute::NoRule)),
+        ("carrier: not back by being named",      CARRIER_B, "10.0.0.1", "+1999", Err(NoRoute::Loop)),
+        ("carrier: back by hairpin",              CARRIER_B, "10.0.0.1", "+1998", Ok((&[CARRIER_B], None))),
+        ("carrier: no plan, but Teams has a route", CARRIER_B, "10.0.0.1", "+441632761", Err(NoRoute::Forbidden)),
         ("no such trunk",                         TrunkId(99), "10.0.0.1", "+1", Err(NoRoute::UnknownTrunk)),
     ];
     for (what, from, host, user, expected) in rows {
@@ -269,7 +274,7 @@ fn rules_are_tried_in_their_order() {
 #[test]
 fn change_at_run_time_is_seen_by_the_next_call_and_not_by_the_last() {
     let routing = routing();
-    let mut ledger = Ledger::new(10, 1000);
+    let mut ledger = Ledger::new(Bounds { records: 10, rules: 1000, users: 1000 });
     let site = |routing: &Routing, number: &str| {
         let query = Query::new(CARRIER_A, b"", number.as_bytes());
         routing.explain(query).site.unwrap_or_default()
@@ -281,14 +286,13 @@ fn change_at_run_time_is_seen_by_the_next_call_and_not_by_the_last() {
     let batch = |id: &str, edits| Batch { id: id.to_owned(), who: "admin".to_owned(), when: 0, edits };
     const FABRIKAM: &str = "fabrikam.customers.example.net";
     let moved = batch("move", vec![put(FABRIKAM, "+4416327600[00-49]")]);
-    let Ok(Outcome::Made(table, record)) = routing.apply(&ledger, &moved) else { panic!() };
+    let Ok(Outcome::Made(next, record)) = routing.apply(&ledger, &moved) else { panic!() };
     ledger.remember(record);
-    let next = routing.with_table(table);
     assert_eq!(site(&next, "+441632760049"), FABRIKAM);
     assert_eq!(site(&next, "+441632760050"), "contoso.customers.example.net");
     assert_eq!(site(&routing, "+441632760049"), "contoso.customers.example.net", "who has the old one keeps it");
-    let Ok(Outcome::Made(table, _)) = next.revert(&ledger, "move", &batch("back", vec![])) else { panic!() };
-    assert_eq!(site(&next.with_table(table), "+441632760049"), "contoso.customers.example.net");
+    let Ok(Outcome::Made(back, _)) = next.revert(&ledger, "move", &batch("back", vec![])) else { panic!() };
+    assert_eq!(site(&back, "+441632760049"), "contoso.customers.example.net");
     let unknown = batch("x", vec![put("nobody", "1")]);
     assert_eq!(routing.apply(&ledger, &unknown).unwrap_err(), BatchError::UnknownTag("nobody".to_owned()));
     assert_eq!(routing.apply(&ledger, &batch("", vec![])).unwrap_err(), BatchError::NoId);
@@ -311,15 +315,15 @@ fn matched_rule_is_told() {
 
 #[test]
 fn explanation_tells_every_step() {
-    let explained = routing().explain(Query::new(CARRIER_A, b"x", b"+1-212"));
-    assert_eq!(explained.number, "+1212");
+    let explained = routing().explain(Query::new(PBX, b"x", b"+1-777"));
+    assert_eq!(explained.number, "+1777");
     assert_eq!(
-        explained.steps,
+        explained.steps.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
             "dial plan `plan` has no prefix of the number",
-            "no route from `carrier-a` takes the number",
-            "route from any trunk, longest prefix `+1`, to `carrier-a`, then `carrier-b`",
-            "`carrier-a` is where the request came from: passed over",
+            "no route from `pbx` takes the number",
+            "route from any trunk, longest prefix `+1777`, to `pbx`, then `carrier-b`",
+            "`pbx` is where the request came from: passed over",
         ]
     );
     assert_eq!(explained.to, ["carrier-b"]);
@@ -331,5 +335,9 @@ fn same_route_twice_is_a_conflict_and_a_bad_prefix_an_error() {
     let make = |routes| Routing::new(Parts { routes, ..Parts::default() });
     let (_, conflicts) = make(vec![route("+4"), route(""), route("+4")]).unwrap();
     assert_eq!(conflicts, [Conflict { kept: 0, dropped: 2 }]);
+    let open = Window { days: EVERY_DAY, from: 0, to: 1440, zone: jiff::tz::TimeZone::UTC };
+    let at_times = |prefix: &str| Route { windows: vec![open.clone()], ..route(prefix) };
+    let (_, conflicts) = make(vec![at_times("1[10-19]"), route("11x"), route("11[0-9]"), at_times("11[0-9]")]).unwrap();
+    assert_eq!(conflicts, [Conflict { kept: 2, dropped: 3 }], "behind one that is always open");
     assert_eq!(make(vec![route("+4"), route("4?")]).unwrap_err(), (1, PrefixError::Character('?')));
 }

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
-use crate::call::destination::{self, Destination, Place, tls_name};
+use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::forward::{Branch, Forward};
 use crate::call::loops::loop_hash;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
-use crate::call::{Command, Edge, Env, Output, ack_number, key_parts, own_tag};
+use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
 use crate::sip::{Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
@@ -75,18 +75,18 @@ impl Shard {
             out.counts.dropped += 1;
             return;
         };
-        let Ok(mut destination) = destination::of_in_dialog(env.edge, incoming.from, &routes) else {
+        let destination = destination::of_in_dialog(&asking(env, incoming), &routes, &mut out.counts);
+        // Nobody answers an ACK, so that no other place would ever be tried.
+        let Some(candidate) = destination.ok().and_then(Destination::into_first) else {
             out.counts.dropped += 1;
             return;
         };
-        // Nobody answers an ACK, so that no other place would ever be tried.
-        destination.candidates.drain(..destination.candidates.len().saturating_sub(1));
-        let Some((Place::Hop(hop), index)) = destination.candidates.first().map(|it| (&it.place, it.target)) else {
-            if self.is_full() {
+        let Place::Hop(hop) = &candidate.place else {
+            if self.is_full(false) {
                 out.counts.over_limit += 1;
                 return;
             }
-            return self.begin(env, out, incoming, None, 0, destination);
+            return self.begin(env, out, incoming, None, 0, Destination::only(candidate));
         };
         let bytes = Forward {
             edge: env.edge,
@@ -97,7 +97,8 @@ impl Shard {
             remote: incoming.flow.remote,
             from: incoming.from,
             hop,
-            target: index.and_then(|index| env.edge.trunk(hop.trunk)?.targets.get(usize::from(index))),
+            target: candidate.target.and_then(|index| env.edge.trunk(hop.trunk)?.targets.get(usize::from(index))),
+            leg: candidate.leg.as_deref(),
             branch: Branch::Stateless(ack_number(env.secrets, request)),
             loop_hash: 0,
         }
@@ -108,8 +109,8 @@ impl Shard {
 
     /// A request that begins a transaction.
     fn handle_new(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, key: Key) {
-        match self.route(env, incoming) {
-            Ok((hash, destination)) if !self.is_full() => {
+        match route(env, out, incoming) {
+            Ok((hash, destination)) if !self.is_full(destination.emergency) => {
                 self.begin(env, out, incoming, Some(key), hash, destination);
             }
             Ok(_) => {
@@ -118,25 +119,6 @@ impl Shard {
             }
             Err(refusal) => refuse(env, out, incoming, &refusal),
         }
-    }
-
-    /// Screens a request and finds where it goes.
-    fn route(&self, env: &Env<'_>, incoming: &Incoming<'_>) -> Result<(u32, Destination), Refusal> {
-        let Incoming { request, essentials, .. } = *incoming;
-        let initial = essentials.to_tag.is_none();
-        let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
-        screen(env.edge, incoming.from, request, essentials, initial.then_some(hash))?;
-        let fault = |what: What| {
-            let (status, reason) = what.status();
-            Refusal::new(status, reason)
-        };
-        let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
-        let destination = if initial {
-            destination::of_initial(env.edge, incoming.from, &routes.request_uri)?
-        } else {
-            destination::of_in_dialog(env.edge, incoming.from, &routes)?
-        };
-        Ok((hash, destination))
     }
 
     fn begin(
@@ -176,6 +158,32 @@ impl Shard {
         }
         self.settle(env, slot, had_server);
     }
+}
+
+/// A request as routing is asked about it.
+fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
+    let draw = draw(env.secrets, incoming.essentials.call_id);
+    Asking { edge: env.edge, from: incoming.from, request: incoming.request, unix: env.unix, draw }
+}
+
+/// Screens a request and finds where it goes.
+fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u32, Destination), Refusal> {
+    let Incoming { request, essentials, .. } = *incoming;
+    let initial = essentials.to_tag.is_none();
+    let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
+    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash))?;
+    let fault = |what: What| {
+        let (status, reason) = what.status();
+        Refusal::new(status, reason)
+    };
+    let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
+    let asking = asking(env, incoming);
+    let destination = if initial {
+        destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
+    } else {
+        destination::of_in_dialog(&asking, &routes, &mut out.counts)?
+    };
+    Ok((hash, destination))
 }
 
 /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).

@@ -1,8 +1,10 @@
 //! The core without sockets: real SIP text goes in from scripted peers, under a clock of the test's own.
 
+mod beside;
 mod calls;
 mod cancel;
 mod chaos;
+mod decisions;
 mod dialogs;
 mod edits;
 mod failover;
@@ -12,6 +14,7 @@ mod hostile;
 mod legacy;
 mod network;
 mod numbers;
+mod office;
 mod refusals;
 mod routes;
 mod transports;

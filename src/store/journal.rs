@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions, TryLockError};
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use thiserror::Error;
 
-use crate::routing::{Change, Record, Table};
+use crate::routing::{BatchError, Change, Record, Routing, TenantChange, UserChange};
 
 /// How many hexadecimal digits a checksum has.
 const CHECKSUM_DIGITS: usize = 16;
@@ -41,8 +41,8 @@ pub enum StoreError {
 pub struct Contents {
     /// Batches whose effect is part of `net`.
     pub past: Vec<Record>,
-    /// What the batches before the last compaction come to: for each rule what it became.
-    pub net: Vec<Change>,
+    /// What the batches before the last compaction come to: what each rule, user and tenant became; it has no id.
+    pub net: Record,
     /// Batches since.
     pub records: Vec<Record>,
     /// How many bytes of an unfinished line were cut off.
@@ -64,6 +64,8 @@ pub struct Journal {
 enum Line<'a> {
     Past(std::borrow::Cow<'a, Record>),
     Net(Vec<Change>),
+    NetUsers(Vec<UserChange>),
+    NetTenants(Vec<TenantChange>),
     Record(std::borrow::Cow<'a, Record>),
 }
 
@@ -119,7 +121,7 @@ impl Journal {
         }
         let (contents, ..) = read(&self.file, &self.path)?;
         self.file.seek(SeekFrom::Start(self.length)).map_err(|error| failed("read", &self.path, error))?;
-        let net = contents.net_changes();
+        let net = contents.sum();
         let batches: Vec<&Record> = contents.past.iter().chain(&contents.records).collect();
         let kept = batches.get(batches.len().saturating_sub(keep)..).unwrap_or_default();
 
@@ -132,7 +134,8 @@ impl Journal {
         lock(&file, &path)?;
         let (mut length, mut lines) = (0, 0);
         let past = kept.iter().map(|record| Line::Past(std::borrow::Cow::Borrowed(*record)));
-        for line in past.chain([Line::Net(net)]) {
+        let net = [Line::Net(net.changes), Line::NetUsers(net.users), Line::NetTenants(net.tenants)];
+        for line in past.chain(net) {
             let line = encoded(&line)?;
             file.write_all(&line).map_err(io("write"))?;
             length += line.len() as u64;
@@ -146,31 +149,42 @@ impl Journal {
 }
 
 impl Contents {
-    /// Makes the changes again over the rules of the configuration.
+    /// Makes the changes again over the routing of the configuration.
     ///
     /// What the configuration no longer allows is left out and comes back.
-    pub fn replay(
-        &self,
-        table: &Table,
-        resolve: crate::routing::table::Resolve<'_>,
-    ) -> (Table, Vec<crate::routing::BatchError>) {
-        let net = Record { id: String::new(), who: String::new(), when: 0, reverts: None, changes: self.net.clone() };
-        table.replay(std::iter::once(&net).chain(&self.records), resolve)
+    pub fn replay(&self, routing: &Routing) -> (Routing, Vec<BatchError>) {
+        routing.replay(std::iter::once(&self.net).chain(&self.records))
     }
 
-    /// What all changes come to: each rule once, with what it became, in the order of its last change.
-    fn net_changes(&self) -> Vec<Change> {
-        let mut order: BTreeMap<usize, &Change> = BTreeMap::new();
-        let mut last: HashMap<(&str, &str, &str), usize, foldhash::fast::RandomState> = HashMap::default();
-        let all = self.net.iter().chain(self.records.iter().flat_map(|record| &record.changes));
-        for (index, change) in all.enumerate() {
-            if let Some(before) = last.insert((&change.plan, &change.prefix, &change.owner), index) {
-                order.remove(&before);
-            }
-            order.insert(index, change);
+    /// What all changes come to: each rule, user and tenant once, with what it became, in the order of its last change.
+    fn sum(&self) -> Record {
+        let all = || std::iter::once(&self.net).chain(&self.records);
+        let rules = last(all().flat_map(|record| &record.changes), |it| (&*it.plan, &*it.prefix, &*it.owner));
+        let users = last(all().flat_map(|record| &record.users), |it| (&*it.tenant, &*it.user));
+        let tenants = last(all().flat_map(|record| &record.tenants), |it| &*it.tenant);
+        Record {
+            changes: rules.map(|change| Change { old: None, ..change.clone() }).collect(),
+            users: users.map(|change| UserChange { old: None, ..change.clone() }).collect(),
+            tenants: tenants.cloned().collect(),
+            ..Record::default()
         }
-        order.into_values().map(|change| Change { old: None, ..change.clone() }).collect()
     }
+}
+
+/// The last item of each key, in their order.
+fn last<'a, T: 'a, K: Eq + Hash + 'a>(
+    items: impl Iterator<Item = &'a T>,
+    key: impl Fn(&'a T) -> K,
+) -> impl Iterator<Item = &'a T> {
+    let mut order: BTreeMap<usize, &T> = BTreeMap::new();
+    let mut last: HashMap<K, usize, foldhash::fast::RandomState> = HashMap::default();
+    for (index, item) in items.enumerate() {
+        if let Some(before) = last.insert(key(item), index) {
+            order.remove(&before);
+        }
+        order.insert(index, item);
+    }
+    order.into_values()
 }
 
 /// Numbers are personal data: nobody else reads the file.
@@ -213,7 +227,9 @@ fn read(file: &File, path: &Path) -> Result<(Contents, usize, u64), StoreError> 
             (Some(line), None) => {
                 match line {
                     Line::Past(record) => contents.past.push(record.into_owned()),
-                    Line::Net(changes) => contents.net = changes,
+                    Line::Net(changes) => contents.net.changes = changes,
+                    Line::NetUsers(changes) => contents.net.users = changes,
+                    Line::NetTenants(changes) => contents.net.tenants = changes,
                     Line::Record(record) => contents.records.push(record.into_owned()),
                 }
                 lines += 1;
@@ -268,44 +284,67 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::routing::{Batch, Edit, Ledger, Outcome, Plan, Rules};
+    use crate::routing::number::NumberingPlan;
+    use crate::routing::people::{Lives, UserRecord};
+    use crate::routing::{
+        Batch, Bounds, Edit, Ledger, Origin, Outcome, Parts, Plan, Routing, Rules, Table, Tenant, Tenants,
+    };
+    use crate::trunk::TrunkKind;
 
-    fn start() -> Table {
+    fn start() -> Routing {
         let mut rules = Rules::new(100);
         for (origin, (prefix, tag)) in (0..).zip([("1", "a"), ("2[00-19]", "b"), ("3", "c")]) {
             rules.add(prefix, tag, origin).unwrap();
         }
-        Table::new(vec![Plan::new("p".into(), rules, |_| None).0])
+        let names = ["a", "b", "c"].map(str::to_owned).into_iter().chain((10..20).map(|number| format!("t{number}")));
+        let origins = names.map(|name| Origin::new(name, TrunkKind::Pbx, "edge.example")).collect();
+        let plans = vec![Plan::new("p".into(), rules, |_| None).0];
+        let tenant = |owner: u8| Tenant::new(format!("o{owner}"), NumberingPlan::new(None));
+        let tenants = Tenants::new((0..3).map(tenant).collect());
+        Routing::new(Parts { plans, origins, tenants, ..Parts::default() }).unwrap().0
     }
 
     fn edit((number, owner, what): (u8, u8, u8)) -> Edit {
         let (plan, prefix, owner) = ("p".to_owned(), format!("{number}"), format!("o{owner}"));
+        let (tenant, user) = (owner.clone(), format!("u{}", number % 4));
+        let extension = Some(format!("{number}"));
         match what {
             0..4 => Edit::Put { plan, tag: format!("t{number}"), prefix, owner, active: what > 0 },
             4 => Edit::Remove { plan, prefix, owner },
-            _ => Edit::RemoveOwner { owner },
+            5 => Edit::RemoveOwner { owner },
+            6..8 => Edit::PutUser { tenant, user: UserRecord { id: user, extension, ..UserRecord::default() } },
+            8 => Edit::RemoveUser { tenant, user },
+            9 => Edit::SetLives { tenant, user, lives: Lives::Both },
+            10 => Edit::RemoveTenant { tenant },
+            _ => Edit::RestoreTenant { tenant },
         }
     }
 
-    fn rules(table: &Table) -> Vec<String> {
-        let mut rules = Vec::new();
-        table.for_each(|rule| rules.push(format!("{} {} {} {}", rule.prefix, rule.owner, rule.tag, rule.active)));
-        rules.sort();
-        rules
+    /// All rules, users and tenants.
+    fn state(routing: &Routing) -> Vec<String> {
+        let mut state = Vec::new();
+        let table: &Table = routing.table();
+        table.for_each(|rule| state.push(format!("{} {} {} {}", rule.prefix, rule.owner, rule.tag, rule.active)));
+        for tenant in routing.tenants().iter() {
+            state.push(format!("{} {}", tenant.id, tenant.removed));
+            state.extend(tenant.users().iter().map(|user| format!("{} {:?}", tenant.id, user.record)));
+        }
+        state.sort();
+        state
     }
 
     /// Makes batches; after each, the table and the length of the journal.
-    fn play(journal: &mut Journal, edits: &[(u8, u8, u8)], compact_at: usize) -> (Vec<(Table, u64)>, Vec<Record>) {
+    fn play(journal: &mut Journal, edits: &[(u8, u8, u8)], compact_at: usize) -> (Vec<(Routing, u64)>, Vec<Record>) {
         let mut table = start();
-        let mut ledger = Ledger::new(100, 1000);
+        let mut ledger = Ledger::new(Bounds { records: 100, rules: 1000, users: 1000 });
         let mut states = vec![(table.clone(), journal.bytes())];
         for (index, edits) in edits.chunks(2).enumerate() {
             let edits = edits.iter().map(|what| edit(*what)).collect();
             let batch = Batch { id: index.to_string(), who: "x".to_owned(), when: index as u64, edits };
-            if let Ok(Outcome::Made(next, record)) = ledger.apply(&table, &batch, &|_| None) {
+            if let Ok(Outcome::Made(next, record)) = table.apply(&ledger, &batch) {
                 journal.append(&record).unwrap();
                 ledger.remember(record);
-                table = next;
+                table = *next;
             }
             if index == compact_at {
                 journal.compact(3).unwrap();
@@ -322,7 +361,7 @@ mod tests {
 
         #[test]
         fn journal_torn_anywhere_gives_the_table_of_the_whole_lines(
-            edits in prop::collection::vec((10..20_u8, 0..3_u8, 0..6_u8), 2..24),
+            edits in prop::collection::vec((10..20_u8, 0..3_u8, 0..12_u8), 2..24),
             compact_at in 0..12_usize,
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 24),
         ) {
@@ -341,9 +380,9 @@ mod tests {
                 let (expected, length) = states.iter().rev().find(|(_, length)| *length <= cut as u64).unwrap();
                 prop_assert_eq!(journal.bytes(), *length);
                 prop_assert_eq!(contents.torn, cut as u64 - length);
-                let (table, errors) = contents.replay(&start(), &|_| None);
+                let (table, errors) = contents.replay(&start());
                 prop_assert_eq!(errors, []);
-                prop_assert_eq!(rules(&table), rules(expected));
+                prop_assert_eq!(state(&table), state(expected));
                 // And it can be gone on with.
                 journal.append(&records_like(&contents)).unwrap();
                 drop(journal);
@@ -359,7 +398,22 @@ mod tests {
 
     fn records_like(contents: &Contents) -> Record {
         let id = format!("after {}", contents.records.len());
-        Record { id, who: "x".to_owned(), when: 0, reverts: None, changes: Vec::new() }
+        Record { id, who: "x".to_owned(), ..Record::default() }
+    }
+
+    #[test]
+    fn journal_without_users_and_tenants_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let change = r#"{"plan":"p","prefix":"4","owner":"","old":null,"new":{"tag":"a","active":true}}"#;
+        let record = |changes: &str| format!(r#"{{"record":{{"id":"1","who":"x","when":5,"changes":[{changes}]}}}}"#);
+        let lines = [format!(r#"{{"net":[{change}]}}"#), record(&change.replace('4', "5"))];
+        let text = lines.map(|line| format!("{:0CHECKSUM_DIGITS$x} {line}\n", checksum(line.as_bytes()))).concat();
+        fs::write(&path, text).unwrap();
+        let (_, contents) = Journal::open(&path).unwrap();
+        let (table, errors) = contents.replay(&start());
+        assert_eq!((errors, table.table().len()), (vec![], start().table().len() + 2));
+        assert_eq!((contents.records[0].revision, contents.records[0].when), (0, 5));
     }
 
     #[test]
@@ -402,8 +456,8 @@ mod tests {
         drop(journal);
         let (_, contents) = Journal::open(&path).unwrap();
         assert!(contents.past.len() <= 5 && contents.records.is_empty());
-        let (table, errors) = contents.replay(&start(), &|_| None);
+        let (table, errors) = contents.replay(&start());
         assert_eq!(errors, []);
-        assert_eq!(rules(&table), rules(&states.last().unwrap().0));
+        assert_eq!(state(&table), state(&states.last().unwrap().0));
     }
 }

@@ -4,6 +4,7 @@
 mod support;
 
 mod calls;
+mod changes;
 mod handshakes;
 mod health;
 mod kamailio;
@@ -12,3 +13,4 @@ mod names;
 mod options;
 mod phones;
 mod programs;
+mod tenants;

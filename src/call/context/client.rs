@@ -1,13 +1,16 @@
 //! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::super::best::Best;
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
 use super::super::destination::Candidate;
+use super::super::leg::Leg;
 use super::super::{Env, Tools};
-use super::{Context, Work};
+use super::{Context, Lane, Work};
 use crate::sip::{HeaderName, Message, build};
 use crate::transaction::{
     ClientActions, ClientReport, ClientSend, InviteClient, Moment, NonInviteClient, ProxyTimerC, TimerCExpiry,
@@ -29,6 +32,9 @@ pub struct Branch {
     hop: Hop,
     /// Index of the trunk's target behind `hop`.
     pub(super) target: Option<u16>,
+    /// What routing asked for on the way here.
+    leg: Option<Arc<Leg>>,
+    lane: u8,
     /// The request as it was sent, or the ACK once an INVITE was refused.
     pub(super) sent: Bytes,
     cancel: Cancel,
@@ -38,6 +44,20 @@ pub struct Branch {
     own_status: bool,
     /// The next target was tried meanwhile: nothing is waited for here any more.
     abandoned: bool,
+}
+
+/// What a branch begins with.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub invite: bool,
+    pub hop: Hop,
+    /// Index of the trunk's target behind `hop`.
+    pub target: Option<u16>,
+    pub leg: Option<Arc<Leg>>,
+    pub lane: u8,
+    pub sent: Bytes,
+    pub no_answer: Option<Moment>,
+    pub fallback: Option<Box<Candidate>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +83,8 @@ struct CancelSent {
 }
 
 impl Branch {
-    pub(super) fn start(env: &Env<'_>, invite: bool, hop: Hop, sent: Bytes, no_answer: Option<Moment>) -> Self {
+    pub(super) fn start(env: &Env<'_>, start: Start) -> Self {
+        let Start { invite, hop, target, leg, lane, sent, no_answer, fallback } = start;
         let (reliable, timing) = (hop.transport.is_reliable(), &env.edge.timing);
         let (client, timer_c) = if invite {
             let (machine, _) = InviteClient::start(env.now, reliable, timing);
@@ -75,9 +96,11 @@ impl Branch {
             client,
             timer_c,
             no_answer,
-            fallback: None,
+            fallback,
             hop,
-            target: None,
+            target,
+            leg,
+            lane,
             sent,
             cancel: Cancel::No,
             status: 0,
@@ -89,6 +112,11 @@ impl Branch {
     /// The trunk that the request was sent to.
     pub(super) fn trunk(&self) -> TrunkId {
         self.hop.trunk
+    }
+
+    /// The lane of the target.
+    pub(super) fn lane(&self) -> u8 {
+        self.lane
     }
 
     /// Whether a final answer is awaited that counts.
@@ -244,21 +272,31 @@ impl Context {
         self.answer(env, out, response.status(), bytes);
     }
 
-    /// Tries the next target where the last failure asks for it; otherwise, when no branch is left to wait for, answers.
+    /// Tries the next target of a lane whose last failure asks for it; otherwise, when no branch is left to wait for,
+    /// begins a lane that was to begin later, or answers.
     pub(super) fn conclude(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+        let lanes = self.work.as_ref().map_or(0, |work| work.lanes.len());
+        for lane in 0..lanes as u8 {
+            let Some(work) = &mut self.work else { return };
+            if work.answered || work.ack {
+                return;
+            }
+            if work.fails_over(lane) {
+                out.counts.failovers += 1;
+                self.try_next(env, tools, out, lane, None);
+            } else {
+                work.end_lane(lane);
+            }
+        }
         let Some(work) = &mut self.work else { return };
-        if work.answered || work.ack {
+        if work.answered || work.ack || work.is_waiting() {
             return;
         }
-        if work.fails_over() {
-            out.counts.failovers += 1;
-            self.try_next(env, tools, out, None);
+        if let Some(lane) = work.next_to_begin() {
+            self.begin_lane(env, tools, out, lane, None);
+            return self.conclude(env, tools, out);
         }
-        let Some(work) = &mut self.work else { return };
-        if work.is_waiting() {
-            return;
-        }
-        work.queue.clear();
+        work.lanes.iter_mut().for_each(Lane::clear);
         self.answer_best(env, tools, out);
     }
 
@@ -279,8 +317,7 @@ impl Context {
         }
         work.cancelled = true;
         work.cancel_headers = reason_lines.into();
-        work.queue.clear();
-        work.resolving = None;
+        work.lanes.iter_mut().for_each(Lane::clear);
         for index in 0..work.branches.len() {
             self.stop_branch(env, out, index as u16, b"");
         }
@@ -294,8 +331,7 @@ impl Context {
     /// Gives up all branches but one, since it has decided the call.
     fn stop_others(&mut self, env: &Env<'_>, out: &mut Output, decided: u16, headers: &'static [u8]) {
         let Some(work) = &mut self.work else { return };
-        work.queue.clear();
-        work.resolving = None;
+        work.lanes.iter_mut().for_each(Lane::clear);
         for index in 0..work.branches.len() {
             if index != usize::from(decided) {
                 self.stop_branch(env, out, index as u16, headers);
@@ -341,6 +377,7 @@ impl Context {
         for index in 0..branches {
             self.handle_branch_timeout(env, tools, out, index as u16);
         }
+        self.begin_lanes(env, tools, out, None);
     }
 
     fn handle_branch_timeout(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
@@ -426,13 +463,15 @@ impl Context {
         }
         branch.finish(status);
         branch.own_status = true;
-        let fallback = branch.fallback.take().filter(|_| status == 503);
+        let (lane, fallback) = (branch.lane, branch.fallback.take().filter(|_| status == 503));
         if let Some(work) = &mut self.work
             && !work.answered
         {
             if let Some(candidate) = fallback.filter(|_| !work.cancelled) {
-                work.queue.push(*candidate);
-                self.try_next(env, tools, out, None);
+                if let Some(lane) = work.lanes.get_mut(usize::from(lane)) {
+                    lane.queue.push(*candidate);
+                }
+                self.try_next(env, tools, out, lane, None);
             } else {
                 let status = if work.cancelled { 487 } else { status };
                 Best::offer(&mut work.best, status, None, tools);
@@ -452,14 +491,33 @@ fn has_one_via(response: &Message) -> bool {
 }
 
 impl Work {
-    /// Whether what came of the last trunk, of all its targets where it forks, asks for the next target.
-    fn fails_over(&self) -> bool {
-        if self.cancelled || self.queue.is_empty() || self.resolving.is_some() || self.is_waiting() {
+    /// Whether what came of a lane's last trunk, of all its targets where it forks, asks for the lane's next target.
+    fn fails_over(&self, lane: u8) -> bool {
+        let Some(state) = self.lanes.get(usize::from(lane)) else { return false };
+        if self.cancelled || state.queue.is_empty() || state.begins.is_some() || state.resolving.is_some() {
             return false;
         }
-        let Some(last) = self.branches.last().map(Branch::trunk) else { return false };
-        let codes = self.edge.trunk(last).map(|trunk| trunk.failover_codes.as_slice()).unwrap_or_default();
-        let mut of_last = self.branches.iter().filter(|branch| branch.trunk() == last);
+        let of_lane = || self.branches.iter().filter(|branch| branch.lane == lane);
+        if of_lane().any(Branch::is_pending) {
+            return false;
+        }
+        let Some(last) = of_lane().next_back() else { return false };
+        let of_trunk = || self.edge.trunk(last.trunk()).map(|trunk| trunk.failover_codes.as_slice());
+        let of_leg = last.leg.as_ref().and_then(|leg| leg.failover_codes.as_deref());
+        let codes = of_leg.or_else(of_trunk).unwrap_or_default();
+        let mut of_last = of_lane().filter(|branch| branch.trunk() == last.trunk());
         of_last.all(|branch| branch.abandoned || branch.own_status || codes.contains(&branch.status))
+    }
+
+    /// Lets go of what a lane that has come to its end would have tried next.
+    fn end_lane(&mut self, lane: u8) {
+        let pending = self.branches.iter().any(|branch| branch.lane == lane && branch.is_pending());
+        if let Some(lane) = self.lanes.get_mut(usize::from(lane))
+            && !pending
+            && lane.begins.is_none()
+            && lane.resolving.is_none()
+        {
+            lane.queue.clear();
+        }
     }
 }

@@ -6,9 +6,9 @@ use super::super::destination::{Candidate, Place, listener_of};
 use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
-use super::client::Branch;
+use super::client::{Branch, Start};
 use super::health::hear_no_place;
-use super::{Context, Work};
+use super::{Context, Lane, Work};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
 use crate::trunk::{Fork, Hop};
@@ -17,12 +17,49 @@ use crate::trunk::{Fork, Hop};
 const LARGE: usize = 1_300;
 
 impl Context {
-    /// Takes targets from the queue until one is being tried or looked up. `read` is the request when it is at hand.
+    /// Begins the lanes whose time has come.
+    pub(super) fn begin_lanes(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        read: Option<(&Message, &Essentials<'_>)>,
+    ) {
+        let lanes = self.work.as_ref().map_or(0, |work| work.lanes.len());
+        for index in 0..lanes as u8 {
+            let Some(work) = &self.work else { return };
+            let Some(lane) = work.lanes.get(usize::from(index)) else { return };
+            // The first has no time of its own: it begins with the request.
+            let begins = lane.begins.is_some_and(|at| at <= env.now) || index == 0 && read.is_some();
+            if begins && !work.answered {
+                self.begin_lane(env, tools, out, index, read);
+            }
+        }
+    }
+
+    pub(super) fn begin_lane(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u8,
+        read: Option<(&Message, &Essentials<'_>)>,
+    ) {
+        let lane = self.work.as_mut().and_then(|work| work.lanes.get_mut(usize::from(index)));
+        if lane.is_some_and(|lane| lane.begins.take().is_some()) {
+            out.counts.beside += 1;
+        }
+        self.try_next(env, tools, out, index, read);
+    }
+
+    /// Takes targets from a lane's queue until one is being tried or looked up. `read` is the request when it is at
+    /// hand.
     pub(super) fn try_next(
         &mut self,
         env: &Env<'_>,
         tools: &mut Tools,
         out: &mut Output,
+        lane: u8,
         read: Option<(&Message, &Essentials<'_>)>,
     ) {
         let reparsed;
@@ -32,10 +69,10 @@ impl Context {
                 let Some(message) = self.work.as_ref().and_then(|work| Message::reread(&work.request)) else { return };
                 reparsed = message;
                 let Ok(essentials) = Essentials::of_request(&reparsed, &env.edge.limits) else { return };
-                return self.take_targets(env, tools, out, &reparsed, &essentials);
+                return self.take_targets(env, tools, out, lane, (&reparsed, &essentials));
             }
         };
-        self.take_targets(env, tools, out, request, essentials);
+        self.take_targets(env, tools, out, lane, (request, essentials));
     }
 
     fn take_targets(
@@ -43,51 +80,62 @@ impl Context {
         env: &Env<'_>,
         tools: &mut Tools,
         out: &mut Output,
-        request: &Message,
-        essentials: &Essentials<'_>,
+        index: u8,
+        read: (&Message, &Essentials<'_>),
     ) {
         loop {
             let Some(work) = &mut self.work else { return };
-            if !work.may_try_next() {
+            if !work.may_try_next(index) {
                 return;
             }
-            let Some(candidate) = work.queue.pop() else { return };
+            let Some(lane) = work.lanes.get_mut(usize::from(index)) else { return };
+            let Some(candidate) = lane.queue.pop() else { return };
             match candidate.place {
-                Place::Hop(_) => self.launch(env, tools, out, request, essentials, candidate),
+                Place::Hop(_) => self.launch(env, tools, out, index, read, candidate),
                 Place::Name(ref target) => {
                     let Some(hops) = env.names.cached(&work.edge, candidate.trunk, target) else {
-                        let target = (**target).clone();
-                        out.commands.push(Command::Resolve { context: self.id, trunk: candidate.trunk, target });
-                        work.resolving = Some(candidate);
+                        let (target, trunk) = ((**target).clone(), candidate.trunk);
+                        out.commands.push(Command::Resolve { context: self.id, lane: index, trunk, target });
+                        lane.resolving = Some(Box::new(candidate));
                         return;
                     };
-                    self.queue_hops(tools, out, &candidate, hops);
+                    self.queue_hops(tools, out, index, &candidate, hops);
                 }
             }
         }
     }
 
-    /// Puts the places behind a name on the queue; a name without any is a target that failed.
-    fn queue_hops(&mut self, tools: &mut Tools, out: &mut Output, candidate: &Candidate, hops: Vec<Hop>) {
+    /// Puts the places behind a name on the lane's queue; a name without any is a target that failed.
+    fn queue_hops(&mut self, tools: &mut Tools, out: &mut Output, index: u8, candidate: &Candidate, hops: Vec<Hop>) {
         let Some(work) = &mut self.work else { return };
         if hops.is_empty() {
             hear_no_place(out, candidate);
             Best::offer(&mut work.best, 503, None, tools);
         }
-        let room = work.edge.max_branches.saturating_sub(work.branches.len() + work.queue.len());
+        let queued: usize = work.lanes.iter().map(|lane| lane.queue.len()).sum();
+        let room = work.edge.max_branches.saturating_sub(work.branches.len() + queued);
+        let Some(lane) = work.lanes.get_mut(usize::from(index)) else { return };
         for hop in hops.into_iter().take(room.max(1)).rev() {
-            work.queue.push(Candidate { place: Place::Hop(hop), ..candidate.clone() });
+            lane.queue.push(Candidate { place: Place::Hop(hop), ..candidate.clone() });
         }
     }
 
-    /// Goes on once the name of the next target is known.
-    pub(super) fn handle_resolved(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, hops: Vec<Hop>) {
-        let Some(candidate) = self.work.as_mut().and_then(|work| work.resolving.take()) else { return };
+    /// Goes on once the name of a lane's next target is known.
+    pub(super) fn handle_resolved(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u8,
+        hops: Vec<Hop>,
+    ) {
+        let lane = self.work.as_mut().and_then(|work| work.lanes.get_mut(usize::from(index)));
+        let Some(candidate) = lane.and_then(|lane| lane.resolving.take()) else { return };
         if self.is_answered() {
             return;
         }
-        self.queue_hops(tools, out, &candidate, hops);
-        self.try_next(env, tools, out, None);
+        self.queue_hops(tools, out, index, &candidate, hops);
+        self.try_next(env, tools, out, index, None);
         self.conclude(env, tools, out);
     }
 
@@ -97,8 +145,8 @@ impl Context {
         env: &Env<'_>,
         tools: &mut Tools,
         out: &mut Output,
-        request: &Message,
-        essentials: &Essentials<'_>,
+        index: u8,
+        (request, essentials): (&Message, &Essentials<'_>),
         candidate: Candidate,
     ) {
         let id = self.id;
@@ -110,6 +158,7 @@ impl Context {
         };
         let trunk = edge.trunk(candidate.trunk);
         let target = candidate.target.and_then(|index| trunk?.targets.get(usize::from(index)));
+        let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let branch = if work.ack {
             ViaBranch::Stateless(super::super::ack_number(env.secrets, request))
@@ -127,6 +176,7 @@ impl Context {
                 from: work.from,
                 hop,
                 target,
+                leg: leg.as_deref(),
                 branch,
                 loop_hash: work.loop_hash,
             }
@@ -151,28 +201,34 @@ impl Context {
         out.counts.forwarded += 1;
         if work.ack {
             // Nobody answers an ACK, so that no other place would ever be tried: the context must not wait for one.
-            work.queue.clear();
+            work.lanes.iter_mut().for_each(Lane::clear);
             return out.commands.push(Command::Request { hop, bytes, branch: None });
         }
         // Another request than an INVITE may just be slow to answer: trying the next would deliver it twice.
-        let passed_over = work.invite && !work.queue.is_empty();
+        let passed_over = work.invite && work.lanes.get(usize::from(index)).is_some_and(|lane| !lane.queue.is_empty());
         let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
-        let mut branch = Branch::start(env, work.invite, hop.clone(), bytes.clone(), no_answer);
-        branch.fallback = fallback;
-        branch.target = candidate.target;
-        work.branches.push(branch);
+        let (invite, sent, target) = (work.invite, bytes.clone(), candidate.target);
+        let start = Start { invite, hop: hop.clone(), target, leg, lane: index, sent, no_answer, fallback };
+        work.branches.push(Branch::start(env, start));
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
     }
 }
 
 impl Work {
-    /// Whether the next target may be tried now: when no other is waited for, or beside those of the same trunk when it
-    /// forks. The trunks of a route come one after the other in any case.
-    fn may_try_next(&self) -> bool {
-        let Some(next) = self.queue.last() else { return false };
+    /// Whether the next target of a lane may be tried now: when no other of it is waited for, or beside those of the
+    /// same trunk when it forks. The trunks of a lane come one after the other in any case.
+    fn may_try_next(&self, lane: u8) -> bool {
+        let Some(next) = self.lanes.get(usize::from(lane)).and_then(|lane| lane.queue.last()) else { return false };
         let forks = || self.edge.trunk(next.trunk).is_some_and(|trunk| trunk.fork == Fork::Parallel);
         let beside = |trunk| trunk == next.trunk && next.target.is_some() && forks();
-        self.branches.iter().filter(|branch| branch.is_pending()).all(|branch| beside(branch.trunk()))
+        let mut pending = self.branches.iter().filter(|branch| branch.lane() == lane && branch.is_pending());
+        pending.all(|branch| beside(branch.trunk()))
+    }
+
+    /// The lane that is to begin next.
+    pub(super) fn next_to_begin(&self) -> Option<u8> {
+        let waiting = (0..).zip(&self.lanes).filter_map(|(index, lane)| Some((lane.begins?, index)));
+        waiting.filter(|_| !self.cancelled).min().map(|(_, index)| index)
     }
 }
 

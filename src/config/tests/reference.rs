@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::super::*;
+use crate::trunk::TrunkId;
 
 fn config() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
@@ -74,6 +75,8 @@ fn reference_shows_the_defaults() {
         "stream_when_large",
         "connection_reuse",
         "transparent",
+        "called_form",
+        "calling_form",
     ];
     let text = fs::read_to_string(copy.path().join("edge.toml")).unwrap();
     let short: Vec<&str> = text
@@ -82,7 +85,8 @@ fn reference_shows_the_defaults() {
             !optional.iter().any(|key| line.starts_with(&format!("{key} ="))) || line.contains("fqdn = \"contoso")
         })
         .collect();
-    assert_eq!(text.lines().count() - short.len(), optional.len() + 1, "`fqdn` stands in [node] as well");
+    let again = ["fqdn in [node]", "failover_codes in [[route]]", "called_form there", "calling_form there"];
+    assert_eq!(text.lines().count() - short.len(), optional.len() + again.len());
     let short = short.join("\n").replace("name = \"edge-1\"", "name = \"edge-1\"\nfqdn = \"sbc.example.net\"");
     let short = load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
     let mut trunk = short.trunks.0[0].clone();
@@ -91,39 +95,42 @@ fn reference_shows_the_defaults() {
     full.fqdn = None;
     assert_eq!(format!("{trunk:?}"), format!("{full:?}"));
     assert_eq!(short.config.trunk_tls, loaded.config.trunk_tls);
+    let forms = |loaded: &Loaded| loaded.routing.origin(TrunkId(0)).map(|origin| (origin.called, origin.calling));
+    assert_eq!(forms(&short), forms(&loaded));
 }
 
 /// The keys that stand in a file, as `table.key`, names of trunks and the like replaced as in [`Table`] paths.
 fn keys_in(text: &str) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
-    let mut table = String::new();
-    for line in text.lines() {
-        if let Some(header) = line.strip_prefix('[').map(|rest| rest.trim_matches(['[', ']'])) {
-            let parts: Vec<&str> = header.split('.').collect();
-            table = match parts.as_slice() {
-                ["trunk", _, rest @ ..] => [&["trunk", "NAME"], rest].concat().join("."),
-                ["tenant", _, rest @ ..] => [&["tenant", "ID"], rest].concat().join("."),
-                ["dialplan", _, rest @ ..] => [&["dialplan", "NAME"], rest].concat().join("."),
-                _ => header.to_owned(),
-            };
-            // The header names a key of each table above.
-            let mut path = table.as_str();
-            while let Some((above, key)) = path.rsplit_once('.') {
-                keys.insert(format!("{above}.{key}"));
-                path = above;
+    for (key, value) in &text.parse::<toml::Table>().unwrap() {
+        keys.insert(format!(".{key}"));
+        let name = match &**key {
+            "trunk" | "dialplan" => Some("NAME"),
+            "tenant" => Some("ID"),
+            _ => None,
+        };
+        match (name, value.as_table()) {
+            (Some(name), Some(all)) => {
+                all.values().for_each(|value| keys_below(&format!("{key}.{name}"), value, &mut keys));
             }
-            keys.insert(format!(".{path}"));
-        } else if let Some(rule) = line.trim().strip_prefix("{ ") {
-            for key in rule.split(", ").filter_map(|pair| pair.split_once(" = ")) {
-                keys.insert(format!("{table}.rules.{}", key.0));
-            }
-        } else if let Some((key, _)) = line.split_once(" = ")
-            && !key.starts_with(['#', ' '])
-        {
-            keys.insert(format!("{table}.{key}"));
+            _ => keys_below(key, value, &mut keys),
         }
     }
     keys
+}
+
+fn keys_below(path: &str, value: &toml::Value, keys: &mut BTreeSet<String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                let path = format!("{path}.{key}");
+                keys_below(&path, value, keys);
+                keys.insert(path);
+            }
+        }
+        toml::Value::Array(list) => list.iter().for_each(|value| keys_below(path, value, keys)),
+        _ => {}
+    }
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn reference_and_readme_leave_no_key_out() {
     let path = copy.path().join("edge.toml");
     let text = fs::read_to_string(&path).unwrap();
     let reading = Reading::default();
-    assert!(compile(&reading, "edge.toml".to_owned(), &text, copy.path(), Some(&path)).is_some());
+    assert!(compile(&reading, "edge.toml".to_owned(), &text, copy.path(), Some(&path), |_, _| ()).is_some());
     let keys = reading.keys.into_inner();
     let standing = keys_in(&text);
     let readme = fs::read_to_string(config().join("README.md")).unwrap();

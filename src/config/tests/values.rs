@@ -271,7 +271,7 @@ fn operators_prefix_file_is_read() {
     if !base.join("dialplan-prefixes.csv").exists() {
         return;
     }
-    let site = |fqdn: &str| format!("[[tenant.t.site]]\nfqdn = '{fqdn}'\nteams = 'teams'\ntrunk = 'pbx'\n");
+    let site = |fqdn: &str| format!("[[tenant.one.site]]\nfqdn = '{fqdn}'\nteams = 'teams'\ntrunk = 'pbx'\n");
     let sites: String = [
         "trnkpck01.customers.example.net",
         "contoso.customers.example.net",

@@ -68,11 +68,12 @@ impl Persona {
     pub fn contact(self, call_id: &str, place: &str, transport: Transport, ids: &mut Ids) -> String {
         match self {
             Self::Pbx => format!("sip:lab@{place};transport={}", transport.token().to_ascii_lowercase()),
-            Self::Teams => format!(
-                "sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i={};x-c={call_id}/s/1/{}",
-                ids.guid(),
-                ids.hex(32)
-            ),
+            Self::Teams => {
+                // An `@` cannot stand in a parameter; a caller of Teams' own would not write one either.
+                let call_id = call_id.split('@').next().unwrap_or_default();
+                let (guid, hex) = (ids.guid(), ids.hex(32));
+                format!("sip:api-du-a-euwe.pstnhub.microsoft.com:443;x-i={guid};x-c={call_id}/s/1/{hex}")
+            }
         }
     }
 

@@ -88,22 +88,7 @@ impl Identities {
 
     /// The identity that a user part is, parameters and password left out.
     pub(super) fn find(&self, user: &[u8]) -> Option<Identified> {
-        let mut lower = [0; MAX_IDENTITY_BYTES];
-        let mut length = 0;
-        let mut rest = user;
-        while let [character, after @ ..] = rest {
-            let (character, after) = match rest {
-                [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
-                    (Some(high), Some(low)) => (high << 4 | low, after),
-                    _ => (*character, after_first(rest)),
-                },
-                [b';' | b':', ..] => break,
-                _ => (*character, after),
-            };
-            *lower.get_mut(length)? = character.to_ascii_lowercase();
-            length += 1;
-            rest = after;
-        }
+        let (lower, length) = lower(user)?;
         self.exact(lower.get(..length)?)
     }
 
@@ -141,6 +126,27 @@ impl Identities {
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + size_of_val(&*self.items) + size_of_val(&*self.slots)
     }
+}
+
+/// A user part in lower case, parameters and password left out, and its length; `None`: no identity is that long.
+pub(super) fn lower(user: &[u8]) -> Option<([u8; MAX_IDENTITY_BYTES], usize)> {
+    let mut lower = [0; MAX_IDENTITY_BYTES];
+    let mut length = 0;
+    let mut rest = user;
+    while let [character, after @ ..] = rest {
+        let (character, after) = match rest {
+            [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => (high << 4 | low, after),
+                _ => (*character, after_first(rest)),
+            },
+            [b';' | b':', ..] => break,
+            _ => (*character, after),
+        };
+        *lower.get_mut(length)? = character.to_ascii_lowercase();
+        length += 1;
+        rest = after;
+    }
+    Some((lower, length))
 }
 
 fn after_first(rest: &[u8]) -> &[u8] {

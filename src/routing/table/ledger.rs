@@ -4,8 +4,22 @@ use std::collections::{HashMap, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::batch::{Batch, BatchError, Record};
-use super::{Resolve, Table};
+use super::super::Routing;
+use super::batch::Record;
+
+/// How many single changes are remembered for each record that may be, all records together.
+const CHANGES_PER_RECORD: usize = 16;
+
+/// How much there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Batches that are remembered, the last ones.
+    pub records: usize,
+    /// Rules of all plans, a range counted once.
+    pub rules: usize,
+    /// Users of all tenants.
+    pub users: usize,
+}
 
 /// The changes that are remembered.
 #[derive(Clone, Debug)]
@@ -15,51 +29,48 @@ pub struct Ledger {
     ids: HashMap<String, u64, RandomState>,
     /// The number of the oldest record that is still there.
     first: u64,
-    max_records: usize,
-    max_rules: usize,
+    /// Single changes of all records.
+    changes: usize,
+    revision: u64,
+    bounds: Bounds,
 }
 
 /// What became of a batch.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// The table with the changes, and the record, which must be kept before the table is used.
-    Made(Table, Record),
+    /// The routing with the changes, and the record, which must be kept before the routing is used.
+    Made(Box<Routing>, Record),
     /// A batch of this id was made before: nothing changes.
     Known(Record),
 }
 
 impl Ledger {
-    /// An empty one that remembers the last `max_records` batches and lets a table grow to `max_rules` rules.
-    pub fn new(max_records: usize, max_rules: usize) -> Self {
+    /// An empty one.
+    pub fn new(bounds: Bounds) -> Self {
         let ids = HashMap::with_hasher(RandomState::default());
-        Self { records: VecDeque::new(), ids, first: 0, max_records: max_records.max(1), max_rules }
+        let bounds = Bounds { records: bounds.records.max(1), ..bounds };
+        Self { records: VecDeque::new(), ids, first: 0, changes: 0, revision: 0, bounds }
     }
 
-    /// Makes a batch; the caller calls [`Ledger::remember`] when the record is safe.
-    pub fn apply(&self, table: &Table, batch: &Batch, resolve: Resolve<'_>) -> Result<Outcome, BatchError> {
-        if let Some(record) = self.get(&batch.id) {
-            return Ok(Outcome::Known(record.clone()));
-        }
-        let (table, record) = table.apply(batch, self.max_rules, resolve)?;
-        Ok(Outcome::Made(table, record))
+    /// How much there may be.
+    pub const fn bounds(&self) -> Bounds {
+        self.bounds
     }
 
-    /// Takes a batch back by its id; `by` says who wants it, and its own id is that of the new record.
-    pub fn revert(&self, table: &Table, id: &str, by: &Batch, resolve: Resolve<'_>) -> Result<Outcome, BatchError> {
-        if let Some(record) = self.get(&by.id) {
-            return Ok(Outcome::Known(record.clone()));
-        }
-        let record = self.get(id).ok_or_else(|| BatchError::UnknownChange(id.to_owned()))?;
-        let (table, record) = table.revert(record, by, resolve)?;
-        Ok(Outcome::Made(table, record))
+    /// The number of the last batch, from one; zero: there was none.
+    pub const fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Remembers a record that was kept; the oldest is forgotten when there are too many.
     pub fn remember(&mut self, record: Record) {
+        self.revision = self.revision.max(record.revision);
+        self.changes += record.len();
         self.ids.insert(record.id.clone(), self.first + self.records.len() as u64);
         self.records.push_back(record);
-        while self.records.len() > self.max_records {
+        while self.is_over() {
             if let Some(old) = self.records.pop_front() {
+                self.changes -= old.len();
                 // The id may have been used again meanwhile.
                 if self.ids.get(&old.id) == Some(&self.first) {
                     self.ids.remove(&old.id);
@@ -67,6 +78,13 @@ impl Ledger {
                 self.first += 1;
             }
         }
+    }
+
+    /// Whether the oldest record has to go; the last one stays, however large it is.
+    fn is_over(&self) -> bool {
+        let Bounds { records, .. } = self.bounds;
+        let large = self.changes > records.saturating_mul(CHANGES_PER_RECORD) && self.records.len() > 1;
+        self.records.len() > records || large
     }
 
     /// The record of a batch.

@@ -3,12 +3,14 @@
 //! A range is never written out: `[0000000-9999999]` is seven edges. At a node the more specific sets come first, so
 //! the first way that leads to an end is the most specific one. For each set the digits that go on alike share an edge.
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use foldhash::fast::RandomState;
 
 use super::super::prefixes::{Allowed, Conflict, Pattern, Prefix, State, rank};
-use super::super::symbols::{Dialled, MAX_PREFIX_SYMBOLS};
+use super::super::symbols::{DIGITS, Dialled, END, MAX_PREFIX_SYMBOLS};
 
 /// A rule with ranges, sets or wildcards on its way into [`Tails`].
 #[derive(Clone, Copy, Debug)]
@@ -117,32 +119,132 @@ impl Tails {
         (tails, keys)
     }
 
-    /// The most specific rule of a head that the rest of the number fits, and how many symbols it covers.
-    pub(super) fn find(
+    /// Calls back with every rule of a head that the rest of the number fits and that is not `dead`, the most specific
+    /// first, and how many symbols it covers, until it breaks.
+    pub(super) fn each<B>(
         &self,
         head: u32,
         number: &Dialled,
         at: usize,
         dead: &impl Fn(u32, &Kept) -> bool,
-    ) -> Option<(u32, usize)> {
-        self.walk(self.heads.get(head as usize)?.node, number, at, dead)
+        call: &mut impl FnMut(u32, &Kept, usize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let Some(head) = self.heads.get(head as usize) else { return ControlFlow::Continue(()) };
+        self.walk(head.node, number, at, dead, call)
     }
 
-    fn walk(&self, node: u32, number: &Dialled, at: usize, dead: &impl Fn(u32, &Kept) -> bool) -> Option<(u32, usize)> {
-        let node = self.nodes.get(node as usize)?;
+    fn walk<B>(
+        &self,
+        node: u32,
+        number: &Dialled,
+        at: usize,
+        dead: &impl Fn(u32, &Kept) -> bool,
+        call: &mut impl FnMut(u32, &Kept, usize) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let bit = 1_u16 << number.symbol(at) & !1;
-        let edges = node.edges as usize;
-        for edge in self.edges.get(edges..edges + usize::from(node.edge_count))? {
-            if edge.symbols & bit != 0
-                && let Some(found) = self.walk(edge.child, number, at + 1, dead)
-            {
-                return Some(found);
+        for edge in self.edges_of(node) {
+            if edge.symbols & bit != 0 {
+                self.walk(edge.child, number, at + 1, dead, call)?;
             }
         }
-        let ends = node.ends as usize;
-        let ends = self.ends.get(ends..ends + usize::from(node.end_count))?;
-        let alive = |rule: &&u32| self.rules.get(**rule as usize).is_some_and(|kept| !dead(**rule, kept));
-        ends.iter().find(alive).map(|rule| (*rule, at))
+        for (rule, kept) in self.ends_of(node) {
+            if !dead(rule, kept) {
+                call(rule, kept, at)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn edges_of(&self, node: u32) -> &[Edge] {
+        let node = self.nodes.get(node as usize).copied().unwrap_or_default();
+        let first = node.edges as usize;
+        self.edges.get(first..first + usize::from(node.edge_count)).unwrap_or_default()
+    }
+
+    /// The rules that end at a node, the most specific first.
+    fn ends_of(&self, node: u32) -> impl Iterator<Item = (u32, &Kept)> {
+        let node = self.nodes.get(node as usize).copied().unwrap_or_default();
+        let first = node.ends as usize;
+        let ends = self.ends.get(first..first + usize::from(node.end_count)).unwrap_or_default();
+        ends.iter().filter_map(|rule| Some((*rule, self.rules.get(*rule as usize)?)))
+    }
+
+    /// Whether a rule that is not dead has more digits than the number, which fits its beginning.
+    ///
+    /// Of `steps` one is used up at each node; when none is left, the answer is no.
+    pub(super) fn goes_on(
+        &self,
+        head: u32,
+        number: &Dialled,
+        at: usize,
+        dead: &impl Fn(u32, &Kept) -> bool,
+        steps: &mut usize,
+    ) -> bool {
+        self.heads.get(head as usize).is_some_and(|head| self.ends_later(head.node, number, at, dead, steps))
+    }
+
+    fn ends_later(
+        &self,
+        node: u32,
+        number: &Dialled,
+        at: usize,
+        dead: &impl Fn(u32, &Kept) -> bool,
+        steps: &mut usize,
+    ) -> bool {
+        let Some(left) = steps.checked_sub(1) else { return false };
+        *steps = left;
+        let wanted = match at.cmp(&number.length) {
+            Ordering::Less => 1_u16 << number.symbol(at),
+            Ordering::Equal => DIGITS,
+            Ordering::Greater => DIGITS | 1 << END,
+        };
+        (at > number.length && self.ends_of(node).any(|(rule, kept)| !dead(rule, kept)))
+            || self
+                .edges_of(node)
+                .iter()
+                .any(|edge| edge.symbols & wanted != 0 && self.ends_later(edge.child, number, at + 1, dead, steps))
+    }
+
+    /// Calls back with rules that the number leaves behind its first `least` symbols, those it leaves last among the
+    /// first, until it breaks; a rule may come more than once.
+    pub(super) fn each_left<B>(
+        &self,
+        head: u32,
+        number: &Dialled,
+        at: usize,
+        least: usize,
+        call: &mut impl FnMut(u32, &Kept) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let Some(head) = self.heads.get(head as usize) else { return ControlFlow::Continue(()) };
+        self.left(head.node, number, at, least, call)
+    }
+
+    fn left<B>(
+        &self,
+        node: u32,
+        number: &Dialled,
+        at: usize,
+        least: usize,
+        call: &mut impl FnMut(u32, &Kept) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        let bit = 1_u16 << number.symbol(at) & !1;
+        let edges = self.edges_of(node);
+        for edge in edges.iter().filter(|edge| edge.symbols & bit != 0) {
+            self.left(edge.child, number, at + 1, least, call)?;
+        }
+        if at >= least {
+            for edge in edges.iter().filter(|edge| edge.symbols & bit == 0) {
+                self.all(edge.child, call)?;
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn all<B>(&self, node: u32, call: &mut impl FnMut(u32, &Kept) -> ControlFlow<B>) -> ControlFlow<B> {
+        for (rule, kept) in self.ends_of(node) {
+            call(rule, kept)?;
+        }
+        self.edges_of(node).iter().try_for_each(|edge| self.all(edge.child, call))
     }
 
     /// The rules of a head.
@@ -207,12 +309,12 @@ fn read(text: &str, kept: &Kept) -> Option<Pattern> {
 }
 
 /// Compares two paths by the order of the module `prefixes`: less is more specific.
-pub(in crate::routing) fn compare(a: &(Path, u128), b: &(Path, u128)) -> std::cmp::Ordering {
+pub(in crate::routing) fn compare(a: &(Path, u128), b: &(Path, u128)) -> Ordering {
     for (one, other) in a.0.iter().zip(&b.0) {
         let order = match (*one, *other) {
             (0, 0) => break,
-            (0, _) => std::cmp::Ordering::Greater,
-            (_, 0) => std::cmp::Ordering::Less,
+            (0, _) => Ordering::Greater,
+            (_, 0) => Ordering::Less,
             (one, other) => rank(one).cmp(&rank(other)),
         };
         if order.is_ne() {

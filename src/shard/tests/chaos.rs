@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::network::{Event, Network, Timer, Weather};
+use super::office::{SITE, office};
 use super::wire::{Request, headers, param, what};
-use super::world::ALICE;
+use super::world::{ALICE, World};
 use crate::sip::Transport;
 
 const T1_MILLIS: u64 = 500;
@@ -64,10 +65,20 @@ struct Outcome {
 }
 
 fn run(seed: u64, weather: Weather) -> Outcome {
-    let mut play = Play { network: Network::new(seed, weather), callers: Vec::new(), callees: Vec::new() };
+    let numbers = ["200", "300", "400", "500", "600", "701", "550", "250"];
+    run_in(World::new(), &numbers, "192.0.2.1", seed, weather)
+}
+
+/// Calls to users who live in the PBX and in Teams, with and without a delay between the two.
+fn run_beside(seed: u64, weather: Weather) -> Outcome {
+    run_in(office(1_000), &["+441632768401", "+441632768402"], SITE, seed, weather)
+}
+
+fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weather) -> Outcome {
+    let mut play = Play { network: Network::new(world, seed, weather), callers: Vec::new(), callees: Vec::new() };
     for index in 0..6 {
-        let called = ["200", "300", "400", "500", "600", "701", "550", "250"][play.network.below(8) as usize];
-        let invite = Request::new("INVITE", &format!("sip:{called}@192.0.2.1"), &format!("{seed:x}-{index}"));
+        let called = numbers[play.network.below(numbers.len() as u64) as usize];
+        let invite = Request::new("INVITE", &format!("sip:{called}@{host}"), &format!("{seed:x}-{index}"));
         let caller = Caller {
             invite,
             finals: BTreeSet::new(),
@@ -355,6 +366,22 @@ fn in_foul_weather_nothing_stays_behind_and_nearly_all_hear() {
         let loss = f64::from(u32::try_from(seed % 31).expect("a small number")) / 100.0;
         let weather = Weather { loss, duplicate: 0.1, jitter_millis: 900, broken: 0.03 };
         let outcome = run(seed, weather);
+        calls += outcome.calls;
+        heard += outcome.heard;
+    }
+    assert!(heard * 100 >= calls * 97, "{heard} of {calls}");
+}
+
+#[test]
+fn phones_beside_each_other_fare_as_well() {
+    for seed in 300..340 {
+        let outcome = run_beside(seed, Weather { duplicate: 0.2, jitter_millis: 300, ..FAIR });
+        assert_eq!((outcome.heard, outcome.acknowledged), (outcome.calls, outcome.accepted), "seed {seed}");
+    }
+    let (mut calls, mut heard) = (0, 0);
+    for seed in 340..400 {
+        let loss = f64::from(u32::try_from(seed % 31).expect("a small number")) / 100.0;
+        let outcome = run_beside(seed, Weather { loss, duplicate: 0.1, jitter_millis: 900, broken: 0.03 });
         calls += outcome.calls;
         heard += outcome.heard;
     }

@@ -58,9 +58,9 @@ pub(super) struct Network {
 const DELAY_MILLIS: u64 = 10;
 
 impl Network {
-    pub(super) fn new(seed: u64, weather: Weather) -> Self {
+    pub(super) fn new(world: World, seed: u64, weather: Weather) -> Self {
         let (waiting, log) = (BTreeMap::new(), Vec::new());
-        Self { world: World::new(), log, weather, waiting, count: 0, chance: Chance(seed) }
+        Self { world, log, weather, waiting, count: 0, chance: Chance(seed) }
     }
 
     pub(super) fn below(&mut self, bound: u64) -> u64 {

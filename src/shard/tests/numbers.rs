@@ -14,10 +14,10 @@ fn list(pattern: &str, replacement: &str) -> Translation {
 fn translating(edge: &mut Edge) {
     let id = |name: &str| usize::from(edge.trunks.named(name).expect("a trunk").id.0);
     let (alice, bob) = (id("alice"), id("bob"));
-    edge.translations = vec![Translations::default(); edge.trunks.0.len()];
-    edge.translations[alice].inbound = Numbers { called: list("^0(2.*)$", "$1"), calling: list("^(4..)$", "+44$1") };
-    edge.translations[bob].outbound =
-        Numbers { called: list("^2(.*)$", "+1555$1"), calling: list(r"^\+(.*)$", "00$1") };
+    let mut translations = vec![Translations::default(); edge.trunks.0.len()];
+    translations[alice].inbound = Numbers { called: list("^0(2.*)$", "$1"), calling: list("^(4..)$", "+44$1") };
+    translations[bob].outbound = Numbers { called: list("^2(.*)$", "+1555$1"), calling: list(r"^\+(.*)$", "00$1") };
+    edge.translations = translations.into();
 }
 
 #[test]

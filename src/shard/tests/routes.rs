@@ -117,7 +117,7 @@ fn answers_over_a_stream_know_where_to_go_when_it_has_gone() {
 fn a_connection_is_offered_for_requests_by_alias_of_a_proved_peer_only() {
     let aliases = |transport, named: bool, via: &str| {
         let name = |edge: &mut Edge| {
-            for trunk in edge.trunks.0.iter_mut().filter(|_| named) {
+            for trunk in std::sync::Arc::make_mut(&mut edge.trunks).0.iter_mut().filter(|_| named) {
                 trunk.peer_names = vec!["pbx.example".into()];
             }
         };

@@ -52,7 +52,7 @@ kind = "carrier"
 listen = "udp"
 targets = ["udp:192.0.2.20:5060"]
 [trunk.carl]
-kind = "carrier"
+kind = "pbx"
 listen = "tcp"
 targets = ["tcp:192.0.2.30:5060"]
 [trunk.dora]
@@ -131,9 +131,13 @@ to = ["echo"]
 from = "echo"
 prefix = "8"
 to = ["echo"]
+hairpin = true
 [timers]
 timer_c_s = 200
 "#;
+
+/// What the calendar says when the world's clock stands at nought: a Monday, 00:00 UTC.
+pub(super) const EPOCH: u64 = 1_795_996_800;
 
 /// Names that the test answers: what is not in the map has to be looked up.
 #[derive(Debug, Default)]
@@ -157,6 +161,7 @@ impl Names for Known {
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
     pub context: ContextId,
+    pub lane: u8,
     pub trunk: TrunkId,
     pub target: Target,
 }
@@ -250,7 +255,8 @@ impl World {
 
     fn with_env(&mut self, event: impl FnOnce(&Env<'_>, &mut [Shard], &mut Output)) {
         let mut out = Output::default();
-        let env = Env { now: self.now, edge: &self.edge, secrets: &self.secrets, names: &self.names };
+        let (now, unix) = (self.now, EPOCH + self.now.as_millis() / 1_000);
+        let env = Env { now, unix, edge: &self.edge, secrets: &self.secrets, names: &self.names };
         event(&env, &mut self.shards, &mut out);
         self.counts.add(&out.counts);
         self.heard.append(&mut out.heard);
@@ -270,7 +276,9 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
-                Command::Resolve { context, trunk, target } => self.lookups.push(Lookup { context, trunk, target }),
+                Command::Resolve { context, lane, trunk, target } => {
+                    self.lookups.push(Lookup { context, lane, trunk, target });
+                }
                 Command::Alias { connection, addr, .. } => self.aliases.push((connection, addr)),
             }
         }
@@ -336,7 +344,7 @@ impl World {
 
     /// The oldest lookup comes back with these places.
     pub(super) fn resolve(&mut self, places: &[&str]) {
-        let Lookup { context, trunk, .. } = self.lookups.remove(0);
+        let Lookup { context, lane, trunk, .. } = self.lookups.remove(0);
         let listener = self.edge.trunk(trunk).expect("a trunk").listener;
         let addr = |place: &&str| place.parse().expect("an address");
         let hops: Vec<Hop> = places
@@ -344,7 +352,7 @@ impl World {
             .map(|place| Hop { listener, transport: Transport::Udp, addr: addr(place), name: None, trunk })
             .collect();
         self.with_env(|env, shards, out| {
-            shards[usize::from(context.shard)].handle_resolved(env, out, context, hops);
+            shards[usize::from(context.shard)].handle_resolved(env, out, context, lane, hops);
         });
     }
 

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use rustls::RootCertStore;
-use rustls::client::verify_server_cert_signed_by_trust_anchor;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{Error, InconsistentKeys};
+use rustls::{CertificateError, Error, InconsistentKeys};
 
 use super::TlsError;
 
@@ -33,6 +33,23 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     }
     let (_, key) = sections(&text).map_err(|Damaged| TlsError::Malformed { path: path.to_owned() })?;
     key.ok_or_else(|| TlsError::NoKey { path: path.to_owned() })
+}
+
+/// The names that the first certificate of a PEM file carries, as they stand there; its common name is none of them.
+pub fn names(path: &Path) -> Result<Vec<String>, TlsError> {
+    let chain = certificates(path)?;
+    let first = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path.to_owned() })?;
+    let bad = |error: Error| TlsError::BadCertificate { path: path.to_owned(), number: 1, reason: error.to_string() };
+    let certificate = ParsedCertificate::try_from(first).map_err(bad)?;
+    // A certificate that is asked for a name that nobody has tells all that it carries (RFC 6761 section 6.4).
+    let nobody = super::server_name("nobody.invalid")?;
+    match verify_server_name(&certificate, &nobody) {
+        Ok(()) => Ok(vec!["*.invalid".to_owned()]),
+        Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
+            Ok(super::verifier::plain_names(&presented))
+        }
+        Err(error) => Err(bad(error)),
+    }
 }
 
 /// A certificate chain with its key, which must belong to the chain's first certificate.

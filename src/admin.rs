@@ -1,0 +1,55 @@
+//! The door for operators: HTTP/1.1 and JSON over a Unix domain socket, to see and change the edge while it runs.
+//!
+//! A driver: it knows requests, replies and who asks. What is asked for is done by the [`Control`] behind it, never on a
+//! thread that calls wait for. What comes in is bounded by [`Settings`]: connections, bytes and time.
+
+mod bodies;
+mod control;
+mod fault;
+mod listing;
+mod routes;
+mod server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use control::{Control, Made, PlanStatus, Refusal, Status, Summary};
+pub use listing::{MAX_PAGE, RuleShown};
+pub use server::{BindError, Server};
+
+/// Where the door is and how much comes through it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The socket; its mode is 0660.
+    pub socket: PathBuf,
+    /// Connections at once; more are closed as they come.
+    pub max_connections: usize,
+    /// Bytes of one request's body.
+    pub max_body_bytes: usize,
+    /// Bytes of all bodies at once; who comes later waits.
+    pub max_bytes_of_all_bodies: usize,
+    /// How long a connection may be silent before or in the head of a request.
+    pub head_timeout: Duration,
+    /// How long the body of a request may take.
+    pub body_timeout: Duration,
+    /// How long a connection may last.
+    pub connection_time: Duration,
+}
+
+impl Settings {
+    /// The usual bounds.
+    pub fn new(socket: PathBuf) -> Self {
+        Self {
+            socket,
+            max_connections: 64,
+            max_body_bytes: 32 << 20,
+            max_bytes_of_all_bodies: 64 << 20,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(60),
+            connection_time: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

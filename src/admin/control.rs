@@ -1,0 +1,116 @@
+//! What stands behind the door.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::routing::{Batch, BatchError, Record, Routing};
+
+/// The edge, as operators see and change it. Calls may block on a disk: they come from threads that may.
+pub trait Control: Send + Sync + 'static {
+    /// What is going on.
+    fn status(&self) -> Status;
+
+    /// The routing in force.
+    fn routing(&self) -> Routing;
+
+    /// Makes a batch of changes.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing has changed then.
+    fn apply(&self, batch: &Batch) -> Result<Made, Refusal>;
+
+    /// Takes the batch of an id back; `by` says who wants it, and its own id is that of the new record.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing has changed then.
+    fn revert(&self, id: &str, by: &Batch) -> Result<Made, Refusal>;
+
+    /// The last batches, the newest first.
+    fn changes(&self, limit: usize) -> Vec<Summary>;
+
+    /// The record of a batch, while it is remembered.
+    fn change(&self, id: &str) -> Option<Record>;
+
+    /// Where a call would go; question and answer are those of the call path.
+    ///
+    /// # Errors
+    /// What is wrong with the question, in words.
+    fn route(&self, ask: Value) -> Result<Value, String>;
+}
+
+/// A batch that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    pub record: Record,
+    /// Whether a batch of this id was made before: then nothing has changed now.
+    pub known: bool,
+}
+
+/// Why a batch is not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// It cannot be kept on disk.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// What is going on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Status {
+    pub version: String,
+    pub node: String,
+    pub uptime_s: u64,
+    /// Requests in progress or remembered.
+    pub transactions: usize,
+    pub plans: Vec<PlanStatus>,
+    pub tenants: usize,
+    pub users: usize,
+    /// The number of the last batch of changes; zero: there was none.
+    pub revision: u64,
+    /// Single changes that are not folded in yet.
+    pub pending: usize,
+    /// Bytes of the journal; `None`: changes are not kept over a restart.
+    pub journal_bytes: Option<u64>,
+}
+
+/// A dial plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlanStatus {
+    pub name: String,
+    /// A range counted once.
+    pub rules: usize,
+}
+
+/// A batch in short.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    pub id: String,
+    pub revision: u64,
+    pub who: String,
+    /// In milliseconds since 1970 UTC.
+    pub when: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<String>,
+    /// Rules, users and tenants that it changed.
+    pub rules: usize,
+    pub users: usize,
+    pub tenants: usize,
+}
+
+impl Summary {
+    /// What a record says in short.
+    pub fn of(record: &Record) -> Self {
+        Self {
+            id: record.id.clone(),
+            revision: record.revision,
+            who: record.who.clone(),
+            when: record.when,
+            reverts: record.reverts.clone(),
+            rules: record.changes.len(),
+            users: record.users.len(),
+            tenants: record.tenants.len(),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The endpoints.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::Value;
+
+use super::Settings;
+use super::bodies::{Bodies, Held};
+use super::control::{Control, Made, Summary};
+use super::fault::Fault;
+use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
+use crate::routing::{Batch, Record};
+
+/// Bytes of a name that a caller gives: the id of a batch, and who asks for it.
+const MAX_NAME: usize = 256;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Peer {
+    pub uid: u32,
+}
+
+/// What all endpoints work with.
+#[derive(Clone)]
+struct Desk {
+    control: Arc<dyn Control>,
+    bodies: Bodies,
+}
+
+/// The endpoints over what stands behind them.
+pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
+    let desk = Desk { control, bodies: Bodies::new(settings) };
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/dialplans/{plan}/rules", get(rules))
+        .route("/v1/dialplans/{plan}/find", get(find))
+        .route("/v1/tenants", get(tenants))
+        .route("/v1/tenants/{tenant}/users", get(users))
+        .route("/v1/changes", get(changes).post(apply))
+        .route("/v1/changes/{id}", get(change))
+        .route("/v1/changes/{id}/revert", post(revert))
+        .route("/v1/route", post(route))
+        .fallback(async || Fault::missing("unknown_endpoint", "there is no such endpoint"))
+        .method_not_allowed_fallback(async || {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", "this endpoint has other methods")
+        })
+        .with_state(desk)
+}
+
+type Reply<T> = Result<T, Fault>;
+
+impl Desk {
+    /// Does what may take long, or wait for a disk, where no call waits for it.
+    async fn aside<T: Send + 'static>(self, work: impl FnOnce(&dyn Control) -> Reply<T> + Send + 'static) -> Reply<T> {
+        let broken = |_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "the request could not be done");
+        tokio::task::spawn_blocking(move || work(&*self.control)).await.map_err(broken)?
+    }
+}
+
+async fn status(State(desk): State<Desk>) -> Reply<Response> {
+    Ok(Json(desk.aside(|control| Ok(control.status())).await?).into_response())
+}
+
+async fn rules(
+    State(desk): State<Desk>,
+    plan: Result<Path<String>, PathRejection>,
+    query: Result<Query<RuleQuery>, QueryRejection>,
+) -> Reply<Response> {
+    let (Path(plan), Query(query)) = (plan?, query?);
+    let page = desk.aside(move |control| listing::rules(&control.routing(), &plan, &query)).await?;
+    Ok(Json(page).into_response())
+}
+
+async fn find(
+    State(desk): State<Desk>,
+    plan: Result<Path<String>, PathRejection>,
+    query: Result<Query<NumberQuery>, QueryRejection>,
+) -> Reply<Response> {
+    let (Path(plan), Query(query)) = (plan?, query?);
+    Ok(Json(listing::rule_of(&desk.control.routing(), &plan, &query.number)?).into_response())
+}
+
+async fn tenants(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Response> {
+    let Query(query) = query?;
+    Ok(Json(listing::tenants(&desk.control.routing(), &query)).into_response())
+}
+
+async fn users(
+    State(desk): State<Desk>,
+    tenant: Result<Path<String>, PathRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Reply<Response> {
+    let (Path(tenant), Query(query)) = (tenant?, query?);
+    Ok(Json(listing::users(&desk.control.routing(), &tenant, &query)?).into_response())
+}
+
+async fn changes(
+    State(desk): State<Desk>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Reply<Json<Vec<Summary>>> {
+    let Query(query) = query?;
+    let limit = listing::page(query.limit);
+    Ok(Json(desk.aside(move |control| Ok(control.changes(limit))).await?))
+}
+
+async fn change(State(desk): State<Desk>, id: Result<Path<String>, PathRejection>) -> Reply<Json<Record>> {
+    let Path(id) = id?;
+    let record = desk.aside(move |control| {
+        let unknown = || Fault::missing("unknown_change", format!("there is no change `{id}`"));
+        control.change(&id).ok_or_else(unknown)
+    });
+    Ok(Json(record.await?))
+}
+
+async fn apply(
+    State(desk): State<Desk>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply<Response> {
+    let held: Held<Batch> = desk.bodies.json(&headers, body).await?;
+    let made = desk.aside(move |control| {
+        let (batch, _room) = held.into_parts();
+        Ok(control.apply(&signed(batch, peer)?)?)
+    });
+    Ok(reply(made.await?))
+}
+
+async fn revert(
+    State(desk): State<Desk>,
+    Extension(peer): Extension<Peer>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Reply<Response> {
+    let Path(id) = id?;
+    let held: Held<Batch> = desk.bodies.json(&headers, body).await?;
+    let made = desk.aside(move |control| {
+        let (by, _room) = held.into_parts();
+        let by = signed(by, peer)?;
+        if !by.edits.is_empty() {
+            return Err(Fault::bad("bad_json", "what takes a change back has no edits of its own"));
+        }
+        Ok(control.revert(&id, &by)?)
+    });
+    Ok(reply(made.await?))
+}
+
+async fn route(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Reply<Json<Value>> {
+    let held: Held<Value> = desk.bodies.json(&headers, body).await?;
+    let wrong = |detail| Fault::bad("bad_question", detail);
+    let answer = desk.aside(move |control| {
+        let (ask, _room) = held.into_parts();
+        control.route(ask).map_err(wrong)
+    });
+    Ok(Json(answer.await?))
+}
+
+/// What was made by it, or before under the same id.
+fn reply(made: Made) -> Response {
+    let status = if made.known { StatusCode::OK } else { StatusCode::CREATED };
+    (status, Json(made.record)).into_response()
+}
+
+/// The batch with the time, and with who really asks beside who it says it is.
+fn signed(mut batch: Batch, peer: Peer) -> Reply<Batch> {
+    for (name, value) in [("id", &batch.id), ("who", &batch.who)] {
+        if value.len() > MAX_NAME || value.chars().any(char::is_control) {
+            let detail = format!("`{name}` has more than {MAX_NAME} bytes, or a control character");
+            return Err(Fault::bad("bad_id", detail));
+        }
+    }
+    let uid = format!("uid {}", peer.uid);
+    batch.who = if batch.who.is_empty() { uid } else { format!("{} ({uid})", batch.who) };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    batch.when = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    Ok(batch)
+}

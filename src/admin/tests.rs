@@ -1,0 +1,362 @@
+//! Tests of the door with a routing behind it and nothing else of the daemon.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::routing::number::NumberingPlan;
+use crate::routing::people::UserRecord;
+use crate::routing::{
+    Batch, Bounds, Ledger, Origin, Outcome, Parts, Plan, Record, Routing, Rules, Sites, Tenant, Tenants, compile,
+};
+use crate::trunk::TrunkKind;
+
+struct Stand(Mutex<(Routing, Ledger)>);
+
+impl Stand {
+    fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
+        let mut inner = self.0.lock().unwrap();
+        match outcome(&inner.0, &inner.1)? {
+            Outcome::Known(record) => Ok(Made { record, known: true }),
+            Outcome::Made(routing, record) => {
+                inner.0 = *routing;
+                inner.1.remember(record.clone());
+                Ok(Made { record, known: false })
+            }
+        }
+    }
+}
+
+impl Control for Stand {
+    fn status(&self) -> Status {
+        Status { node: "edge-1".to_owned(), ..Status::default() }
+    }
+
+    fn routing(&self) -> Routing {
+        self.0.lock().unwrap().0.clone()
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<Made, Refusal> {
+        if batch.id == "disk" {
+            return Err(Refusal::Store("no space".to_owned()));
+        }
+        self.make(|routing, ledger| Ok(routing.apply(ledger, batch)?))
+    }
+
+    fn revert(&self, id: &str, by: &Batch) -> Result<Made, Refusal> {
+        self.make(|routing, ledger| Ok(routing.revert(ledger, id, by)?))
+    }
+
+    fn changes(&self, limit: usize) -> Vec<Summary> {
+        self.0.lock().unwrap().1.records().rev().take(limit).map(Summary::of).collect()
+    }
+
+    fn change(&self, id: &str) -> Option<Record> {
+        self.0.lock().unwrap().1.get(id).cloned()
+    }
+
+    fn route(&self, ask: Value) -> Result<Value, String> {
+        match ask.get("from_trunk") {
+            Some(_) => Ok(json!({ "decision": "forward" })),
+            None => Err("no trunk".to_owned()),
+        }
+    }
+}
+
+fn stand() -> Arc<Stand> {
+    let mut rules = Rules::new(1000);
+    for number in 0..250_u32 {
+        rules.add(&format!("{number:03}"), "carrier", number).unwrap();
+    }
+    let plan = Plan::new("main plan".into(), rules, |_| None).0;
+    let tenant = |id: &str| {
+        let mut numbering = NumberingPlan::new(None);
+        numbering.add_extensions("1000-9999".parse().unwrap());
+        let tenant = Tenant::new(id, numbering);
+        let user = |number: u32| UserRecord {
+            id: format!("u{number}"),
+            extension: Some(number.to_string()),
+            ..UserRecord::default()
+        };
+        let users = (1000..1150).map(|number| compile(user(number), &tenant, &Sites::default()).unwrap()).collect();
+        tenant.with_users(users)
+    };
+    let tenants = Tenants::new(vec![tenant("bee"), tenant("acme")]);
+    let origins = vec![Origin::new("carrier", TrunkKind::Carrier, "edge.example")];
+    let routing = Routing::new(Parts { plans: vec![plan], origins, tenants, ..Parts::default() }).unwrap().0;
+    let ledger = Ledger::new(Bounds { records: 100, rules: 260, users: 1000 });
+    Arc::new(Stand(Mutex::new((routing, ledger))))
+}
+
+struct Open {
+    runtime: tokio::runtime::Runtime,
+    directory: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Open {
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(directory.path().join("control.sock"));
+        change(&mut settings);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let server = {
+            let _inside = runtime.enter();
+            Server::bind(settings.clone()).unwrap()
+        };
+        runtime.spawn(server.serve(stand()));
+        Self { runtime, directory, settings }
+    }
+
+    fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(&self.settings.socket).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Sends a request as it stands and reads until the other end closes.
+    fn raw(&self, text: &str) -> String {
+        let mut stream = self.connect();
+        // The other end may close before it has read all.
+        let _ = stream.write_all(text.as_bytes());
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+        let answer = self.raw(&(head + body));
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, value) = self.ask("GET", path, "");
+        assert_eq!(status, 200, "{path}: {value}");
+        value
+    }
+}
+
+fn put(id: &str, prefix: &str, tag: &str) -> String {
+    json!({ "id": id, "edits": [{ "put": { "plan": "main plan", "prefix": prefix, "tag": tag } }] }).to_string()
+}
+
+#[test]
+fn lists_come_in_pages_that_lose_and_repeat_nothing() {
+    let open = Open::new();
+    for (path, key, name, count) in [
+        ("/v1/dialplans/main%20plan/rules?limit=40", "rules", "prefix", 250),
+        ("/v1/tenants/acme/users?limit=40", "users", "id", 150),
+        ("/v1/tenants?limit=1", "tenants", "id", 2),
+    ] {
+        let (mut seen, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = open.get(&format!("{path}{after}"));
+            let entries = page[key].as_array().unwrap();
+            assert!(entries.len() <= 40);
+            seen.extend(entries.iter().map(|entry| entry[name].as_str().unwrap().to_owned()));
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={}", next.replace('\t', "%09"));
+        }
+        assert_eq!(seen.len(), count, "{key}");
+        assert!(seen.is_sorted_by(|a, b| a < b), "{key}");
+    }
+    let page = open.get("/v1/dialplans/main%20plan/rules?prefix=24&tag=carrier&owner=");
+    assert_eq!((page["rules"].as_array().unwrap().len(), &page["next"]), (10, &Value::Null));
+    assert_eq!(open.get("/v1/dialplans/main%20plan/rules?owner=me")["rules"], json!([]));
+    assert_eq!(open.get("/v1/dialplans/main%20plan/find?number=1234")["prefix"], "123");
+    assert_eq!(open.get("/v1/status")["node"], "edge-1");
+}
+
+#[test]
+fn change_is_made_once_told_and_taken_back() {
+    let open = Open::new();
+    let (status, made) = open.ask("POST", "/v1/changes", &put("1", "900", "carrier"));
+    assert_eq!((status, &made["revision"]), (201, &json!(1)));
+    assert!(made["who"].as_str().unwrap().starts_with("uid "), "{made}");
+    assert!(made["when"].as_u64().unwrap() > 1_600_000_000_000, "{made}");
+    let (status, again) = open.ask("POST", "/v1/changes", &put("1", "901", "carrier"));
+    assert_eq!((status, &again), (200, &made));
+    assert_eq!(open.get("/v1/changes/1"), made);
+    assert_eq!(open.get("/v1/dialplans/main%20plan/find?number=900")["change"], "1");
+    let by = json!({ "id": "2", "who": "anna", "when": 5 }).to_string();
+    let (status, back) = open.ask("POST", "/v1/changes/1/revert", &by);
+    assert_eq!((status, &back["reverts"]), (201, &json!("1")));
+    let who = back["who"].as_str().unwrap();
+    assert!(
+        who.starts_with("anna (uid ") && back["when"] != 5,
+        "who says a name is known by the uid all the same: {back}"
+    );
+    let list = open.get("/v1/changes?limit=1");
+    assert_eq!((list.as_array().unwrap().len(), &list[0]["id"], &list[0]["rules"]), (1, &json!("2"), &json!(1)));
+    let (status, answer) = open.ask("POST", "/v1/route", r#"{"from_trunk":"carrier"}"#);
+    assert_eq!((status, &answer["decision"]), (200, &json!("forward")));
+}
+
+#[test]
+fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
+    let open = Open::new();
+    let edit = |edit: Value| json!({ "id": "x", "edits": [edit] }).to_string();
+    let lives = edit(json!({ "set_lives": { "tenant": "acme", "user": "nobody", "lives": "pbx" } }));
+    let gone = edit(json!({ "remove": { "plan": "main plan", "prefix": "999" } }));
+    let many: Vec<Value> = (300..320)
+        .map(|prefix| json!({ "put": { "plan": "main plan", "prefix": prefix.to_string(), "tag": "carrier" } }))
+        .collect();
+    for (method, path, body, status, error) in [
+        ("GET", "/v1/nothing", String::new(), 404, "unknown_endpoint"),
+        ("DELETE", "/v1/changes", String::new(), 405, "bad_method"),
+        ("GET", "/v1/dialplans/none/rules", String::new(), 404, "unknown_plan"),
+        ("GET", "/v1/dialplans/main%20plan/rules?limt=1", String::new(), 400, "bad_query"),
+        ("GET", "/v1/dialplans/main%20plan/rules?after=x", String::new(), 400, "bad_query"),
+        ("GET", "/v1/dialplans/main%20plan/find?number=777", String::new(), 404, "no_rule"),
+        ("GET", "/v1/tenants/none/users", String::new(), 404, "unknown_tenant"),
+        ("GET", "/v1/changes/none", String::new(), 404, "unknown_change"),
+        ("POST", "/v1/changes/none/revert", json!({ "id": "r" }).to_string(), 404, "unknown_change"),
+        ("POST", "/v1/changes", "{".to_owned(), 400, "bad_json"),
+        ("POST", "/v1/changes", "{}".to_owned(), 400, "bad_json"),
+        ("POST", "/v1/changes", put("", "1", "carrier"), 400, "bad_id"),
+        ("POST", "/v1/changes", put(&"i".repeat(300), "1", "carrier"), 400, "bad_id"),
+        ("POST", "/v1/changes", put("x", "1[", "carrier"), 400, "bad_prefix"),
+        ("POST", "/v1/changes", put("x", "1", "nowhere"), 400, "unknown_tag"),
+        ("POST", "/v1/changes", lives, 404, "unknown_user"),
+        ("POST", "/v1/changes", gone, 404, "unknown_rule"),
+        ("POST", "/v1/changes", json!({ "id": "x", "edits": many }).to_string(), 507, "too_many_rules"),
+        ("POST", "/v1/changes", put("disk", "1", "carrier"), 507, "not_kept"),
+        ("POST", "/v1/route", "{}".to_owned(), 400, "bad_question"),
+    ] {
+        let (found, answer) = open.ask(method, path, &body);
+        assert_eq!((found, &answer["error"]), (status, &json!(error)), "{method} {path} {body}: {answer}");
+        assert!(!answer["detail"].as_str().unwrap().is_empty());
+    }
+    let (status, first) = open.ask("POST", "/v1/changes", &put("a", "900", "carrier"));
+    assert_eq!(status, 201, "{first}");
+    let removed = json!({ "id": "b", "edits": [{ "remove": { "plan": "main plan", "prefix": "900" } }] });
+    open.ask("POST", "/v1/changes", &removed.to_string());
+    let (status, answer) = open.ask("POST", "/v1/changes/a/revert", &json!({ "id": "c" }).to_string());
+    assert_eq!((status, &answer["error"]), (409, &json!("changed_since")));
+}
+
+#[test]
+fn bodies_are_bounded_by_bytes_and_time() {
+    let open = Open::with(|settings| {
+        settings.max_body_bytes = 2_000;
+        settings.max_bytes_of_all_bodies = 2_000;
+        settings.body_timeout = Duration::from_millis(300);
+    });
+    let (status, answer) = open.ask("POST", "/v1/changes", &put("x", &"1".repeat(2_100), "carrier"));
+    assert_eq!((status, &answer["error"]), (413, &json!("too_large")));
+    let chunk = format!("{:x}\r\n{}\r\n", 1_500, "x".repeat(1_500));
+    let head = "POST /v1/changes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let answer = open.raw(&format!("{head}{chunk}{chunk}0\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // One who does not go on keeps nobody else from being served for long.
+    let mut slow = open.connect();
+    slow.write_all(b"POST /v1/changes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 1900\r\n\r\n{")
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    let (status, answer) = open.ask("POST", "/v1/changes", &put("x", "900", "carrier"));
+    assert!(matches!(status, 201 | 408), "{answer}");
+    let mut answer = String::new();
+    let _ = slow.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    let (status, answer) = open.ask("POST", "/v1/changes", &put("y", "901", "carrier"));
+    assert_eq!(status, 201, "the room is given back: {answer}");
+}
+
+#[test]
+fn connections_are_bounded_by_number_and_time() {
+    let open = Open::with(|settings| {
+        settings.max_connections = 2;
+        settings.head_timeout = Duration::from_millis(500);
+    });
+    let mut idle = [open.connect(), open.connect()];
+    // The two have been taken when a third is closed without an answer.
+    let begin = Instant::now();
+    let deadline = begin + Duration::from_secs(10);
+    while open.ask("GET", "/v1/status", "").0 == 200 {
+        assert!(Instant::now() < deadline, "a third connection is always served");
+    }
+    for stream in &mut idle {
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "silent connections are closed");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while open.ask("GET", "/v1/status", "").0 != 200 {
+        assert!(Instant::now() < deadline, "there is room again");
+    }
+}
+
+#[test]
+fn socket_is_for_owner_and_group_and_replaced_only_when_nobody_listens() {
+    let open = Open::new();
+    let path = open.settings.socket.clone();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let bind = || {
+        let _inside = open.runtime.enter();
+        Server::bind(Settings::new(path.clone()))
+    };
+    assert!(matches!(bind(), Err(BindError::Taken { .. })));
+    assert_eq!(open.ask("GET", "/v1/status", "").0, 200, "the one who listens is not disturbed");
+    let file = open.directory.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    let error = {
+        let _inside = open.runtime.enter();
+        Server::bind(Settings::new(file.clone())).unwrap_err()
+    };
+    assert!(matches!(error, BindError::NoSocket { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    // As a process leaves it that was killed.
+    let stale = open.directory.path().join("stale");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    assert!(stale.exists());
+    let server = {
+        let _inside = open.runtime.enter();
+        Server::bind(Settings::new(stale.clone())).unwrap()
+    };
+    drop(server);
+    assert!(!stale.exists(), "the name goes with the server");
+    assert_eq!(std::fs::read_dir(open.directory.path()).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
+fn many_clients_change_at_once_and_each_change_is_made_once() {
+    let open = Open::new();
+    std::thread::scope(|scope| {
+        for client in 0..8 {
+            let open = &open;
+            scope.spawn(move || {
+                for number in 0..10 {
+                    // Two clients share each id.
+                    let id = format!("{}-{number}", client / 2);
+                    let user = format!("u{}", 1000 + client / 2 * 10 + number);
+                    let edit = json!({ "set_lives": { "tenant": "acme", "user": user, "lives": "pbx" } });
+                    let body = json!({ "id": id, "edits": [edit] }).to_string();
+                    let (status, answer) = open.ask("POST", "/v1/changes", &body);
+                    assert!(matches!(status, 200 | 201), "{status} {answer}");
+                }
+            });
+        }
+    });
+    let changes = open.get("/v1/changes?limit=1000");
+    assert_eq!(changes.as_array().unwrap().len(), 40);
+    let revisions: Vec<u64> = changes.as_array().unwrap().iter().map(|it| it["revision"].as_u64().unwrap()).collect();
+    assert_eq!(revisions, (1..=40).rev().collect::<Vec<_>>());
+    let users = open.get("/v1/tenants/acme/users?limit=1000");
+    let moved = users["users"].as_array().unwrap().iter().filter(|user| user["lives"] == "pbx").count();
+    assert_eq!(moved, 40);
+}

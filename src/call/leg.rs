@@ -1,0 +1,57 @@
+//! What routing says about the requests to one trunk of a decision: how numbers are written, and what counts as failed.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::numbers::{number_of, with_number, written};
+use crate::routing::number::{Form, Number, NumberingPlan};
+use crate::routing::{Choice, Matched, Tenant, Way};
+
+/// What one way asks for beyond sending the request on as it came.
+#[derive(Clone, Debug)]
+pub struct Leg {
+    /// The called number as a user part, before the trunk's translation rules; `None`: the one that was asked for.
+    pub called: Option<Box<[u8]>>,
+    /// How the caller's number is written.
+    pub calling: Form,
+    /// The tenant that the session belongs to.
+    pub tenant: Option<Arc<Tenant>>,
+    /// Final codes that make the edge try the next place, instead of those of the trunk.
+    pub failover_codes: Option<Arc<[u16]>>,
+}
+
+impl Leg {
+    /// The leg of a way; `None` for one that changes nothing.
+    pub fn new(choice: &Choice<'_>, way: &Way) -> Option<Arc<Self>> {
+        let failover_codes = match choice.matched {
+            Matched::Route(route) => route.failover_codes.clone(),
+            _ => None,
+        };
+        if way.called.is_none() && way.calling == Form::AsIs && failover_codes.is_none() {
+            return None;
+        }
+        Some(Arc::new(Self {
+            called: way.called.as_deref().map(|called| written(called).into()),
+            calling: way.calling,
+            tenant: choice.tenant.map(Arc::clone),
+            failover_codes,
+        }))
+    }
+
+    /// A calling number in the form that the way asks for; borrowed when it stays as it is.
+    pub fn calling<'u>(&self, user: &'u [u8]) -> Cow<'u, [u8]> {
+        if self.calling == Form::AsIs {
+            return Cow::Borrowed(user);
+        }
+        let number = number_of(user);
+        let formed = std::str::from_utf8(&number).ok().and_then(|text| {
+            let nobody = NumberingPlan::default();
+            let plan = self.tenant.as_ref().map_or(&nobody, |tenant| &tenant.numbering);
+            self.calling.write(&Number::parse(text, plan), plan)
+        });
+        match formed {
+            Some(formed) if formed.as_bytes() != &*number => Cow::Owned(with_number(user, formed.as_bytes())),
+            _ => Cow::Borrowed(user),
+        }
+    }
+}
