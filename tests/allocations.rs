@@ -1,5 +1,5 @@
 //! How often reading a message may ask for memory: once at the most, and not at all for what is common. Deciding where a
-//! call goes asks for none, unless a number has to be written anew.
+//! call goes asks for none, unless a number has to be written anew. A change at run time asks for what it changes.
 
 #[path = "../benches/support/allocations.rs"]
 mod allocations;
@@ -7,11 +7,13 @@ mod allocations;
 mod messages;
 
 use bytes::Bytes;
+use trunkway::call::Edge;
 use trunkway::routing::countries::Country;
 use trunkway::routing::number::{Form, NumberingPlan};
+use trunkway::routing::people::{Lives, UserRecord};
 use trunkway::routing::{
-    Caller, Decision, Destination, Group, Member, Order, Origin, Parts, Plan, Query, Route, Routing, Rules, Site,
-    Sites, Tenant, TenantId, Tenants,
+    Batch, Bounds, Caller, Decision, Destination, Edit, Group, Ledger, Member, Order, Origin, Outcome, Parts, Plan,
+    Query, Route, Routing, Rules, Site, Sites, Tenant, TenantId, Tenants, compile,
 };
 use trunkway::sip::{Essentials, Framing, Limits, Message};
 use trunkway::trunk::{TrunkId, TrunkKind};
@@ -104,4 +106,59 @@ fn the_counter_counts() {
     assert_eq!(allocations::count().live_bytes - before, 1_000);
     drop(block);
     assert_eq!(allocations::count().live_bytes, before);
+}
+
+/// An edge with so many tenants of ten users, and rules.
+fn edge(tenants: u32, count: u32) -> Edge {
+    let mut rules = Rules::new(usize::MAX);
+    for rule in 0..count {
+        rules.add(&format!("1{rule:06}"), "carrier", rule).unwrap();
+    }
+    let plans = vec![Plan::new("main".into(), rules, |_| None).0];
+    let mut numbering = NumberingPlan::new(None);
+    numbering.add_extensions("1000-9999".parse().unwrap());
+    let user = |number: u32| {
+        let extension = Some((1_000 + number).to_string());
+        UserRecord { id: format!("u{number}"), extension, ..UserRecord::default() }
+    };
+    let tenant = |index: u32| {
+        let tenant = Tenant::new(format!("t{index}"), numbering.clone());
+        let users = (0..10).map(|number| compile(user(number), &tenant, &Sites::default()).unwrap()).collect();
+        tenant.with_users(users)
+    };
+    let tenants = Tenants::new((0..tenants).map(tenant).collect());
+    let origins =
+        (0..tenants.iter().count()).map(|index| Origin::new(format!("o{index}"), TrunkKind::Pbx, "edge.example"));
+    let origins = origins.chain([Origin::new("carrier", TrunkKind::Carrier, "edge.example")]).collect();
+    let parts = Parts { tenants, plans, origins, ..Parts::default() };
+    Edge::default().with_routing(Routing::new(parts).unwrap().0)
+}
+
+#[test]
+fn a_change_at_run_time_asks_for_what_it_changes_and_not_for_what_there_is() {
+    let ledger = Ledger::new(Bounds { records: 10, rules: usize::MAX, users: usize::MAX });
+    let edits = vec![
+        Edit::Put {
+            plan: "main".to_owned(),
+            prefix: "2".to_owned(),
+            owner: "t1".to_owned(),
+            tag: "carrier".to_owned(),
+            active: true,
+        },
+        Edit::SetLives { tenant: "t1".to_owned(), user: "u1".to_owned(), lives: Lives::Pbx },
+    ];
+    let batch = Batch { id: "1".to_owned(), edits, ..Batch::default() };
+    let cost = |edge: &Edge| {
+        let held = allocations::count().live_bytes;
+        let (blocks, next) = allocations::during(|| match edge.routing.apply(&ledger, &batch) {
+            Ok(Outcome::Made(routing, _)) => edge.with_routing(*routing),
+            other => panic!("{other:?}"),
+        });
+        (blocks, allocations::count().live_bytes - held, next)
+    };
+    let (few, small, _next) = cost(&edge(10, 1_000));
+    let (many, large, _next) = cost(&edge(1_000, 20_000));
+    assert!(few < 500 && many <= few + 8, "{few} and {many} blocks");
+    // The list of tenants is made anew: eight bytes each.
+    assert!(large <= small + 1_000 * 8 + 1_000, "{small} and {large} bytes");
 }

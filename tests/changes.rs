@@ -150,7 +150,7 @@ fn landed(socket: &UdpSocket, call: &str) -> bool {
         };
         let lines: Vec<&str> = text.lines().filter(kept).collect();
         let answer = format!("SIP/2.0 486 Busy Here\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
-        socket.send_to(answer.replace("\r\nTo: <", "\r\nTo: <").as_bytes(), from).expect("sent");
+        socket.send_to(answer.as_bytes(), from).expect("sent");
         if text.contains(call) {
             return true;
         }

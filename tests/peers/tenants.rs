@@ -173,7 +173,7 @@ const CALLS: [(Caller, &str, Lands); 22] = [
     (Trunk("carrier"), "+441632768410;ext=412", Ok(("teams", "+441632768410;ext=412"))),
     // Nobody's number.
     (Trunk("carrier"), "+441632768499", Err(404)),
-    (Trunk("byoc"), "+441632768499", Ok(("pbx-f", "+441632768402"))),
+    (Trunk("byoc"), "+441632768499", Ok(("pbx-f", "+441632768402;ext=402"))),
     // Outwards: each by the carrier of its own.
     (Teams(CONTOSO), "+442079460000", Ok(("carrier", "+442079460000"))),
     (Teams(FABRIKAM), "+442079460000", Ok(("byoc", "+442079460000"))),
@@ -208,8 +208,9 @@ fn every_call_of_two_tenants_with_the_same_numbers_lands_where_route_says() {
             let at = after.iter().position(|other| *other == call).unwrap();
             after.remove(at);
         }
-        let wanted: Vec<(String, String)> =
-            lands.iter().map(|(agent, number)| ((*agent).into(), (*number).into())).collect();
+        // The stand-ins note the number without its parameters; `said` has looked at those.
+        let landing = lands.iter().map(|(agent, number)| (*agent, number.split(';').next().unwrap_or_default()));
+        let wanted: Vec<(String, String)> = landing.map(|(agent, number)| (agent.into(), number.into())).collect();
         assert_eq!(after, wanted, "{what}");
     }
     std::thread::sleep(Duration::from_millis(1_100)); // The edge publishes once a second.

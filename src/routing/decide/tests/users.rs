@@ -13,7 +13,7 @@ fn users_ring_where_they_live() {
     check(&routing, &[
         ("Teams: a PBX user",                   TEAMS, CONTOSO, "+441632768402", "pbx"),
         ("Teams: the same by extension",        TEAMS, CONTOSO, "402", "pbx"),
-        ("Teams: as Teams writes extensions",   TEAMS, CONTOSO, "+402", "pbx"),
+        ("Teams: as Teams writes extensions",   TEAMS, CONTOSO, "+402", "pbx=402"),
         ("Teams: a user in both",               TEAMS, CONTOSO, "+441632768403", "pbx"),
         ("Teams: a Teams user",                 TEAMS, CONTOSO, "+441632768401", "!loop"),
         ("Teams: the other tenant's 401",       TEAMS, FABRIKAM, "401", "pbx-f"),
@@ -230,7 +230,7 @@ fn anonymous_callers_are_refused_where_the_tenant_wants_to_see_a_number() {
         ("from Teams", TEAMS, CONTOSO, "+331234567", hidden, "!anonymous"),
         ("asserted", CARRIER, EDGE, "+441632768401", asserted, "teams"),
         ("another tenant", CARRIER, EDGE, "+441632769902", hidden, "teams"),
-        ("for help", TEAMS, CONTOSO, "+999", hidden, "help"),
+        ("for help", TEAMS, CONTOSO, "+999", hidden, "help=999"),
         ("for help without a rule", TEAMS, CONTOSO, "112", hidden, "carrier"),
     ] {
         let query = Query { caller: &caller, ..Query::new(from, host.as_bytes(), user.as_bytes()) };
@@ -246,7 +246,7 @@ fn numbers_are_written_as_each_far_side_wants_them() {
         routing(parts)
     };
     for (form, by_number, by_extension) in [
-        (Form::AsIs, "pbx", "pbx"),
+        (Form::AsIs, "pbx", "pbx=402"),
         (Form::E164, "pbx", "pbx=+441632768402;ext=402"),
         (Form::E164NoPlus, "pbx=441632768402", "pbx=441632768402"),
         (Form::Dialled, "pbx=01632768402", "pbx=01632768402"),
