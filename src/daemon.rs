@@ -22,9 +22,9 @@ use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
 pub use self::core::Status;
+pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
-pub use probe::TargetStatus;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
@@ -125,7 +125,7 @@ impl Daemon {
 
     /// What is known of the targets of all trunks.
     pub fn targets(&self) -> Vec<TargetStatus> {
-        self.core.probes().status()
+        self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
     /// Closes all listeners and connections.

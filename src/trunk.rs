@@ -28,6 +28,17 @@ pub enum TrunkKind {
     Pbx,
 }
 
+impl TrunkKind {
+    /// The kind as the configuration writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Teams => "teams",
+            Self::Carrier => "carrier",
+            Self::Pbx => "pbx",
+        }
+    }
+}
+
 /// How the targets of a trunk are tried (RFC 3261 section 16.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Fork {

@@ -1,9 +1,14 @@
 //! The daemon between stand-ins of the lab: its OPTIONS over TLS to Teams, which checks them as Microsoft does, and
 //! what becomes of a data centre that goes away.
 
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use trunkway::config;
 use trunkway::daemon::{Daemon, TargetStatus};
@@ -153,7 +158,10 @@ async fn e08_e09_options_go_to_each_data_centre_and_its_own_are_answered() {
     let teams: Vec<_> = targets.iter().filter(|target| target.trunk == "teams").collect();
     assert_eq!(teams.len(), 2);
     for target in teams {
-        assert_eq!((target.state, target.reason.as_str(), target.asked), ("up", "answered OPTIONS with 200", true));
+        assert_eq!(
+            (target.state.word(), target.reason.as_str(), target.asked),
+            ("up", "answered OPTIONS with 200", true)
+        );
         assert!(target.round_trip_ms.is_some() && target.answered_s.is_some());
     }
     let pbx_status = targets.iter().find(|target| target.trunk == "pbx").unwrap();
@@ -174,9 +182,9 @@ async fn e10_e22_a_data_centre_that_goes_away_is_down_with_a_reason_and_calls_go
     })
     .await;
     first.stop().await;
-    let targets = until(&edge, "the first is down", |targets| targets[0].state == "down").await;
+    let targets = until(&edge, "the first is down", |targets| targets[0].state.word() == "down").await;
     assert_eq!(targets[0].reason, "OPTIONS could not be sent: the connection was refused");
-    assert_eq!(targets[1].state, "up");
+    assert_eq!(targets[1].state.word(), "up");
     // Whoever tries the first now waits for longer than the call may take.
     let mute = TcpListener::bind(stage.teams[0]).unwrap();
     let to = Destination { endpoint: Endpoint { transport: Transport::Udp, addr: stage.inside }, name: None };
@@ -190,7 +198,7 @@ async fn e10_e22_a_data_centre_that_goes_away_is_down_with_a_reason_and_calls_go
     assert_eq!(second.journal().calls().len(), 1);
     drop(mute);
     let _first = stage.data_centre(0).await;
-    until(&edge, "the first is back", |targets| targets[0].state == "up").await;
+    until(&edge, "the first is back", |targets| targets[0].state.word() == "up").await;
     edge.stop().await;
 }
 
@@ -214,7 +222,115 @@ async fn a_data_centre_with_a_wrong_certificate_is_down_and_the_reason_says_so()
     let _centre = stage.data_centre(0).await;
     let (_pbx, at) = phone(&stage).await;
     let edge = stage.edge(EDGE_NAME, at).await;
-    let targets = until(&edge, "it is down", |targets| targets[0].state == "down").await;
+    let targets = until(&edge, "it is down", |targets| targets[0].state.word() == "down").await;
     assert_eq!(targets[0].reason, "OPTIONS could not be sent: the TLS handshake failed");
     edge.stop().await;
+}
+
+/// What a command to a running edge prints.
+async fn command(line: &[&str], socket: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trunkway"));
+    command.args(line).arg("--socket").arg(socket);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same as JSON.
+async fn said(line: &[&str], socket: &Path) -> Value {
+    serde_json::from_str(&command(&[line, &["--json"]].concat(), socket).await).unwrap()
+}
+
+/// The status that the control socket tells.
+async fn status(socket: &Path) -> Value {
+    let socket = socket.to_owned();
+    let ask = move || {
+        let mut stream = UnixStream::connect(socket).unwrap();
+        stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_by_the_control_socket_which_target_is_down_and_why() {
+    let stage = Stage::new();
+    let (pbx, alive) = phone(&stage).await;
+    let (dead, inside) = (free_port(), stage.inside);
+    let text = format!(
+        r#"
+[node]
+name = "edge"
+fqdn = "{EDGE_NAME}"
+[control]
+socket = "control.sock"
+[[listen]]
+name = "inside"
+bind = "udp:{inside}"
+[[listen]]
+name = "stream"
+bind = "tcp:{inside}"
+[trunk.caller]
+kind = "carrier"
+listen = "inside"
+targets = ["udp:127.0.0.1:9"]
+[trunk.pair]
+kind = "pbx"
+listen = "inside"
+targets = ["tcp:{dead}", "udp:{alive}"]
+options_interval_s = 1
+[dialplan.main]
+rules = [{{ prefix = "1", tag = "caller" }}]
+"#
+    );
+    let loaded = config::load_str("t.toml", &text, stage.folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    let mut edge = Daemon::bind(loaded).await.unwrap();
+    edge.run();
+    let socket = stage.folder.path().join("control.sock");
+    until(&edge, "one is up and one is down", |targets| {
+        let of = |target: &str| targets.iter().find(|it| it.target == target).unwrap();
+        let (alive, dead) = (of(&format!("udp:{alive}")), of(&format!("tcp:{dead}")));
+        alive.reason == "answered OPTIONS with 200" && dead.state.word() == "down"
+    })
+    .await;
+    // The edge of after the change goes on with what was known before it.
+    said(&["rules", "add", "main", "2", "pair"], &socket).await;
+    let route = ["route", "--from-trunk", "caller", "--called", "200"];
+    let told = said(&route, &socket).await;
+    let health: Vec<&Value> = told["targets"].as_array().unwrap().iter().map(|target| &target["health"]).collect();
+    let refused = "OPTIONS could not be sent: the connection was refused";
+    assert_eq!(health.len(), 2, "{told}");
+    assert_eq!((&health[0]["state"], &health[0]["reason"]), (&json!("up"), &json!("answered OPTIONS with 200")));
+    assert_eq!(health[1]["state"], "down", "it is tried last: {told}");
+    assert!(health[1]["reason"].as_str().unwrap().starts_with(refused), "{told}");
+    assert!(health[1]["for_s"].as_u64().unwrap() < LIMIT.as_secs(), "{told}");
+    let words = command(&route, &socket).await;
+    let line = |target: SocketAddr| words.lines().find(|line| line.contains(&target.to_string())).unwrap();
+    assert!(line(dead).contains("down for ") && line(dead).contains(refused), "{words}");
+    assert!(line(alive).contains("up for "), "{words}");
+    let quiet = said(&["route", "--from-trunk", "pair", "--called", "100"], &socket).await;
+    assert_eq!(quiet["targets"][0].get("health"), None, "nothing is known of who was never asked: {quiet}");
+
+    let page = said(&["trunks"], &socket).await;
+    let names: Vec<&Value> = page["trunks"].as_array().unwrap().iter().map(|trunk| &trunk["name"]).collect();
+    assert_eq!(names, ["caller", "pair"]);
+    assert_eq!(page["next"], Value::Null);
+    let pair = &page["trunks"][1];
+    let (first, second) = (&pair["targets"][0], &pair["targets"][1]);
+    assert_eq!((&pair["kind"], &first["target"]), (&json!("pbx"), &json!(format!("tcp:{dead}"))));
+    assert_eq!(
+        (&first["state"], &first["asked"], &first["round_trip_ms"]),
+        (&json!("down"), &json!(true), &Value::Null)
+    );
+    assert!(second["round_trip_ms"].is_u64() && second["answered_s"].is_u64(), "{page}");
+    assert!(first["since"].as_u64().unwrap() > 1_600_000_000_000, "{page}");
+    let table = command(&["trunks"], &socket).await;
+    assert!(table.lines().any(|line| line.contains(&format!("tcp:{dead}")) && line.contains(refused)), "{table}");
+    let targets = &status(&socket).await["targets"];
+    assert_eq!((&targets["up"], &targets["suspect"], &targets["down"]), (&json!(2), &json!(0), &json!(1)));
+    assert_eq!(targets["not_up"][0]["target"], format!("tcp:{dead}"));
+    edge.stop().await;
+    pbx.stop().await;
 }

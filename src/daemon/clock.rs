@@ -26,6 +26,12 @@ impl Clock {
 
     /// Seconds since 1970 UTC, as the machine's calendar has it now.
     pub fn unix(&self) -> u64 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        self.unix_millis() / 1_000
+    }
+
+    /// Milliseconds since 1970 UTC, as the machine's calendar has it now.
+    pub fn unix_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

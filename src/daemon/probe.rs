@@ -14,17 +14,19 @@ use tokio::sync::Notify;
 
 use self::meters::Meters;
 pub(super) use self::meters::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
-use self::watch::{Do, Watch, id_of, target_of};
+use self::watch::{Do, Watch, Watched, id_of};
 use super::clock::Clock;
 use super::names;
+use crate::admin::{TargetStatus, TrunkStatus};
+use crate::call::explain::TargetHealth;
 use crate::call::probe::{ProbeAnswer, ProbeId};
 use crate::call::{Edge, Heard, Secrets};
 use crate::dns::Resolver;
 use crate::routing::Routing;
 use crate::sip::Message;
 use crate::transport::{SendFault, Token, Transports};
-use crate::trunk::health::{LinkFault, State};
-use crate::trunk::{Hop, Target, TrunkId};
+use crate::trunk::health::{LinkFault, Reason, State};
+use crate::trunk::{Hop, Target, Trunk, TrunkId};
 
 /// The longest that the task sleeps, however little is to be done.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -44,26 +46,6 @@ struct Locked {
     watch: Watch,
     meters: Meters,
     out: Vec<Do>,
-}
-
-/// What is known of one target, for operators.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct TargetStatus {
-    pub trunk: String,
-    /// As the configuration has it: `tls:sip.example.net:5061`.
-    pub target: String,
-    /// `up`, `suspect` or `down`.
-    pub state: &'static str,
-    /// Why, in words.
-    pub reason: String,
-    /// Seconds in this state.
-    pub for_s: u64,
-    /// Whether OPTIONS are sent to it.
-    pub asked: bool,
-    /// Seconds since it last answered OPTIONS.
-    pub answered_s: Option<u64>,
-    /// How long that answer took.
-    pub round_trip_ms: Option<u64>,
 }
 
 impl Probes {
@@ -112,26 +94,44 @@ impl Probes {
         self.sooner.notify_one();
     }
 
-    /// What is known of every target, by trunk.
-    pub fn status(&self) -> Vec<TargetStatus> {
-        let now = self.clock.now();
+    /// All trunks and what is known of their targets, in the order of the configuration.
+    pub fn status(&self) -> Vec<TrunkStatus> {
+        let (now, unix) = (self.clock.now(), self.clock.unix_millis());
         let locked = lock(&self.locked);
-        let edge = locked.watch.edge();
-        let one = |watched: &watch::Watched| {
-            let trunk = edge.trunk(watched.trunk)?;
-            let settings = edge.health.settings(watched.trunk)?;
+        let (edge, watch) = (locked.watch.edge(), &locked.watch);
+        let target = |(trunk, index, target): (&Trunk, u16, &Target)| {
+            let settings = edge.health.settings(trunk.id)?;
+            let Watched { health, answered, .. } = watch.target(trunk.id, index)?;
+            let age = now.since(health.since());
             Some(TargetStatus {
                 trunk: trunk.name.to_string(),
-                target: target_of(edge, watched)?.to_string(),
-                state: watched.health.state().word(),
-                reason: watched.health.reason().to_string(),
-                for_s: now.since(watched.health.since()).as_secs(),
+                target: target.to_string(),
+                state: health.state(),
+                reason: health.reason().to_string(),
+                for_s: age.as_secs(),
+                since: unix.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
                 asked: settings.interval.is_some(),
-                answered_s: watched.answered.map(|(at, _)| now.since(at).as_secs()),
-                round_trip_ms: watched.answered.and_then(|(_, time)| u64::try_from(time.as_millis()).ok()),
+                answered_s: answered.map(|(at, _)| now.since(at).as_secs()),
+                round_trip_ms: answered.and_then(|(_, time)| u64::try_from(time.as_millis()).ok()),
             })
         };
-        locked.watch.targets().iter().filter_map(one).collect()
+        let one = |trunk: &Trunk| TrunkStatus {
+            name: trunk.name.to_string(),
+            kind: trunk.kind.word(),
+            targets: (0..).zip(&trunk.targets).filter_map(|(index, it)| target((trunk, index, it))).collect(),
+        };
+        edge.trunks.0.iter().map(one).collect()
+    }
+
+    /// What is known of one target of a trunk; `None`: nothing was heard of it yet.
+    pub fn health(&self, trunk: TrunkId, index: u16) -> Option<TargetHealth> {
+        let now = self.clock.now();
+        let health = lock(&self.locked).watch.target(trunk, index)?.health;
+        (health.reason() != Reason::Assumed).then(|| TargetHealth {
+            state: health.state(),
+            reason: health.reason().to_string(),
+            for_s: now.since(health.since()).as_secs(),
+        })
     }
 
     /// Does what is due; gives how long until something is again.
@@ -191,7 +191,7 @@ pub async fn turn(probes: Arc<Probes>) {
 }
 
 /// A line for operators. A target is not down more often than OPTIONS or its rest allow, so that peers cannot fill logs.
-fn tell(edge: &Edge, trunk: TrunkId, index: u16, state: State, reason: crate::trunk::health::Reason) {
+fn tell(edge: &Edge, trunk: TrunkId, index: u16, state: State, reason: Reason) {
     let Some(of) = edge.trunk(trunk) else { return };
     let Some(target) = of.targets.get(usize::from(index)) else { return };
     let trunk = &*of.name;

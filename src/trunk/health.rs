@@ -38,7 +38,8 @@ pub use settings::{Alive, Settings};
 pub use table::Table;
 
 /// What is thought of a target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// It answers, or nothing is known against it.
     #[default]

@@ -184,11 +184,6 @@ impl Watch {
         &self.edge
     }
 
-    /// All targets, by trunk.
-    pub fn targets(&self) -> &[Watched] {
-        &self.targets
-    }
-
     /// When [`Watch::handle_time`] is wanted next.
     pub fn next_wake(&self) -> Option<Moment> {
         let of = |watched: &Watched| match &watched.round {
@@ -252,12 +247,20 @@ impl Watch {
 
     /// Takes what a call met with.
     pub fn handle_heard(&mut self, now: Duration, heard: Heard, out: &mut Vec<Do>) {
-        let first = self.first.get(usize::from(heard.trunk.0));
-        let Some(slot) = first.map(|first| first + usize::from(heard.target)) else { return };
         // A call that began under another configuration may mean a target that is none any more.
-        if self.targets.get(slot).is_some_and(|it| (it.trunk, it.index) == (heard.trunk, heard.target)) {
+        if let Some(slot) = self.slot(heard.trunk, heard.target) {
             self.tell(slot, now, Event { by: By::Call, what: heard.what }, out);
         }
+    }
+
+    /// A trunk's target, by its index there.
+    pub fn target(&self, trunk: TrunkId, index: u16) -> Option<&Watched> {
+        self.targets.get(self.slot(trunk, index)?)
+    }
+
+    fn slot(&self, trunk: TrunkId, index: u16) -> Option<usize> {
+        let slot = self.first.get(usize::from(trunk.0))? + usize::from(index);
+        self.targets.get(slot).is_some_and(|it| (it.trunk, it.index) == (trunk, index)).then_some(slot)
     }
 
     /// The target that a request is under way to.

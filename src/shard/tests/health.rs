@@ -1,7 +1,11 @@
 //! What is known of targets decides their order, and calls tell what they met with.
 
+use smallvec::smallvec;
+
 use super::wire::Request;
 use super::world::World;
+use crate::call::destination::of_choice;
+use crate::routing::{Choice, Matched, Noted, Way};
 use crate::trunk::TrunkId;
 use crate::trunk::health::{LinkFault, Outcome, State};
 
@@ -53,6 +57,34 @@ fn a_target_that_is_down_is_tried_last_and_one_that_is_suspect_in_its_place() {
         let wanted = wanted.map(|last| format!("192.0.2.{last}"));
         assert_eq!(tried(world, "400"), wanted, "{states:?}");
     }
+}
+
+#[test]
+fn each_lane_has_its_own_order_and_what_it_has_no_room_for_is_what_is_down() {
+    use State::{Down, Up};
+    for (max_branches, wanted) in [(16, vec![1, 2, 0]), (4, vec![1, 2])] {
+        let world = World::with(|edge| edge.max_branches = max_branches, 10);
+        set(&world, "serial", &[Down, Up, Up]);
+        let first = Way::plain(trunk(&world, "serial"));
+        let beside = Way { beside: Some(5), ..first.clone() };
+        let (tenant, site, far_site, noted) = (None, None, None, Noted::default());
+        let ways = smallvec![first, beside];
+        let choice = Choice { ways, tenant, site, far_site, matched: Matched::Tenant, emergency: false, noted };
+        let lanes = of_choice(&world.edge, &choice).expect("targets").lanes;
+        assert_eq!(lanes.len(), 2);
+        for lane in lanes {
+            let tried: Vec<u16> = lane.candidates.iter().rev().filter_map(|candidate| candidate.target).collect();
+            assert_eq!(tried, wanted);
+        }
+    }
+}
+
+#[test]
+fn an_edge_that_a_change_made_knows_what_the_one_before_learns() {
+    let world = World::new();
+    let changed = world.edge.with_routing(world.edge.routing.clone());
+    set(&world, "serial", &[State::Up, State::Down]);
+    assert_eq!(changed.health.state(trunk(&world, "serial"), 1), State::Down);
 }
 
 #[test]

@@ -188,7 +188,7 @@ fn every_target_is_asked_soon_and_then_at_its_interval_but_those_that_are_not_to
     assert!(gaps.clone().all(|gap| gap >= 54 * SECOND && gap <= 60 * SECOND), "{times:?}");
     assert_eq!(run.state("pair", 0), State::Up);
     assert!(run.changes().iter().all(|change| !change.starts_with("pair 0")));
-    let status = Run::new().watch.targets().iter().filter(|it| it.health.next_wake().is_none()).count();
+    let status = Run::new().watch.targets.iter().filter(|it| it.health.next_wake().is_none()).count();
     assert_eq!(status, 1, "only the quiet one is not to be asked");
 }
 
