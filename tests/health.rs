@@ -257,7 +257,9 @@ async fn status(socket: &Path) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_see_by_the_control_socket_which_target_is_down_and_why() {
     let stage = Stage::new();
-    let (pbx, alive) = phone(&stage).await;
+    let listen = Endpoint { transport: Transport::Tcp, addr: SocketAddr::from((HOME, 0)) };
+    let pbx = pbx::start(PbxSettings::new("PBX", vec![listen]), &stage.ladder).await.unwrap();
+    let alive = pbx.endpoint(Transport::Tcp).unwrap().addr;
     let (dead, inside) = (free_port(), stage.inside);
     let text = format!(
         r#"
@@ -268,18 +270,15 @@ fqdn = "{EDGE_NAME}"
 socket = "control.sock"
 [[listen]]
 name = "inside"
-bind = "udp:{inside}"
-[[listen]]
-name = "stream"
 bind = "tcp:{inside}"
 [trunk.caller]
 kind = "carrier"
 listen = "inside"
-targets = ["udp:127.0.0.1:9"]
+targets = ["tcp:127.0.0.2:9"]
 [trunk.pair]
 kind = "pbx"
 listen = "inside"
-targets = ["tcp:{dead}", "udp:{alive}"]
+targets = ["tcp:{dead}", "tcp:{alive}"]
 options_interval_s = 1
 [dialplan.main]
 rules = [{{ prefix = "1", tag = "caller" }}]
@@ -291,7 +290,7 @@ rules = [{{ prefix = "1", tag = "caller" }}]
     let socket = stage.folder.path().join("control.sock");
     until(&edge, "one is up and one is down", |targets| {
         let of = |target: &str| targets.iter().find(|it| it.target == target).unwrap();
-        let (alive, dead) = (of(&format!("udp:{alive}")), of(&format!("tcp:{dead}")));
+        let (alive, dead) = (of(&format!("tcp:{alive}")), of(&format!("tcp:{dead}")));
         alive.reason == "answered OPTIONS with 200" && dead.state.word() == "down"
     })
     .await;
@@ -304,10 +303,13 @@ rules = [{{ prefix = "1", tag = "caller" }}]
     assert_eq!(health.len(), 2, "{told}");
     assert_eq!((&health[0]["state"], &health[0]["reason"]), (&json!("up"), &json!("answered OPTIONS with 200")));
     assert_eq!(health[1]["state"], "down", "it is tried last: {told}");
+    assert_eq!(told["targets"][1]["target"], format!("tcp:{dead}"));
     assert!(health[1]["reason"].as_str().unwrap().starts_with(refused), "{told}");
     assert!(health[1]["for_s"].as_u64().unwrap() < LIMIT.as_secs(), "{told}");
     let words = command(&route, &socket).await;
-    let line = |target: SocketAddr| words.lines().find(|line| line.contains(&target.to_string())).unwrap();
+    let line = |target: SocketAddr| {
+        words.lines().find(|line| line.contains(&target.to_string())).unwrap_or_else(|| panic!("{target}: {words}"))
+    };
     assert!(line(dead).contains("down for ") && line(dead).contains(refused), "{words}");
     assert!(line(alive).contains("up for "), "{words}");
     let quiet = said(&["route", "--from-trunk", "pair", "--called", "100"], &socket).await;

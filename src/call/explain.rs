@@ -245,6 +245,7 @@ impl Onward<'_> {
         let text = |user: &[u8]| String::from_utf8_lossy(&number_of(user)).into_owned();
         Some(Sent {
             trunk: trunk.name.to_string(),
+            target: target.map(ToString::to_string),
             uri: String::from_utf8_lossy(sent.request_uri()).into_owned(),
             caller: from_user(&sent).map(text),
             pai: asserted_user(&sent).map(text),

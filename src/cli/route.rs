@@ -161,8 +161,8 @@ fn words(ask: &Ask, explained: &Explained) -> String {
     }
     for target in targets {
         let mut value = format!("{}  {}", target.trunk, target.uri);
-        if let Some(TargetHealth { state, reason, for_s }) = &target.health {
-            value.push_str(&format!("  {state} for {for_s} s ({reason})"));
+        if let (Some(place), Some(TargetHealth { state, reason, for_s })) = (&target.target, &target.health) {
+            value.push_str(&format!("  {place} {state} for {for_s} s ({reason})"));
         }
         for (name, number) in [("caller", &target.caller), ("asserted", &target.pai)] {
             if let Some(number) = number {

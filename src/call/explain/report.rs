@@ -63,6 +63,8 @@ pub struct NearRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub trunk: String,
+    /// The trunk's target as the configuration has it: `tls:sip.example.net:5061`.
+    pub target: Option<String>,
     /// The Request-URI.
     pub uri: String,
     /// The user part of From, unescaped.
