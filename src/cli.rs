@@ -13,7 +13,7 @@ pub mod lab;
 pub mod number;
 mod progress;
 pub mod route;
-mod rules;
+mod rule_lists;
 pub mod run;
 mod write;
 
