@@ -24,11 +24,12 @@ pub mod forward;
 pub mod leg;
 pub mod loops;
 pub mod numbers;
+pub mod probe;
 pub mod route_set;
 pub mod screen;
 
 pub use branch::{BranchId, ContextId};
-pub use command::{Command, Counts, Output};
+pub use command::{Command, Counts, Heard, Output};
 pub use context::{Context, Event};
 pub use edge::Edge;
 

@@ -11,6 +11,7 @@ mod fault;
 mod file_faults;
 mod files;
 mod groups;
+mod health;
 mod listeners;
 mod log;
 mod mask;
@@ -380,8 +381,9 @@ fn build(
     routes::unreachable(log, &routes.places, &conflicts);
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
-    let trunk_tls = trunks.tls;
-    let config = Config { node, listeners: listeners.list, trunk_tls, timers, limits, dns, metrics, state, control };
+    let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
+    let (listeners, trunk_tls) = (listeners.list, trunks.tls);
+    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics, state, control };
     let loaded = Loaded {
         config,
         trunks: trunks.trunks,

@@ -20,6 +20,7 @@ use crate::routing::Rates;
 use crate::routing::number::Form;
 use crate::routing::translate::Translations;
 use crate::sip::Transport;
+use crate::trunk::health;
 use crate::trunk::{Fork, ListenerId, Network, Target, Trunk, TrunkId, TrunkKind, Trunks};
 
 /// How long a serial target may be silent before the next one is tried.
@@ -44,6 +45,7 @@ pub(super) struct Note<'t> {
     pub title: String,
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
+    pub health: health::Settings,
     /// Whose trunk it is, as written.
     pub tenant: Option<At<&'t str>>,
     pub called: Form,
@@ -187,11 +189,13 @@ fn trunk<'t>(
         log.add(Draft::warning(t.place_of("listen"), message));
     }
     nobody_comes_in(t, &trunk, listen, cloud.is_some());
+    let health = super::health::read(t, trunk.kind);
     let default = if teams { Form::E164 } else { Form::AsIs };
     let note = Note {
         title: t.title.clone(),
         place: name.place,
         dialplan: t.text("dialplan"),
+        health,
         tenant: owner(t, teams),
         called: form(t, "called_form").unwrap_or(default),
         calling: form(t, "calling_form").unwrap_or(default),

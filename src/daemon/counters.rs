@@ -9,10 +9,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
+use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
 use crate::config::{Config, Limits};
 use crate::dns;
@@ -24,6 +25,8 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
     PrometheusBuilder::new()
         .with_http_listener(bind)
         .upkeep_timeout(Duration::from_secs(1))
+        .set_buckets_for_metric(Matcher::Full(ROUND_TRIP.to_owned()), &ROUND_TRIP_BUCKETS)
+        .map_err(|error| error.to_string())?
         .install()
         .map_err(|error| error.to_string())
 }

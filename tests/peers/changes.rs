@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::support::SOON;
@@ -59,19 +60,33 @@ fn post(socket: &Path, path: &str, body: &str) -> (u16, String) {
 struct Probe {
     edge: SocketAddr,
     from: UdpSocket,
-    /// `first` and `second`.
-    at: [UdpSocket; 2],
+    /// What arrived at `first` and `second`: the request, which of both has it, and when.
+    arrived: Receiver<(String, usize, Instant)>,
     number: u32,
 }
 
 impl Probe {
     fn new(place: &Place) -> Self {
-        let bind = |host| {
-            let socket = UdpSocket::bind(place.at(host)).unwrap();
-            socket.set_nonblocking(true).unwrap();
-            socket
-        };
-        Self { edge: place.at(1), from: bind(4), at: [bind(5), bind(6)], number: 0 }
+        let (sender, arrived) = channel();
+        for which in 0..2 {
+            let socket = UdpSocket::bind(place.at(5 + which)).unwrap();
+            let sender = sender.clone();
+            // Ends with the test: nobody takes what it sends then.
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                    let now = Instant::now();
+                    let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                    let _ = socket.send_to(answer(&text).as_bytes(), from);
+                    if sender.send((text, usize::from(which), now)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        let from = UdpSocket::bind(place.at(4)).unwrap();
+        from.set_nonblocking(true).unwrap();
+        Self { edge: place.at(1), from, arrived, number: 0 }
     }
 
     /// Sends one request; gives which of both got it, and after how long.
@@ -86,22 +101,13 @@ impl Probe {
         );
         let start = Instant::now();
         self.from.send_to(request.as_bytes(), self.edge).unwrap();
-        let mut buffer = [0; 4096];
         loop {
-            for (which, socket) in self.at.iter().enumerate() {
-                let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                let answer = answer(&text);
-                socket.send_to(answer.as_bytes(), from).unwrap();
-                // An earlier request may have been sent again meanwhile.
-                if text.contains(&format!("Call-ID: p{number}@probe")) {
-                    let took = start.elapsed();
-                    while self.from.recv_from(&mut buffer).is_ok() {}
-                    return (which, took);
-                }
+            let (text, which, at) = self.arrived.recv_timeout(SOON).expect("a request got lost");
+            // An earlier request may have been sent again meanwhile.
+            if text.contains(&format!("Call-ID: p{number}@probe")) {
+                while self.from.recv_from(&mut [0; 4096]).is_ok() {}
+                return (which, at - start);
             }
-            assert!(start.elapsed() < SOON, "a request got lost");
-            std::hint::spin_loop();
         }
     }
 
