@@ -18,8 +18,6 @@ pub use agent::{
     Agent, AgentError, CallPlan, Dialling, Names, Outcome, Refer, ReferTarget, Replaced, Ring, Script, Scripts,
 };
 pub use direct_routing::{Profile, Rule, Tenant, Tenants};
-pub use journal::{
-    CallRecord, Captured, Complaint, Ending, Journal, Role, TransferRecord, TrunkHealth, TrunkStatus,
-};
+pub use journal::{CallRecord, Captured, Complaint, Ending, Journal, Role, TransferRecord, TrunkHealth, TrunkStatus};
 pub use ladder::{Drawing, Ladder};
 pub use wire::{Destination, Endpoint, TlsSettings, Transport};

@@ -215,12 +215,7 @@ impl Default for Journal {
 impl Journal {
     /// A journal that keeps the last `capture_limit` messages whole.
     pub fn new(capture_limit: usize) -> Self {
-        Self {
-            inner: Arc::default(),
-            changed: Arc::new(watch::Sender::new(0)),
-            start: Instant::now(),
-            capture_limit,
-        }
+        Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)), start: Instant::now(), capture_limit }
     }
 
     /// Keeps a message; the oldest goes when there are too many.
@@ -403,13 +398,8 @@ mod tests {
     #[test]
     fn complaints_are_bounded_and_counted() {
         let journal = Journal::default();
-        let complaint = Complaint {
-            by: "a".into(),
-            call_id: String::new(),
-            about: String::new(),
-            rule: None,
-            text: "t".into(),
-        };
+        let complaint =
+            Complaint { by: "a".into(), call_id: String::new(), about: String::new(), rule: None, text: "t".into() };
         for _ in 0..COMPLAINT_LIMIT + 2 {
             journal.complain(complaint.clone());
         }

@@ -278,13 +278,15 @@ impl Wire {
         self.dial(to, bytes)
     }
 
-    /// Makes a new connection, also when there is one, and sends the first message over it.
-    pub fn dial(&mut self, to: &Destination, bytes: Vec<u8>) -> Result<u64, WireError> {
-        self.dial_from(to, None, bytes)
+    /// Makes the connection that later messages to that place share, and sends the first one over it.
+    fn dial(&mut self, to: &Destination, bytes: Vec<u8>) -> Result<u64, WireError> {
+        let connection = self.dial_apart(to, None, bytes)?;
+        self.dialled.insert(to.clone(), connection);
+        Ok(connection)
     }
 
-    /// The same from another local address, where that can be had.
-    pub fn dial_from(&mut self, to: &Destination, other: Option<IpAddr>, bytes: Vec<u8>) -> Result<u64, WireError> {
+    /// Makes a connection for one message alone, from another local address where that is wanted and can be had.
+    pub fn dial_apart(&mut self, to: &Destination, other: Option<IpAddr>, bytes: Vec<u8>) -> Result<u64, WireError> {
         if to.endpoint.transport == Transport::Tls && self.shared.tls.is_none() {
             return Err(WireError::NoTls);
         }
@@ -292,7 +294,6 @@ impl Wire {
         sender.try_send(bytes).map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
         let connection = self.shared.number();
         self.connections.insert(connection, sender);
-        self.dialled.insert(to.clone(), connection);
         let own = self.local(to.endpoint.transport).map(|addr| addr.ip());
         let from = [other, own];
         self.shared.tasks.spawn(stream::dial(to.clone(), from, connection, receiver, self.shared.clone()));

@@ -22,7 +22,9 @@ fn edit_body(message: &mut Message, from: &str, to: &str) {
 }
 
 /// A rule, the status that comes, and how the INVITE breaks it.
-type Injected = (&'static str, u16, fn(&mut Message));
+type Injected = (&'static str, u16, Inject);
+/// How a message is broken.
+type Inject = fn(&mut Message);
 
 const INVITES: &[Injected] = &[
     ("allow", 486, |m| set(m, "Allow", None)),
@@ -34,7 +36,9 @@ const INVITES: &[Injected] = &[
     ("contact-missing", 403, |m| set(m, "Contact", None)),
     ("e164", 404, |m| to_uri(m, "sip:441632760001@sip.pstnhub.microsoft.com;user=phone")),
     ("fqdn-length", 403, |m| {
-        set(m, "Contact", Some(&format!("<sip:{}.example.net;transport=tls>", "a".repeat(52))));
+        let long = format!("{}.example.net", "a".repeat(52));
+        set(m, "Contact", Some(&format!("<sip:{long};transport=tls>")));
+        set(m, "From", Some(&format!("<sip:+441632960100@{long}>;tag=raw")));
     }),
     ("from-host", 486, |m| set(m, "From", Some("<sip:+441632960100@pbx.internal>;tag=raw"))),
     ("hold-in-first-invite", 488, |m| edit_body(m, "a=sendrecv", "a=inactive")),
@@ -77,7 +81,8 @@ async fn each_broken_rule_of_an_invite_is_named_and_refused_as_teams_does() {
         assert!(rules.contains(rule), "{rule} at {at}: {:?}", bench.complaints(&call_id));
         // A broken rule may bring another one with it, never a flood.
         assert!(rules.len() <= 2, "{rule} at {at}: {:?}", bench.complaints(&call_id));
-        let text = &bench.complaints(&call_id).iter().find(|c| c.rule == Some(rule)).unwrap().text;
+        let complaints = bench.complaints(&call_id);
+        let text = &complaints.iter().find(|complaint| complaint.rule == Some(rule)).unwrap().text;
         assert!(text.starts_with(rule) && text.contains("(Direct Routing A"), "{text}");
     }
     bench.stop().await;
@@ -86,7 +91,9 @@ async fn each_broken_rule_of_an_invite_is_named_and_refused_as_teams_does() {
 #[tokio::test]
 async fn a_good_invite_has_no_complaint_and_an_extension_is_a_user() {
     let mut bench = Bench::start(Profile::Strict, |_| {}).await;
-    for (call_id, uri) in [("plain", None), ("extension", Some("sip:+441632760003;ext=7@sip.pstnhub.microsoft.com;user=phone"))] {
+    for (call_id, uri) in
+        [("plain", None), ("extension", Some("sip:+441632760003;ext=7@sip.pstnhub.microsoft.com;user=phone"))]
+    {
         let mut invite = bench.edge.invite(call_id);
         if let Some(uri) = uri {
             to_uri(&mut invite, uri);
@@ -178,7 +185,7 @@ async fn requests_inside_a_call_are_held_to_the_tenant_and_to_inactive() {
     let mut bench =
         Bench::start(Profile::Strict, |s| s.scripts = Scripts::default().with_other(Script::answer(SHORT))).await;
     let answer = bench.edge.call("mid").await;
-    let cases: [(u32, &str, fn(&mut Message)); 4] = [
+    let cases: [(u32, &str, Inject); 4] = [
         (2, "hold-direction", |m| edit_body(m, "a=sendrecv", "a=sendonly")),
         (3, "contact-tenant", |m| set(m, "Contact", Some("<sip:fabrikam.example.net;transport=tls>"))),
         (4, "no-offer", |m| m.body.clear()),
@@ -215,7 +222,7 @@ async fn requests_inside_a_call_are_held_to_the_tenant_and_to_inactive() {
 }
 
 /// A rule, and how the answer to an INVITE of Teams breaks it.
-const ANSWERS: &[(&str, u16, fn(&mut Message))] = &[
+const ANSWERS: &[Injected] = &[
     ("allow", 200, |m| set(m, "Allow", None)),
     ("contact-address", 200, |m| set(m, "Contact", Some("<sip:a@127.0.0.1:5061;transport=tls>"))),
     ("contact-address", 180, |m| set(m, "Contact", Some("<sip:a@127.0.0.1:5061;transport=tls>"))),
@@ -247,7 +254,6 @@ async fn each_broken_rule_of_an_answer_is_named() {
             let mut answer = bench.edge.response(&invite, *code);
             inject(&mut answer);
             bench.edge.reply(&source, &answer);
-            bench.edge.next().await;
         };
         tokio::join!(bench.teams.call(plan), play);
         assert!(bench.rules("").contains(rule), "{rule} in {code}: {:?}", bench.complaints(""));
@@ -390,9 +396,10 @@ async fn options_of_teams_come_after_ours_to_our_contact_and_stop_with_ours() {
         assert!(beats < 10, "never active");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let stopped = bench.teams.journal().wait(LIMIT, |journal| {
-        journal.trunk(SITE).filter(|trunk| trunk.status == TrunkStatus::Warning)
-    });
+    let stopped = bench
+        .teams
+        .journal()
+        .wait(LIMIT, |journal| journal.trunk(SITE).filter(|trunk| trunk.status == TrunkStatus::Warning));
     let warned = stopped.await.expect("the trunk falls silent");
     tokio::time::sleep(Duration::from_millis(250)).await;
     assert_eq!(bench.teams.journal().trunk(SITE).unwrap().sent, warned.sent);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Dialling;
 use super::calls::{Call, CallPhase, Part};
 use super::clients::{ClientPhase, Purpose};
 use super::core::Core;
@@ -11,7 +12,6 @@ use super::dialog::Dialog;
 use super::persona::Persona;
 use super::plan::{CallPlan, MIN_SE, Replaced, SESSION_EXPIRES};
 use super::timers::{Step, Timer};
-use super::Dialling;
 use crate::lab::journal::{CallRecord, Ending, Role};
 use crate::lab::message::{Address, Message, Uri};
 use crate::lab::wire::Transport;
@@ -36,10 +36,13 @@ impl Core {
         if let Some(own) = self.own_record_route() {
             invite.push("Record-Route", own);
         }
-        invite.push("From", match plan.anonymous {
-            true => format!("\"Anonymous\"<sip:anonymous@anonymous.invalid>;tag={tag}"),
-            false => persona.from(&plan.from, local, &tag),
-        });
+        invite.push(
+            "From",
+            match plan.anonymous {
+                true => format!("\"Anonymous\"<sip:anonymous@anonymous.invalid>;tag={tag}"),
+                false => persona.from(&plan.from, local, &tag),
+            },
+        );
         invite.push("To", format!("<sip:{}@{};user=phone>", plan.number, plan.host));
         invite.push("Call-ID", call_id.clone());
         invite.push("CSeq", "1 INVITE");
@@ -240,7 +243,7 @@ impl Core {
         let apart = self.settings.dialling == Dialling::PerRequest && to.endpoint.transport != Transport::Udp;
         let other = apart.then(|| self.other_address()).flatten();
         let copy = bytes.clone();
-        let sent = if apart { self.wire.dial_from(&to, other, bytes) } else { self.wire.send(&to, bytes) };
+        let sent = if apart { self.wire.dial_apart(&to, other, bytes) } else { self.wire.send(&to, bytes) };
         self.journal.capture(true, to.endpoint.addr, *sent.as_ref().unwrap_or(&0), &copy);
         if let Err(error) = sent {
             self.fail_call(key, &format!("ACK: {error}"));

@@ -105,7 +105,7 @@ impl Core {
         let own_connection = !udp && (wanted || other.is_some());
         let full = self.clients.len() >= self.settings.transaction_limit;
         let sent = if own_connection {
-            self.wire.dial_from(&to, other, bytes.clone())
+            self.wire.dial_apart(&to, other, bytes.clone())
         } else {
             self.wire.send(&to, bytes.clone())
         };

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Call;
-use super::handshake::Trunk;
 use super::clients::{Client, Purpose};
+use super::handshake::Trunk;
 use super::persona::Ids;
 use super::plan::CallPlan;
 use super::servers::{Server, ServerKey};

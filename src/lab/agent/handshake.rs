@@ -45,13 +45,7 @@ impl Core {
             return;
         }
         let trunk = self.trunks.entry(fqdn.clone()).or_insert_with(|| Trunk {
-            health: TrunkHealth {
-                fqdn: fqdn.clone(),
-                status: TrunkStatus::Pending,
-                received: 0,
-                sent: 0,
-                answered: 0,
-            },
+            health: TrunkHealth { fqdn: fqdn.clone(), status: TrunkStatus::Pending, received: 0, sent: 0, answered: 0 },
             to: to.clone(),
             host: host.clone(),
             seen: Instant::now(),

@@ -62,8 +62,7 @@ impl Core {
         let new_invite = method == "INVITE" && request.tag("To").is_none();
         let referred = new_invite && self.settings.persona == Persona::Teams && self.take_referral(&request);
         let refusal = self.judge(&request, source, referred);
-        let server =
-            Server { request, source: source.clone(), phase, call: None, referred, last: None, interval: T1 };
+        let server = Server { request, source: source.clone(), phase, call: None, referred, last: None, interval: T1 };
         self.servers.insert(key.clone(), server);
         if let Some(refusal) = refusal {
             return self.refuse_by_rule(&key, &refusal);

@@ -117,7 +117,11 @@ impl Core {
             (Some(transfer), Some(record)) => {
                 let id = event_id(request);
                 if id.as_ref().is_some_and(|id| *id != transfer.cseq.to_string()) {
-                    faults.push(format!("Event has id {} of a REFER with CSeq {}", id.unwrap_or_default(), transfer.cseq));
+                    faults.push(format!(
+                        "Event has id {} of a REFER with CSeq {}",
+                        id.unwrap_or_default(),
+                        transfer.cseq
+                    ));
                 }
                 if record.notified.last().is_some_and(|last| *last >= 200) {
                     faults.push("NOTIFY after the final status (RFC 3515 section 2.4.7)".into());

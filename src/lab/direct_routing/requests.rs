@@ -73,13 +73,7 @@ fn judge_schemes(request: &Message, verdict: &mut Verdict) {
     }
 }
 
-fn judge_identity(
-    request: &Message,
-    source: &Source,
-    tenants: &Tenants,
-    place: Place<'_>,
-    verdict: &mut Verdict,
-) {
+fn judge_identity(request: &Message, source: &Source, tenants: &Tenants, place: Place<'_>, verdict: &mut Verdict) {
     let method = request.method().unwrap_or_default();
     let contacts = request.list("Contact");
     let routes = request.list("Record-Route");
@@ -258,4 +252,71 @@ pub(super) fn allow_faults(message: &Message) -> Option<Fault> {
 pub(super) fn product_fault(message: &Message) -> Option<Fault> {
     let named = message.value("X-MS-SBC").is_some_and(|value| value.split('/').filter(|p| !p.is_empty()).count() >= 3);
     (!named).then(|| Fault::new(Rule::XMsSbc, "no X-MS-SBC with vendor, product and version"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::pki_types::CertificateDer;
+    use tokio_rustls::rustls::pki_types::pem::PemObject;
+
+    use super::*;
+    use crate::lab::certificates::Authority;
+    use crate::lab::direct_routing::{Rule, Tenant, judge_response};
+    use crate::lab::wire::Transport;
+
+    /// One of the published vectors; `None` where they are not at hand.
+    fn vector(name: &str) -> Option<Message> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/teams-vectors");
+        Some(Message::parse(&std::fs::read(folder.join(format!("{name}.sip"))).ok()?).unwrap().message)
+    }
+
+    fn source() -> Source {
+        let pem = Authority::new().unwrap().edge(&["*.adatum.biz", "*.customers.adatum.biz"]).unwrap().certificate;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        let mut source = Source::plain(Transport::Tls, "192.0.2.10:5061".parse().unwrap(), 1);
+        source.certificate = Some(Arc::from(der.as_ref()));
+        source
+    }
+
+    fn tenants() -> Tenants {
+        Tenants::default()
+            .with(Tenant::new("customers.adatum.biz", Some(&["+12065550100"])))
+            .with(Tenant::new("adatum.biz", None))
+    }
+
+    #[test]
+    fn the_vectors_are_judged_as_their_table_says() {
+        let new = Place::New { referred: false };
+        let site = Place::Dialog { site: Some("tenant1.customers.adatum.biz") };
+        let cases: [(&str, Place<'_>, &[Rule], Option<u16>); 7] = [
+            ("tv01", new, &[], None),
+            ("tv05", new, &[Rule::ContactAddress, Rule::Allow, Rule::XMsSbc], Some(403)),
+            ("tv06", new, &[], None),
+            ("tv10", site, &[], None),
+            // Line E27 asks for the product in every request; these two leave it out.
+            ("tv15", site, &[Rule::XMsSbc], None),
+            ("tv16", Place::New { referred: true }, &[], None),
+            ("tv26", new, &[Rule::XMsSbc], None),
+        ];
+        for (name, place, rules, code) in cases {
+            let Some(request) = vector(name) else { return };
+            let verdict = judge_request(&request, &source(), &tenants(), place);
+            let found: Vec<Rule> = verdict.faults.iter().map(|fault| fault.rule).collect();
+            assert_eq!((found.as_slice(), verdict.refusal.map(|r| r.code)), (rules, code), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_answers_among_the_vectors_are_without_fault() {
+        for (request, response) in [("tv03", "tv04"), ("tv11", "tv12")] {
+            let (Some(request), Some(response)) = (vector(request), vector(response)) else { return };
+            let site = Uri::parse(request.uri().unwrap()).unwrap().host;
+            assert_eq!(judge_response(&response, &request, &source(), Some(&site)), []);
+            let faults = judge_response(&response, &request, &source(), Some("other.adatum.biz"));
+            assert_eq!(faults.iter().map(|fault| fault.rule).collect::<Vec<_>>(), [Rule::ContactTenant]);
+        }
+    }
 }
