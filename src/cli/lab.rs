@@ -38,8 +38,6 @@ const FAILED: u8 = 1;
 pub struct LabArguments {
     #[command(subcommand)]
     pub alone: Option<Alone>,
-    #[command(flatten)]
-    pub manners: TeamsManners,
     /// Where the PBX listens; may stand more than once, for UDP and TCP
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     pub pbx: Vec<Endpoint>,
@@ -109,9 +107,11 @@ pub struct LabArguments {
     /// Draw in plain ASCII
     #[arg(long)]
     pub ascii: bool,
-    /// Print calls and complaints as JSON, one object a line
+    /// Print calls, complaints and trunks as JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub manners: TeamsManners,
 }
 
 /// A side that places calls.
@@ -447,6 +447,12 @@ mod tests {
         assert!(Line::try_parse_from(["lab", "--teams", "tls:127.0.0.1:0"]).is_err());
         assert!(Line::try_parse_from(["lab", "--reject", "1=200"]).is_err());
         assert_eq!(arguments("lab --reject 1=486").reject, [("1".to_owned(), 486)]);
+    }
+
+    #[tokio::test]
+    async fn teams_alone_runs_as_a_lab_of_its_own() {
+        let outcome = run(&arguments("lab teams --ca no-such.pem --cert no-such.pem --key no-such.pem")).await;
+        assert!(matches!(&outcome, Err(LabError::File { path, .. }) if path == "no-such.pem"), "{outcome:?}");
     }
 
     #[test]

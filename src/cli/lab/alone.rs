@@ -17,8 +17,6 @@ pub enum Alone {
 /// What `trunkway lab teams` can be told.
 #[derive(Args, Clone, Debug)]
 pub struct TeamsArguments {
-    #[command(flatten)]
-    pub manners: TeamsManners,
     /// Where it listens
     #[arg(long, value_name = "tls:ADDRESS:PORT", default_value = "tls:127.0.0.1:5061")]
     pub listen: Endpoint,
@@ -64,6 +62,8 @@ pub struct TeamsArguments {
     /// Print calls, complaints and trunks as JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub manners: TeamsManners,
 }
 
 impl From<TeamsArguments> for LabArguments {
