@@ -147,6 +147,15 @@ fn trunks(value: &Value) -> Vec<&str> {
     value["targets"].as_array().unwrap().iter().map(|target| target["trunk"].as_str().unwrap()).collect()
 }
 
+/// Without a Request-URI a call is taken to name the edge as its listener has it, port included.
+#[test]
+fn targets_host_stands_in_the_uri_whatever_port_the_edge_has() {
+    let edge = Edge::new();
+    std::fs::write(edge.file("edge.toml"), CONFIG.replace("udp:192.0.2.1:5060", "udp:192.0.2.1:5090")).unwrap();
+    let (value, _) = edge.json(&["--from-trunk", "pbx1", "--called", "+442079460000"]);
+    assert_eq!(value["targets"][0]["uri"], "sip:442079460000@192.0.2.90:5060", "{value}");
+}
+
 const MONDAY: &[&str] = &["--at", "2026-11-23T10:00:00Z"];
 
 #[test]

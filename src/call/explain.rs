@@ -123,8 +123,10 @@ fn usual_host(edge: &Edge, trunk: &Trunk) -> String {
     match (trunk.kind, sites.next(), sites.next()) {
         (TrunkKind::Teams, Some(site), None) => site.fqdn.to_string(),
         _ => {
-            let own = trunk.fqdn.as_ref().or(edge.listener(trunk.listener).map(|listener| &listener.host));
-            own.map_or_else(|| "edge.invalid".to_owned(), |host| bracketed(host))
+            let Some(listener) = edge.listener(trunk.listener) else { return "edge.invalid".to_owned() };
+            let host = bracketed(trunk.fqdn.as_ref().unwrap_or(&listener.host));
+            // Without its port an address of the edge would be somebody else's.
+            if listener.port == listener.transport.default_port() { host } else { format!("{host}:{}", listener.port) }
         }
     }
 }
