@@ -35,34 +35,49 @@ pub const fn characters(bytes: usize) -> usize {
 
 /// Writes bytes as characters.
 pub fn write(bytes: &[u8], out: &mut Vec<u8>) {
-    let (mut bits, mut held) = (0_u32, 0);
-    for &byte in bytes {
-        bits = bits << 8 | u32::from(byte);
-        held += 8;
-        while held >= 6 {
-            held -= 6;
-            out.push(character((bits >> held) as u8));
-        }
+    let (triples, rest) = bytes.as_chunks::<3>();
+    for &[a, b, c] in triples {
+        out.extend_from_slice(&[
+            character(a >> 2),
+            character(a << 4 | b >> 4),
+            character(b << 2 | c >> 6),
+            character(c),
+        ]);
     }
-    if held > 0 {
-        out.push(character((bits << (6 - held)) as u8));
+    match *rest {
+        [a] => out.extend_from_slice(&[character(a >> 2), character(a << 4)]),
+        [a, b] => out.extend_from_slice(&[character(a >> 2), character(a << 4 | b >> 4), character(b << 2)]),
+        _ => {}
     }
 }
 
 /// Reads characters that [`write`] may have written; `false` for any other, such as one with bits left over that are
 /// not zero: there is one text for a row of bytes.
 pub fn read(text: &[u8], out: &mut Buffer) -> bool {
-    let (mut bits, mut held) = (0_u32, 0);
-    for &byte in text {
-        let Some(value) = value(byte) else { return false };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
+    // What is no character has its highest bit set.
+    let value = |character: u8| VALUES[usize::from(character)]; // a table of all bytes
+    let (quads, rest) = text.as_chunks::<4>();
+    for quad in quads {
+        let [a, b, c, d] = quad.map(value);
+        if (a | b | c | d) & 0x80 != 0 {
+            return false;
         }
+        out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
     }
-    held < 6 && bits & ((1 << held) - 1) == 0
+    match *rest {
+        [] => true,
+        [a, b] => {
+            let (a, b) = (value(a), value(b));
+            out.push(a << 2 | b >> 4);
+            (a | b) & 0x80 == 0 && b & 15 == 0
+        }
+        [a, b, c] => {
+            let (a, b, c) = (value(a), value(b), value(c));
+            out.extend_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2]);
+            (a | b | c) & 0x80 == 0 && c & 3 == 0
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -172,9 +172,10 @@ const NEXT: [u8; WORDS] = {
 /// The longest entry that `text` begins with, and its length.
 pub fn longest(text: &[u8]) -> Option<(u8, usize)> {
     let mut at = FIRST[usize::from(*text.first()?)]; // a table of all bytes
+    let second = text.get(1);
     let mut best: Option<(u8, usize)> = None;
     while let (Some(word), Some(&next)) = (LIST.get(usize::from(at)), NEXT.get(usize::from(at))) {
-        if word.len() > best.map_or(0, |(_, len)| len) && text.starts_with(word) {
+        if word.get(1) == second && word.len() > best.map_or(0, |(_, len)| len) && text.starts_with(word) {
             best = Some((at, word.len()));
         }
         at = next;

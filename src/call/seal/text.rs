@@ -72,6 +72,12 @@ struct Step {
     makes: usize,
 }
 
+impl Step {
+    fn saves(&self) -> isize {
+        self.takes as isize - self.makes as isize
+    }
+}
+
 /// Packs a text.
 pub fn pack(text: &[u8], out: &mut Buffer) {
     let mut seen = Seen([0; 256]);
@@ -80,9 +86,7 @@ pub fn pack(text: &[u8], out: &mut Buffer) {
         let (before, rest) = text.split_at(at);
         let step = best(before, rest, &seen);
         write(&step, rest.get(..step.takes).unwrap_or(rest), out);
-        for place in at..at + step.takes {
-            seen.note(text, place);
-        }
+        seen.note(text, at, step.takes);
         at += step.takes;
     }
 }
@@ -91,21 +95,24 @@ pub fn pack(text: &[u8], out: &mut Buffer) {
 struct Seen([u16; 256]);
 
 impl Seen {
-    fn slot(rest: &[u8]) -> Option<usize> {
-        let four: [u8; MIN_COPY] = rest.get(..MIN_COPY)?.try_into().ok()?;
-        Some((u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> 24) as usize)
+    fn slot(four: [u8; MIN_COPY]) -> usize {
+        (u32::from_le_bytes(four).wrapping_mul(0x9e37_79b1) >> 24) as usize
     }
 
-    fn note(&mut self, text: &[u8], place: usize) {
-        let slot = text.get(place..).and_then(Self::slot).and_then(|slot| self.0.get_mut(slot));
-        if let (Some(slot), Ok(next)) = (slot, u16::try_from(place + 1)) {
-            *slot = next;
+    /// Notes each place of a step that was taken.
+    fn note(&mut self, text: &[u8], at: usize, takes: usize) {
+        let end = text.len().min(at + takes + MIN_COPY - 1);
+        let places = text.get(at..end).unwrap_or_default().array_windows().zip(at + 1..);
+        for (&four, next) in places {
+            if let (Some(slot), Ok(next)) = (self.0.get_mut(Self::slot(four)), u16::try_from(next)) {
+                *slot = next;
+            }
         }
     }
 
     /// What stood within reach before and stands here again.
     fn copy(&self, before: &[u8], rest: &[u8]) -> Option<Step> {
-        let place = usize::from(*self.0.get(Self::slot(rest)?)?).checked_sub(1)?;
+        let place = usize::from(*self.0.get(Self::slot(*rest.first_chunk()?))?).checked_sub(1)?;
         let back = before.len().checked_sub(place)?;
         let from = before.get(place..)?;
         // What overlaps is not looked for: URIs have no long runs of one byte.
@@ -118,14 +125,11 @@ fn best(before: &[u8], rest: &[u8], seen: &Seen) -> Step {
     let plain = rest.first().is_some_and(|byte| matches!(byte, 0 | 0x20..=0x7e));
     let literal = Step { form: Form::Literal, takes: 1, makes: if plain { 1 } else { 2 } };
     let word = dictionary::longest(rest).map(|(entry, takes)| Step { form: Form::Word(entry), takes, makes: 1 });
-    let forms = [word, guid(rest), hex(rest), digits(rest), ipv4(rest), ipv6(before, rest), six_bits(rest)];
-    let saved = |step: &Step| step.takes as isize - step.makes as isize;
+    let forms = [word, guid(rest), hex(rest), digits(rest), ipv4(rest), ipv6(before, rest), seen.copy(before, rest)];
     // Of equals the first stands.
-    forms
-        .into_iter()
-        .chain([seen.copy(before, rest)])
-        .flatten()
-        .fold(literal, |best, step| if saved(&step) > saved(&best) { step } else { best })
+    let best =
+        forms.into_iter().flatten().fold(literal, |best, step| if step.saves() > best.saves() { step } else { best });
+    six_bits(rest, best.saves()).unwrap_or(best)
 }
 
 fn is_lower_hex(byte: u8) -> bool {
@@ -175,6 +179,9 @@ fn digits(rest: &[u8]) -> Option<Step> {
 
 fn ipv4(rest: &[u8]) -> Option<Step> {
     let takes = rest.iter().take(16).take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    if takes < "0.0.0.0".len() {
+        return None;
+    }
     // The parser of the standard library takes no leading zeros: there is one text for an address.
     let address = std::str::from_utf8(rest.get(..takes)?).ok()?.parse().ok()?;
     Some(Step { form: Form::Ipv4(address), takes, makes: 5 })
@@ -219,15 +226,18 @@ fn ipv6_text(address: Ipv6Addr) -> Ipv6Text {
     text
 }
 
-fn six_bits(rest: &[u8]) -> Option<Step> {
-    let (mut takes, mut last) = (0, 0);
-    for (at, &byte) in rest.iter().enumerate().take(MOST) {
-        if alphabet::value(byte).is_none() || at > 0 && rest.get(at..).is_some_and(|rest| is_better_told(last, rest)) {
-            break;
-        }
-        (takes, last) = (at + 1, byte);
-    }
-    (takes > 0).then(|| Step { form: Form::SixBits, takes, makes: 2 + (takes * 6).div_ceil(8) })
+/// A run of six-bit characters that saves more than `saved` bytes.
+fn six_bits(rest: &[u8], saved: isize) -> Option<Step> {
+    let step = |takes: usize| {
+        let step = Step { form: Form::SixBits, takes, makes: 2 + (takes * 6).div_ceil(8) };
+        (step.saves() > saved.max(0)).then_some(step)
+    };
+    // Most runs are too short, which is seen at once.
+    let longest = rest.iter().take(MOST).take_while(|&&byte| alphabet::value(byte).is_some()).count();
+    step(longest)?;
+    let stop = (1..longest)
+        .find(|&at| rest.get(at..).zip(rest.get(at - 1)).is_some_and(|(rest, last)| is_better_told(*last, rest)));
+    step(stop.unwrap_or(longest))
 }
 
 /// Whether another form begins here that is worth the end of a run of six-bit characters.
@@ -296,9 +306,10 @@ fn write(step: &Step, text: &[u8], out: &mut Buffer) {
 
 /// Writes pairs of hex digits as bytes; hyphens between pairs are left out.
 fn write_hex(text: &[u8], out: &mut Buffer) {
-    let mut digits = text.iter().filter_map(|&digit| (digit as char).to_digit(16));
+    // Of `0` to `9` the low four bits are the value, of letters in either case they are nine less.
+    let mut digits = text.iter().filter(|&&byte| byte != b'-').map(|&digit| (digit & 15) + 9 * (digit >> 6));
     while let (Some(high), Some(low)) = (digits.next(), digits.next()) {
-        out.push((high << 4 | low) as u8);
+        out.push(high << 4 | low);
     }
 }
 
