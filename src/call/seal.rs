@@ -1,16 +1,15 @@
-//! Sealed state of a leg: what a later request needs to find its way rides in the edge's own URIs, and the Call-ID of
-//! the far leg is the near one, sealed. Neither needs memory: a restarted process or another node with the same key
-//! reads both.
+//! Sealed state of a leg: what a later request needs rides in the edge's own URIs, and the Call-ID of the far leg is
+//! the near one, sealed. Neither needs memory: a restarted process or another node with the same key reads both.
 //!
-//! The cipher is AES-256-GCM-SIV (RFC 8452), keys come from the key file by HKDF (RFC 5869), one for each purpose.
-//! **The nonce is fixed (all zero).** GCM-SIV then is a deterministic cipher: what two equal sealings tell is that they
-//! are equal, and nothing else. That is wanted here: a Call-ID must come out the same in both directions and after a
-//! restart, and there is no room for a nonce in a URI. A mode without resistance to nonce misuse would give its key away.
-//! The associated data of a token holds the Call-ID and the trunk where it will be presented.
+//! The cipher is AES-256-GCM-SIV (RFC 8452); each purpose has a key of its own, made by HKDF (RFC 5869). **The nonce is
+//! fixed, all zero**, which makes the cipher deterministic: equal sealings show that they are equal and nothing else,
+//! and a Call-ID comes out the same in both directions and after a restart. Modes that are not resistant to nonce
+//! misuse would give the key stream away. By the birthday bound 2^40 sealings with one key leave odds of less than
+//! 2^-40 that two of them clash. The associated data of a token holds the Call-ID and the trunk where it is presented.
 //!
-//! A dialog keeps the key it began with ([`KeyId`]), so that its Call-ID stays what it is while keys are rotated.
-//! Formats have a version in the first character. What version 1 writes is frozen: an edge of the next release must
-//! write the same Call-ID for a call that is up.
+//! A dialog keeps the key it began with ([`KeyId`]), so that its Call-ID stays while keys are rotated. The first
+//! character of a text is kind and version; what a version writes is frozen, since an upgraded edge must write the
+//! same Call-ID for a call that is up.
 
 mod alphabet;
 mod call_id;

@@ -190,7 +190,7 @@ fn seal(
     out: &mut Vec<u8>,
 ) -> Result<(), SealError> {
     let characters = envelope::characters(plain.len(), HINTS);
-    if characters > room.0 {
+    if characters > room.0.min(MAX_TOKEN) {
         return Err(SealError::DoesNotFit(characters));
     }
     let (hints, trunk) = (hints(key, bound), bound.trunk.to_be_bytes());
