@@ -7,7 +7,7 @@ mod allocations;
 use std::hint::black_box;
 use std::time::Instant;
 
-use trunkway::call::seal::{Bound, Freshness, Hold, Key, KeyRing, LegState, Routes, TokenRoom};
+use trunkway::call::seal::{Bound, Freshness, Hold, Key, KeyRing, LegState, Routes, Side, TokenRoom};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -23,7 +23,7 @@ const FRESH: Freshness = Freshness { now: 30_000_000, max_age: 1_440 };
 
 fn state<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> LegState<'a> {
     LegState {
-        near_called: true,
+        near: Side::Caller { leg: 1 },
         hold: Hold::None,
         created: FRESH.now,
         far: 0xa1b2_c3d4,

@@ -1,9 +1,9 @@
 //! What rides in a token: how a request that comes on one leg goes on to the other.
 //!
 //! ```text
-//! presence:1  created:varint  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
+//! presence:1  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
 //! ```
-//! `presence` says which of the optional fields follow, who called, and who holds; the text is the remote target and
+//! `presence` says which of the optional fields follow (a leg for callers), and who holds; the text is the remote target and
 //! behind it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
@@ -17,7 +17,7 @@ pub const MAX_TEXT: usize = 2_048;
 /// Minutes before which no token was made: 2025-01-01 00:00 UTC. Dates are counted from there to take a byte less.
 const EPOCH: u32 = 20_089 * 24 * 60;
 
-const CALLED: u8 = 1;
+const CALLER: u8 = 1;
 const HOLD_SHIFT: u8 = 1;
 const TENANT: u8 = 1 << 3;
 const SITE: u8 = 1 << 4;
@@ -25,6 +25,16 @@ const ENGINE: u8 = 1 << 5;
 const CSEQ: u8 = 1 << 6;
 /// For what comes later; a token that has it is of a later format.
 const RESERVED: u8 = 1 << 7;
+
+/// The part of the side that presents the token, which says how the far leg's Call-ID is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// It sent the INVITE from which the far leg was made: its Call-ID is sealed, as leg `leg`.
+    Caller { leg: u16 },
+    /// It got the INVITE of the leg: its Call-ID is opened.
+    #[default]
+    Callee,
+}
 
 /// Which side has put the call on hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,8 +55,8 @@ pub type Routes<'a> = SmallVec<[&'a [u8]; 4]>;
 /// where its requests go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LegState<'a> {
-    /// The near side sent the INVITE that began the call: the far Call-ID is made by sealing, and else by opening.
-    pub near_called: bool,
+    /// What the near side is.
+    pub near: Side,
     pub hold: Hold,
     /// When the token was made, in minutes since 1970.
     pub created: u32,
@@ -94,7 +104,7 @@ impl<'a> LegState<'a> {
         }
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
         out.push(
-            field(CALLED, self.near_called)
+            field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
                 | field(TENANT, self.tenant.is_some())
                 | field(SITE, self.site.is_some())
@@ -102,6 +112,9 @@ impl<'a> LegState<'a> {
                 | field(CSEQ, self.cseq_offset != 0),
         );
         varint::write(self.created.wrapping_sub(EPOCH), out);
+        if let Side::Caller { leg } = self.near {
+            varint::write(u32::from(leg), out);
+        }
         for mark in [Some(self.far), self.tenant, self.site].into_iter().flatten() {
             out.extend_from_slice(&mark.to_be_bytes());
         }
@@ -127,6 +140,11 @@ impl<'a> LegState<'a> {
             return None;
         }
         let created = varint::read(&mut rest)?.wrapping_add(EPOCH);
+        let near = if presence & CALLER != 0 {
+            Side::Caller { leg: u16::try_from(varint::read(&mut rest)?).ok()? }
+        } else {
+            Side::Callee
+        };
         let mut mark = |present: bool| -> Option<Option<u32>> {
             if !present {
                 return Some(None);
@@ -148,7 +166,7 @@ impl<'a> LegState<'a> {
         text::unpack(rest, MAX_TEXT, scratch).ok()?;
         let mut texts = scratch.split(|&byte| byte == 0);
         Some(Self {
-            near_called: presence & CALLED != 0,
+            near,
             hold: match presence >> HOLD_SHIFT & 3 {
                 0 => Hold::None,
                 1 => Hold::Near,

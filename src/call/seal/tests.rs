@@ -22,7 +22,7 @@ fn ring(current: u8, other: Option<u8>) -> KeyRing {
 
 fn state<'a>() -> LegState<'a> {
     LegState {
-        near_called: true,
+        near: Side::Caller { leg: 2 },
         hold: Hold::Far,
         created: NOW,
         far: 0xa1b2_c3d4,
@@ -65,6 +65,41 @@ fn token_gives_back_the_state_where_it_belongs() {
     let mut scratch = b"of the request before".to_vec();
     let opened = ring.open(&text, HERE, FRESH, &mut scratch).unwrap();
     assert_eq!(opened, Opened { key: ring.current(), content: Content::Leg(state()) });
+}
+
+#[test]
+fn requests_of_either_side_find_the_other_after_a_restart() {
+    const PBX: u32 = 1;
+    const TEAMS: u32 = 2;
+    let caller_id = b"a84b4c76e66710@pbx.example.net";
+    let pbx =
+        LegState { far: PBX, near: Side::Callee, target: b"sip:4001@192.0.2.7", routes: Routes::new(), ..state() };
+    let teams = LegState { far: TEAMS, near: Side::Caller { leg: 3 }, ..state() };
+    let (callee_id, to_callee, to_caller) = {
+        let edge = ring(1, None);
+        let callee_id = far_call_id(&edge, caller_id, 3);
+        // In the Contact of the INVITE that goes out, and in that of the answer that comes back.
+        let to_callee = token(&edge, &pbx, Bound { call_id: &callee_id, trunk: TEAMS });
+        let to_caller = token(&edge, &teams, Bound { call_id: caller_id, trunk: PBX });
+        (callee_id, to_callee, to_caller)
+    };
+    let edge = ring(1, None);
+    let (mut scratch, mut far_id) = (Vec::new(), Vec::new());
+    let Opened { key, content: Content::Leg(leg) } =
+        edge.open(&to_caller, Bound { call_id: caller_id, trunk: PBX }, FRESH, &mut scratch).unwrap()
+    else {
+        panic!("a leg was sealed")
+    };
+    assert_eq!(leg, teams);
+    let Side::Caller { leg } = leg.near else { panic!("the PBX called") };
+    edge.seal_call_id(key, caller_id, leg, &mut far_id).unwrap();
+    assert_eq!(far_id, callee_id);
+    let opened = edge.open(&to_callee, Bound { call_id: &callee_id, trunk: TEAMS }, FRESH, &mut scratch).unwrap();
+    assert_eq!(opened.content, Content::Leg(pbx));
+    edge.open_call_id(&callee_id, &mut far_id).unwrap();
+    assert_eq!(far_id, caller_id);
+    // The tokens do not serve each other's side.
+    assert!(opening(&edge, &to_callee, Bound { call_id: caller_id, trunk: PBX }, FRESH).is_err());
 }
 
 #[test]
@@ -269,7 +304,7 @@ fn what_version_1_writes_is_frozen() {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let call_id = text(far_call_id(&ring, b"3848276298220188511@atlanta.example.com", 2));
     assert_eq!(call_id, "hys9leudNlnK5XoW9GXTgHVPeRMDzOR_SDb3bnv9Ezx0NMH0xIM45Tx0C8Hc");
-    let leg = "ByqD3pxd9JsM813hzZxBG9G9KFkEIudsjz1oWyu7bEx9czn5OZroT_PiQumaXi5jihh9mB86GgjYbJtHhx4BuiUJGO_3IcMXx";
+    let leg = "ByqD31FVa-OCMWNxGviG_EXY0hituaBtJPhwgmrvyip4fRRHZDPIlcaNZQlVJcv9CmsfhxGieDHgdDapySDvMoeCuMMwbFg8VCg";
     assert_eq!(text(token(&ring, &state(), HERE)), leg);
 }
 
@@ -294,8 +329,8 @@ fn uri() -> impl Strategy<Value = String> {
     (user, host, port, params).prop_map(|(user, host, port, params)| format!("sip:{user}{host}{port}{params}"))
 }
 
-/// Who called, hold, created, far, tenant, site, engine, CSeq offset.
-type Fields = (bool, u8, u32, u32, Option<u32>, Option<u32>, Option<u8>, i32);
+/// The caller's leg, hold, created, far, tenant, site, engine, CSeq offset.
+type Fields = (Option<u16>, u8, u32, u32, Option<u32>, Option<u32>, Option<u8>, i32);
 
 #[derive(Clone, Debug)]
 struct Owned {
@@ -306,17 +341,18 @@ struct Owned {
 
 impl Owned {
     fn state(&self) -> LegState<'_> {
-        let (near_called, hold, created, far, tenant, site, engine, cseq_offset) = self.fields;
+        let (caller, hold, created, far, tenant, site, engine, cseq_offset) = self.fields;
         let hold = [Hold::None, Hold::Near, Hold::Far, Hold::Both][usize::from(hold)];
+        let near = caller.map_or(Side::Callee, |leg| Side::Caller { leg });
         let routes = self.routes.iter().map(|route| route.as_bytes()).collect();
         let target = self.target.as_bytes();
-        LegState { near_called, hold, created, far, tenant, site, engine, cseq_offset, target, routes }
+        LegState { near, hold, created, far, tenant, site, engine, cseq_offset, target, routes }
     }
 }
 
 fn any_state() -> impl Strategy<Value = Owned> {
     let fields = (
-        any::<bool>(),
+        any::<Option<u16>>(),
         0_u8..4,
         any::<u32>(),
         any::<u32>(),

@@ -67,7 +67,7 @@ fn lengths(target: &str, routes: &[&str]) -> Lengths {
         tenant: Some(u32::MAX),
         site: Some(u32::MAX),
         engine: Some(255),
-        near_called: true,
+        near: Side::Caller { leg: 99 },
         hold: Hold::Both,
         target: target.as_bytes(),
         routes: routes.iter().map(|route| route.as_bytes()).collect(),
