@@ -32,7 +32,7 @@ fn state<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> LegState<'a> {
         engine: Some(1),
         cseq_offset: 17,
         target,
-        routes: Routes::from_slice(routes),
+        routes: Routes::of(routes.iter().copied()).unwrap(),
     }
 }
 

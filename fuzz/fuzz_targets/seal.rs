@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
 fn plain(bytes: &[u8]) {
     let mut texts = Vec::new();
     let Ok(state) = LegState::unpack(bytes, &mut texts) else { return };
-    assert!(state.target.len() + state.routes.iter().map(|route| route.len() + 1).sum::<usize>() <= MAX_TEXT);
+    assert!(state.target.len() + state.routes.values().iter().map(|route| route.len() + 1).sum::<usize>() <= MAX_TEXT);
     let mut text = Vec::new();
     if RING.seal_leg(RING.current(), &state, HERE, TokenRoom(254), &mut text).is_err() {
         assert!(text.is_empty());

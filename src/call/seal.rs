@@ -26,5 +26,5 @@ mod tests;
 
 pub use call_id::{CallIdError, MAX_CALL_ID, SealedCallId};
 pub use key::{Key, KeyError, KeyId, KeyRing, subkey};
-pub use leg::{Hold, LegState, MAX_TEXT, Malformed, Routes, Side};
+pub use leg::{Hold, LegState, MAX_ROUTES, MAX_TEXT, Malformed, Routes, Side, TooManyRoutes};
 pub use token::{Bound, Content, Freshness, OpenError, Opened, SealError, TokenRoom, URI_LIMIT};

@@ -48,12 +48,44 @@ pub enum Hold {
     Both,
 }
 
-/// A route set; of common length it needs no memory of the heap.
-pub type Routes<'a> = SmallVec<[&'a [u8]; 4]>;
+/// Most values of a route set that is sealed; a longer one would not fit anyway.
+pub const MAX_ROUTES: usize = 8;
+
+/// A route set: the values of a Route header, in the order in which they are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routes<'a> {
+    values: [&'a [u8]; MAX_ROUTES],
+    len: usize,
+}
+
+/// The route set has more than [`MAX_ROUTES`] values: the call store keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the route set has too many values to be sealed")]
+pub struct TooManyRoutes;
+
+impl<'a> Routes<'a> {
+    /// A route set of these values.
+    ///
+    /// # Errors
+    /// [`TooManyRoutes`].
+    pub fn of(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TooManyRoutes> {
+        let mut routes = Self::default();
+        for value in values {
+            *routes.values.get_mut(routes.len).ok_or(TooManyRoutes)? = value;
+            routes.len += 1;
+        }
+        Ok(routes)
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[&'a [u8]] {
+        self.values.get(..self.len).unwrap_or_default()
+    }
+}
 
 /// State of a leg's other side. *Near* is the side that has the token in the edge's Contact and presents it; *far* is
 /// where its requests go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegState<'a> {
     /// What the near side is.
     pub near: Side,
@@ -70,7 +102,7 @@ pub struct LegState<'a> {
     pub cseq_offset: i32,
     /// The remote target of the far dialog, a URI (RFC 3261 section 12.1).
     pub target: &'a [u8],
-    /// The route set of the far dialog, as values of a Route header, in the order in which they are sent.
+    /// The route set of the far dialog (RFC 3261 section 12.1).
     pub routes: Routes<'a>,
 }
 
@@ -90,16 +122,16 @@ pub(super) enum PackError {
 
 impl<'a> LegState<'a> {
     pub(super) fn pack(&self, out: &mut Buffer) -> Result<(), PackError> {
-        let len = self.target.len() + self.routes.iter().map(|route| route.len() + 1).sum::<usize>();
+        let len = self.target.len() + self.routes.values().iter().map(|route| route.len() + 1).sum::<usize>();
         if len > MAX_TEXT {
             return Err(PackError::TooLong(len));
         }
         let mut joined = SmallVec::<[u8; 512]>::from_slice(self.target);
-        for route in &self.routes {
+        for route in self.routes.values() {
             joined.push(0);
             joined.extend_from_slice(route);
         }
-        if memchr::memchr_iter(0, &joined).count() != self.routes.len() {
+        if memchr::memchr_iter(0, &joined).count() != self.routes.len {
             return Err(PackError::Nul);
         }
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
@@ -180,7 +212,7 @@ impl<'a> LegState<'a> {
             engine,
             cseq_offset,
             target: texts.next()?,
-            routes: texts.collect(),
+            routes: Routes::of(texts).ok()?,
         })
     }
 }

@@ -31,7 +31,7 @@ fn state<'a>() -> LegState<'a> {
         engine: Some(3),
         cseq_offset: -40,
         target: TARGET,
-        routes: Routes::from_slice(&[ROUTE]),
+        routes: Routes::of([ROUTE]).unwrap(),
     }
 }
 
@@ -73,7 +73,7 @@ fn requests_of_either_side_find_the_other_after_a_restart() {
     const TEAMS: u32 = 2;
     let caller_id = b"a84b4c76e66710@pbx.example.net";
     let pbx =
-        LegState { far: PBX, near: Side::Callee, target: b"sip:4001@192.0.2.7", routes: Routes::new(), ..state() };
+        LegState { far: PBX, near: Side::Callee, target: b"sip:4001@192.0.2.7", routes: Routes::default(), ..state() };
     let teams = LegState { far: TEAMS, near: Side::Caller { leg: 3 }, ..state() };
     let (callee_id, to_callee, to_caller) = {
         let edge = ring(1, None);
@@ -84,17 +84,13 @@ fn requests_of_either_side_find_the_other_after_a_restart() {
         (callee_id, to_callee, to_caller)
     };
     let edge = ring(1, None);
-    let (mut scratch, mut far_id) = (Vec::new(), Vec::new());
-    let Opened { key, content: Content::Leg(leg) } =
-        edge.open(&to_caller, Bound { call_id: caller_id, trunk: PBX }, FRESH, &mut scratch).unwrap()
-    else {
-        panic!("a leg was sealed")
-    };
-    assert_eq!(leg, teams);
-    let Side::Caller { leg } = leg.near else { panic!("the PBX called") };
-    edge.seal_call_id(key, caller_id, leg, &mut far_id).unwrap();
+    let (mut scratch, mut other, mut far_id) = (Vec::new(), Vec::new(), Vec::new());
+    let there = edge.open(&to_caller, Bound { call_id: caller_id, trunk: PBX }, FRESH, &mut scratch).unwrap();
+    assert_eq!(there.content, Content::Leg(teams));
+    let Side::Caller { leg } = teams.near else { panic!("the PBX called") };
+    edge.seal_call_id(there.key, caller_id, leg, &mut far_id).unwrap();
     assert_eq!(far_id, callee_id);
-    let opened = edge.open(&to_callee, Bound { call_id: &callee_id, trunk: TEAMS }, FRESH, &mut scratch).unwrap();
+    let opened = edge.open(&to_callee, Bound { call_id: &callee_id, trunk: TEAMS }, FRESH, &mut other).unwrap();
     assert_eq!(opened.content, Content::Leg(pbx));
     edge.open_call_id(&callee_id, &mut far_id).unwrap();
     assert_eq!(far_id, caller_id);
@@ -296,6 +292,9 @@ fn state_that_does_not_fit_says_so() {
     assert!(matches!(refused, Err(SealError::DoesNotFit(len)) if len > MAX_TEXT));
     let refused = ring.seal_leg(ring.current(), &LegState { target: b"sip:\0@b", ..state() }, HERE, AMPLE, &mut out);
     assert_eq!(refused, Err(SealError::Nul));
+    assert_eq!(Routes::of([ROUTE; MAX_ROUTES + 1]), Err(TooManyRoutes));
+    let many = LegState { routes: Routes::of([ROUTE; MAX_ROUTES]).unwrap(), ..state() };
+    assert!(token(&ring, &many, HERE).len() < whole + 50, "the same again is told in few bytes");
 }
 
 #[test]
@@ -344,7 +343,7 @@ impl Owned {
         let (caller, hold, created, far, tenant, site, engine, cseq_offset) = self.fields;
         let hold = [Hold::None, Hold::Near, Hold::Far, Hold::Both][usize::from(hold)];
         let near = caller.map_or(Side::Callee, |leg| Side::Caller { leg });
-        let routes = self.routes.iter().map(|route| route.as_bytes()).collect();
+        let routes = Routes::of(self.routes.iter().map(|route| route.as_bytes())).unwrap();
         let target = self.target.as_bytes();
         LegState { near, hold, created, far, tenant, site, engine, cseq_offset, target, routes }
     }
@@ -452,7 +451,7 @@ proptest! {
         prop_assert!(ring.open(&bytes, HERE, FRESH, &mut scratch).is_err());
         prop_assert_eq!(ring.open_call_id(&bytes, &mut scratch), None);
         if let Ok(state) = LegState::unpack(&bytes, &mut scratch) {
-            prop_assert!(state.target.len() + state.routes.iter().map(|route| route.len() + 1).sum::<usize>() <= MAX_TEXT);
+            prop_assert!(state.target.len() + state.routes.values().iter().map(|route| route.len() + 1).sum::<usize>() <= MAX_TEXT);
         }
         let text: Vec<u8> = bytes.iter().map(|byte| alphabet::character(*byte)).collect();
         prop_assert!(ring.open(&text, HERE, FRESH, &mut scratch).is_err());

@@ -70,7 +70,7 @@ fn lengths(target: &str, routes: &[&str]) -> Lengths {
         near: Side::Caller { leg: 99 },
         hold: Hold::Both,
         target: target.as_bytes(),
-        routes: routes.iter().map(|route| route.as_bytes()).collect(),
+        routes: Routes::of(routes.iter().map(|route| route.as_bytes())).unwrap(),
     };
     let mut plain = super::super::envelope::Buffer::new();
     state.pack(&mut plain).unwrap();
