@@ -26,6 +26,7 @@ pub mod loops;
 pub mod numbers;
 pub mod route_set;
 pub mod screen;
+pub mod seal;
 
 pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Output};
