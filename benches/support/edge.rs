@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trunkway::call::dialog_token::SealKey;
+use trunkway::call::seal::{Key, KeyRing};
 use trunkway::call::{Edge, Secrets};
 use trunkway::sip::{Limits, Transport};
 use trunkway::transaction::{HashKey, Timing};
@@ -44,7 +45,11 @@ pub fn edge() -> Arc<Edge> {
 
 /// Fixed keys.
 pub fn secrets() -> Secrets {
-    Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) }
+    Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring() }
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(Key::derive(&[4; 32]).expect("a key"), None).expect("one key")
 }
 
 /// The trunk of a name and the flow of what it sends.

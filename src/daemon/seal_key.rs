@@ -36,6 +36,8 @@ pub enum SealKeyError {
     TooOpen { path: PathBuf },
     #[error("{path} is there: the key is being changed, or that was broken off and the file can be removed", path = path.display())]
     BeingChanged { path: PathBuf },
+    #[error("seal key: {0}")]
+    Fresh(KeyError),
     #[error("the system gives no random bytes: {0}")]
     Random(io::Error),
 }
@@ -91,16 +93,21 @@ pub fn load_or_make(path: &Path) -> Result<SealKey, SealKeyError> {
 }
 
 /// Reads the keys of sealed legs, or makes one.
-#[cfg_attr(not(test), expect(dead_code, reason = "the call path and `trunkway keys rotate` take it up"))]
 pub fn ring_or_make(path: &Path) -> Result<KeyRing, SealKeyError> {
     load_or_make_keys(path)?.ring().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
+}
+
+/// Keys of sealed legs that nobody else has: what they seal is of no use after a restart.
+pub fn ring_of_this_process() -> Result<KeyRing, SealKeyError> {
+    let key = Key::derive(&random::<KEY_BYTES>()?).and_then(|key| KeyRing::new(key, None));
+    key.map_err(SealKeyError::Fresh)
 }
 
 /// Puts a new key into the file in one step and keeps the one that was current as the second; the second one goes.
 ///
 /// Owner, group and mode stay. Nodes that share the file's content must have it before they see each other's calls;
 /// where they are changed one after another, the new key is first given to all as their second line.
-#[cfg_attr(not(test), expect(dead_code, reason = "the call path and `trunkway keys rotate` take it up"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "`trunkway keys rotate` takes it up"))]
 pub fn rotate(path: &Path) -> Result<Rotated, SealKeyError> {
     // A link is followed, so that the rename does not put a file into its place.
     let path = &fs::canonicalize(path).map_err(|error| SealKeyError::File { path: path.to_owned(), error })?;

@@ -48,6 +48,18 @@ pub enum Hold {
     Both,
 }
 
+impl Hold {
+    /// The same as the other side says it.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Near => Self::Far,
+            Self::Far => Self::Near,
+            other => other,
+        }
+    }
+}
+
 /// Most values of a route set that is sealed; a longer one would not fit anyway.
 pub const MAX_ROUTES: usize = 8;
 

@@ -13,6 +13,7 @@ use super::super::{Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
+use crate::call::seal::{Key, KeyRing};
 use crate::call::{Command, Counts, Edge, Env, Names, Output, Secrets};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
@@ -157,6 +158,11 @@ impl Names for Known {
     }
 }
 
+/// Keys of owned legs, made of one byte.
+pub(super) fn ring(byte: u8) -> KeyRing {
+    KeyRing::new(Key::derive(&[byte; 32]).expect("a key"), None).expect("one key")
+}
+
 /// A name that the edge wants to be looked up.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
@@ -201,7 +207,7 @@ impl World {
             lookups: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
-            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) },
+            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
             shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
             sent: Vec::new(),
         }
