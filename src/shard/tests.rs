@@ -11,6 +11,7 @@ mod failover;
 mod forks;
 mod hostile;
 mod legacy;
+mod legs;
 mod network;
 mod numbers;
 mod office;
