@@ -7,6 +7,7 @@ mod calls;
 mod changes;
 mod handshakes;
 mod kamailio;
+mod legs;
 mod load;
 mod names;
 mod options;
