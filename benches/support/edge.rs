@@ -36,9 +36,10 @@ targets = ["udp:192.0.2.80:5080"]
 rules = [{ prefix = "+44163276", tag = "called" }]
 "#;
 
-/// The compiled configuration.
-pub fn edge() -> Arc<Edge> {
-    let loaded = trunkway::config::load_str("bench.toml", CONFIG, Path::new("")).expect("the configuration holds");
+/// The compiled configuration, with transparent trunks or with legs of the edge's own.
+pub fn edge(transparent: bool) -> Arc<Edge> {
+    let mut loaded = trunkway::config::load_str("bench.toml", CONFIG, Path::new("")).expect("the configuration holds");
+    loaded.trunks.0.iter_mut().for_each(|trunk| trunk.transparent = transparent);
     let listeners = loaded.config.listeners.iter().map(|listen| listen.listener.clone()).collect();
     Arc::new(Edge::new(listeners, loaded.trunks, loaded.routing, Timing::default(), Limits::default()))
 }
