@@ -38,8 +38,9 @@ const RINGING: u32 = 10_000;
 const MOST_BYTES: i64 = 4_096;
 
 fn main() {
-    let held = held_by_a_ringing_call();
-    println!("shard: {held} bytes of heap for each of {RINGING} ringing calls");
+    let held = held_by_a_ringing_call(&edge::edge(true));
+    let owned = held_by_a_ringing_call(&edge::edge(false));
+    println!("shard: {held} bytes of heap for each of {RINGING} ringing calls, {owned} with owned legs");
     assert!(held <= MOST_BYTES, "a ringing call holds {held} bytes");
 
     let mut calls = Calls::new();
@@ -81,10 +82,6 @@ enum Side {
 }
 
 impl Drive {
-    fn new(max_contexts: usize) -> Self {
-        Self::of(max_contexts, edge::edge(true))
-    }
-
     fn of(max_contexts: usize, edge: Arc<Edge>) -> Self {
         let now = Moment::from_millis(1_000);
         let shard = Shard::new(0, now, max_contexts);
@@ -282,10 +279,10 @@ impl Calls {
 }
 
 /// Heap in use by a shard full of ringing calls, for each of them: INVITE of 1.2 KB, 180, nothing more yet.
-fn held_by_a_ringing_call() -> i64 {
-    let mut drive = Drive::new(1 << 20);
+fn held_by_a_ringing_call(edge: &Arc<Edge>) -> i64 {
+    let mut drive = Drive::of(1 << 20, Arc::clone(edge));
     let mut template = {
-        let mut other = Drive::new(16);
+        let mut other = Drive::of(16, Arc::clone(edge));
         Script::learn(&mut other, 0).ringing
     };
     let before = allocations::count().live_bytes;

@@ -20,7 +20,7 @@ use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
-use crate::sip::{HeaderName, Message, Span};
+use crate::sip::{Edits, HeaderName, Message, Span};
 use crate::trunk::TrunkId;
 
 pub use answer::Back;
@@ -176,16 +176,36 @@ struct Sealing<'a> {
 }
 
 impl Sealing<'_> {
-    /// Writes the Contact's value.
+    /// Puts the Contact in the place of a message's own one, and takes that away when there is no room.
+    fn edit(&self, message: &Message, edits: &mut Edits) -> Result<(), NotSealed> {
+        let mut lines = message.lines_of(HeaderName::Contact);
+        let Some(line) = lines.next() else { return Ok(()) };
+        lines.for_each(|line| edits.remove_line(line));
+        let mut sealed = Ok(());
+        edits.replace_with(Span { start: line.start, end: line.next }, |out| sealed = self.write(out));
+        sealed
+    }
+
+    /// Writes the Contact, or nothing.
     fn write(&self, out: &mut Vec<u8>) -> Result<(), NotSealed> {
-        out.extend_from_slice(b"<sip:");
-        if self.near.is_empty() || self.token(true, out).is_err() {
-            self.token(false, out)?;
+        let start = out.len();
+        out.extend_from_slice(b"Contact: <sip:");
+        let mut sealed = Err(NotSealed::Contact);
+        if !self.near.is_empty() {
+            sealed = self.token(true, out);
         }
-        out.push(b'@');
-        out.extend_from_slice(self.own);
-        out.push(b'>');
-        Ok(())
+        if sealed.is_err() {
+            sealed = self.token(false, out);
+        }
+        match sealed {
+            Ok(()) => {
+                out.push(b'@');
+                out.extend_from_slice(self.own);
+                out.extend_from_slice(b">\r\n");
+            }
+            Err(_) => out.truncate(start),
+        }
+        sealed
     }
 
     fn token(&self, whole: bool, out: &mut Vec<u8>) -> Result<(), NotSealed> {

@@ -104,20 +104,16 @@ impl Back<'_> {
 
     /// Seals the way to the far side into the Contact.
     fn edit_contact(&self, response: &Message, own: &[u8], edits: &mut Edits) -> Result<(), NotSealed> {
-        let mut lines = response.lines_of(HeaderName::Contact);
-        let Some(line) = lines.next() else { return Ok(()) };
-        lines.for_each(|line| edits.remove_line(line));
-        let Some(Ok(contact)) = response.contacts().next().filter(|contact| *contact != Ok(NameAddr::star())) else {
-            edits.remove_line(line);
-            return Ok(());
-        };
-        let mut text = Vec::with_capacity(crate::call::seal::URI_LIMIT + 2);
-        let sealed = self.sealing(response, contact.uri, own).write(&mut text);
-        match sealed {
-            Ok(()) => edits.set_line(line, &text),
-            Err(_) => edits.remove_line(line),
+        match response.contacts().next() {
+            None => Ok(()),
+            Some(Ok(contact)) if contact != NameAddr::star() => {
+                self.sealing(response, contact.uri, own).edit(response, edits)
+            }
+            Some(_) => {
+                edits.remove_header(response, HeaderName::Contact);
+                Ok(())
+            }
         }
-        sealed
     }
 
     fn sealing<'s>(&'s self, response: &'s Message, target: &'s [u8], own: &'s [u8]) -> Sealing<'s> {

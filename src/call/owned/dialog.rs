@@ -1,12 +1,18 @@
 //! A dialog as the token in the Request-URI says it is: where a request in it goes on to.
 
-use super::super::seal::{Bound, Content, Freshness, Hold, KeyId, LegState, OpenError, Opened, Side};
+use super::super::seal::{Bound, Content, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side};
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::{Essentials, NameAddr, Uri, What};
 use crate::trunk::TrunkId;
+
+/// Tokens have this many characters at the least; telephone numbers fewer.
+const FEWEST: usize = 40;
+
+/// Bytes of target and routes that hardly any dialog passes.
+const USUAL: usize = 256;
 
 /// One direction of a call between owned legs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +51,11 @@ impl Dialog {
         let max_age = minutes(env.edge.seal_max_age.as_secs());
         let freshness = Freshness { now: minutes(env.unix), max_age };
         let bound = Bound { call_id: essentials.call_id, trunk: mark(env.edge, from) };
+        // What is no token asks for no memory here, and one asks once.
         let mut text = Vec::new();
+        if user.len() >= FEWEST {
+            text.reserve_exact(USUAL);
+        }
         let opened = env.secrets.ring.open(user, bound, freshness, &mut text);
         let refusal = match opened {
             Ok(Opened { key, content: Content::Leg(state) }) => {
@@ -83,7 +93,7 @@ impl Dialog {
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             cseq_offset: state.cseq_offset,
-            call_id: Vec::new(),
+            call_id: Vec::with_capacity(MAX_CALL_ID),
             text: Vec::new(),
         }
     }

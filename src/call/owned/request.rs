@@ -103,8 +103,7 @@ impl Forward<'_> {
         call_id: &[u8],
         edits: &mut Edits,
     ) -> Result<(), NotSealed> {
-        let mut lines = self.request.lines_of(HeaderName::Contact);
-        let (Some(line), Some(Ok(contact))) = (lines.next(), self.request.contacts().next()) else { return Ok(()) };
+        let Some(Ok(contact)) = self.request.contacts().next() else { return Ok(()) };
         if contact == NameAddr::star() {
             return Ok(());
         }
@@ -135,10 +134,6 @@ impl Forward<'_> {
             far,
             near: dialog.into_iter().flat_map(Dialog::routes).collect(),
         };
-        let mut sealed = Ok(());
-        let span = Span { start: line.value, end: line.value_end };
-        edits.replace_with(span, |out| sealed = sealing.write(out));
-        lines.for_each(|line| edits.remove_line(line));
-        sealed
+        sealing.edit(self.request, edits)
     }
 }

@@ -365,6 +365,9 @@ fn warnings_tell_what_the_operator_may_not_want() {
             "23:11 no trunk asks dial plan `a` | name it as `dialplan` of a trunk",
             "25:11 no trunk asks dial plan `b` | name it as `dialplan` of a trunk",
         ]),
+        ("[trunk.x]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.9']\ntransparent = false\n[[route]]\nfrom = 'x'\nto = ['pbx']", &[
+            "27:15 trunk `x`: calls of a trunk that is not transparent end with the process | give `seal_key_file` in [node]: calls then go on after a restart",
+        ]),
         ("[tenant.one]", &["23:1 tenant `one` has no site"]),
         ("[trunk.t]\nkind = 'teams'\nfqdn = 'sbc.example'\nlisten = 'inside'\ntargets = ['127.0.0.9']\ndialplan = 'a'\n[dialplan.a]\nrules=[]", &[
             "26:10 trunk `t`: Teams speaks TLS only, but listener `inside` does not",

@@ -1,5 +1,7 @@
 //! Contacts that change in mid-call, and proxies between the edge and a peer.
 
+use proptest::prelude::*;
+
 use super::super::world::{ALICE, BOB, CARL};
 use super::party::{Call, Party, owned, set_up};
 use crate::sip::Transport;
@@ -130,4 +132,50 @@ fn copies_of_an_answer_reach_the_caller_and_are_acknowledged_each() {
         world.pass(500);
     }
     world.finish();
+}
+
+/// A Contact's URI of any make, at an address that the test can answer from.
+fn any_contact() -> impl Strategy<Value = String> {
+    let params = proptest::collection::vec(";[a-z]{1,6}(=[a-zA-Z0-9./_-]{1,20})?", 0..4);
+    ("[a-zA-Z0-9+_.!~*'()&=$,;?/-]{0,60}", 0u8..4, params).prop_map(|(user, port, params)| {
+        let user = if user.is_empty() { user } else { format!("{user}@") };
+        let port = if port == 0 { String::new() } else { format!(":{}", 5060 + u16::from(port)) };
+        let known = |param: &str| ["maddr", "transport", "lr"].iter().any(|name| param[1..].starts_with(name));
+        let params: String = params.into_iter().filter(|param| !known(param)).collect();
+        format!("sip:{user}192.0.2.20{port}{params}")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever the callee calls itself by, and whatever proxies it is behind: later requests reach it by that.
+    #[test]
+    fn any_contact_and_route_set_comes_back_as_it_was(
+        contact in any_contact(),
+        hosts in proptest::collection::vec("[a-z]{1,12}\\.example(;[a-z]{2,5}=[a-z0-9]{1,9})?", 0..4),
+    ) {
+        let mut world = owned();
+        let mut caller = alice();
+        let sent = caller.asks(&mut world, "INVITE");
+        let mut callee = Party { contact: contact.clone(), ..bob() };
+        let record: Vec<String> = hosts.iter().map(|host| format!("<sip:{host};lr>")).collect();
+        let lines: String = record.iter().map(|route| format!("Record-Route: {route}\r\n")).collect();
+        let ok = callee.answers(&mut world, &sent, 200, &lines);
+        if ok.status() == 503 {
+            prop_assert_eq!(world.counts.not_sealed.total(), 1);
+            prop_assert!(contact.len() + lines.len() > 120, "{} {}", contact, lines);
+            return Ok(());
+        }
+        caller.learns(&ok);
+        prop_assert!(caller.target.len() <= 254);
+        for host in &hosts {
+            world.know(host.split(';').next().unwrap(), &["192.0.2.21:5060"]);
+        }
+        world.restart();
+        let bye = caller.asks(&mut world, "BYE");
+        prop_assert_eq!(bye.uri(), contact);
+        let wanted: Vec<String> = record.into_iter().rev().collect();
+        prop_assert_eq!(bye.headers("Route"), wanted);
+    }
 }
