@@ -101,7 +101,7 @@ impl Forwarding {
         let edge = &*self.edge;
         let essentials = Essentials::of_request(request, &edge.limits).expect("a whole request");
         let hash = loop_hash(edge, self.from, request, &essentials);
-        screen(edge, request, &essentials, Some(hash)).expect("let through");
+        screen(edge, self.from, request, &essentials, Some(hash)).expect("let through");
         let routes = RouteSet::read(edge, &self.secrets, request, &essentials).expect("readable routes");
         let asking = Asking { edge, from: self.from, request, unix: 0, draw: draw(&self.secrets, essentials.call_id) };
         let destination =

@@ -25,12 +25,13 @@ pub mod leg;
 pub mod loops;
 pub mod numbers;
 pub mod owned;
+pub mod probe;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
 
 pub use branch::{BranchId, ContextId};
-pub use command::{Command, Counts, Output};
+pub use command::{Command, Counts, Heard, Output};
 pub use context::{Context, Event};
 pub use edge::Edge;
 

@@ -13,7 +13,7 @@ pub mod lab;
 pub mod number;
 mod progress;
 pub mod route;
-mod rules;
+mod rule_lists;
 pub mod run;
 mod write;
 
@@ -98,6 +98,11 @@ pub enum Command {
     /// Exit codes are those of `rules`.
     Tenants(control::tenants::Arguments),
 
+    /// See the trunks of the running edge and how their targets are doing.
+    ///
+    /// A target is `up`, `suspect` or `down`; those that are down are tried last. Exit codes are those of `rules`.
+    Trunks(control::trunks::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -134,6 +139,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Rules(arguments) => control::rules::rules(&arguments).print(),
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
+        Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -11,6 +11,7 @@ mod fault;
 mod file_faults;
 mod files;
 mod groups;
+mod health;
 mod listeners;
 mod log;
 mod mask;
@@ -29,6 +30,7 @@ mod settings;
 mod sheets;
 mod sites;
 mod stretches;
+pub mod teams;
 mod tenants;
 mod translations;
 mod trunks;
@@ -379,8 +381,9 @@ fn build(
     routes::unreachable(log, &routes.places, &conflicts);
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
-    let trunk_tls = trunks.tls;
-    let config = Config { node, listeners: listeners.list, trunk_tls, timers, limits, dns, metrics, state, control };
+    let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
+    let (listeners, trunk_tls) = (listeners.list, trunks.tls);
+    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics, state, control };
     let loaded = Loaded {
         config,
         trunks: trunks.trunks,
@@ -394,7 +397,8 @@ fn build(
         user_files: tenants.files,
     };
     if !log.failed() {
-        review(&loaded, &Review { log, sites: &tenants.sites.notes, tenants: &tenants.notes });
+        let (sites, tenants) = (&tenants.sites.notes, &tenants.notes);
+        review(&loaded, &Review { log, trunks: &trunks.notes, sites, tenants });
     }
     Some(loaded)
 }

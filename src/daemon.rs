@@ -11,6 +11,7 @@ mod control;
 mod core;
 mod counters;
 mod names;
+mod probe;
 mod seal_key;
 mod timers;
 
@@ -21,6 +22,7 @@ use arc_swap::ArcSwap;
 use tokio::task::AbortHandle;
 
 pub use self::core::Status;
+pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use seal_key::SealKeyError;
@@ -75,6 +77,7 @@ impl Daemon {
             counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
         }
         counters::publish_limits(&loaded.config.limits);
+        counters::publish_certificates(&loaded.config);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         let edge = Arc::new(ArcSwap::from_pointee(edge));
@@ -96,6 +99,7 @@ impl Daemon {
         let receiver: Arc<dyn crate::transport::Receiver> = self.core.clone();
         self.transports.start(receiver);
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
+        self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if let Some((server, desk)) = self.door.take() {
@@ -118,6 +122,11 @@ impl Daemon {
     /// What is going on, counted now.
     pub fn status(&self) -> Status {
         self.core.status()
+    }
+
+    /// What is known of the targets of all trunks.
+    pub fn targets(&self) -> Vec<TargetStatus> {
+        self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
     /// Closes all listeners and connections.

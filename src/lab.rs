@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod certificates;
 pub mod check;
+pub mod direct_routing;
 pub mod journal;
 pub mod ladder;
 pub mod message;
@@ -13,7 +14,10 @@ pub mod pbx;
 pub mod teams;
 pub mod wire;
 
-pub use agent::{Agent, AgentError, CallPlan, Names, Outcome, Script, Scripts};
-pub use journal::{CallRecord, Complaint, Ending, Journal, Role};
+pub use agent::{
+    Agent, AgentError, CallPlan, Dialling, Names, Outcome, Refer, ReferTarget, Replaced, Ring, Script, Scripts,
+};
+pub use direct_routing::{Profile, Rule, Tenant, Tenants};
+pub use journal::{CallRecord, Captured, Complaint, Ending, Journal, Role, TransferRecord, TrunkHealth, TrunkStatus};
 pub use ladder::{Drawing, Ladder};
 pub use wire::{Destination, Endpoint, TlsSettings, Transport};

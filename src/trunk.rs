@@ -1,6 +1,7 @@
 //! A trunk: a peer and all that is known of it. Pure: values that `config` compiles and the core reads.
 
 pub mod flow;
+pub mod health;
 pub mod identify;
 pub mod listener;
 
@@ -25,6 +26,17 @@ pub enum TrunkKind {
     Teams,
     Carrier,
     Pbx,
+}
+
+impl TrunkKind {
+    /// The kind as the configuration writes it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Teams => "teams",
+            Self::Carrier => "carrier",
+            Self::Pbx => "pbx",
+        }
+    }
 }
 
 /// How the targets of a trunk are tried (RFC 3261 section 16.6).
@@ -101,6 +113,21 @@ pub struct Target {
     pub port: Option<u16>,
     /// Set when `host` is an IP literal: needs no DNS.
     pub literal: Option<SocketAddr>,
+}
+
+/// As the configuration writes it: `tls:sip.example.net:5061`.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport {
+            write!(f, "{transport}:")?;
+        }
+        if self.host.contains(':') {
+            write!(f, "[{}]", self.host)?
+        } else {
+            f.write_str(&self.host)?
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
 }
 
 /// A configured peer.

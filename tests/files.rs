@@ -181,8 +181,10 @@ fn file_as_bad_as_they_come_is_taken() {
          CustDialPlan,911#,emergency.example.net,acme,true\n\
          CustDialPlan,402\\.pbx.x,pbx1,me,false\n"
     );
-    let route = place.edge("route pbx1 +12065550100");
-    assert!(route.out.contains("site contoso.customers.example.net of tenant contoso"), "{}", route.all());
+    let route = place.edge("route --from-trunk pbx1 --called +12065550100");
+    for line in ["tenant   contoso\n", "site     contoso.customers.example.net\n", "rules/customers.csv:2\n"] {
+        assert!(route.out.contains(line), "{}", route.all());
+    }
 }
 
 #[test]

@@ -2,8 +2,14 @@
 
 #[path = "lab/demo.rs"]
 mod demo;
+#[path = "lab/raw_edge.rs"]
+mod raw_edge;
+#[path = "lab/strict_profile.rs"]
+mod strict_profile;
 #[path = "lab/toy_edge.rs"]
 mod toy_edge;
+#[path = "lab/trace_profile.rs"]
+mod trace_profile;
 
 use std::net::SocketAddr;
 use std::path::Path;

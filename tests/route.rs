@@ -169,6 +169,7 @@ fn keys_are_those_that_scripts_rely_on() {
         value["targets"][0],
         json!({
             "trunk": "teams",
+            "target": "sip.pstnhub.microsoft.com",
             "uri": "sip:+493012345@sip.pstnhub.microsoft.com;transport=tls",
             "caller": "+441632960000",
             "pai": null,

@@ -4,11 +4,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::routing::{Batch, BatchError, Record, Routing};
+use crate::trunk::health::State;
 
 /// The edge, as operators see and change it. Calls may block on a disk: they come from threads that may.
 pub trait Control: Send + Sync + 'static {
     /// What is going on.
     fn status(&self) -> Status;
+
+    /// All trunks and what is known of their targets.
+    fn trunks(&self) -> Vec<TrunkStatus>;
 
     /// The routing in force.
     fn routing(&self) -> Routing;
@@ -73,6 +77,48 @@ pub struct Status {
     pub pending: usize,
     /// Bytes of the journal; `None`: changes are not kept over a restart.
     pub journal_bytes: Option<u64>,
+    pub targets: TargetCounts,
+}
+
+/// The targets of all trunks, by their states.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TargetCounts {
+    pub up: usize,
+    pub suspect: usize,
+    pub down: usize,
+    /// The first ones that are not up.
+    pub not_up: Vec<TargetStatus>,
+}
+
+/// A trunk and what is known of its targets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TrunkStatus {
+    pub name: String,
+    /// `teams`, `carrier` or `pbx`.
+    pub kind: &'static str,
+    /// In the order in which they are tried while they are up.
+    pub targets: Vec<TargetStatus>,
+}
+
+/// What is known of one target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TargetStatus {
+    pub trunk: String,
+    /// As the configuration has it: `tls:sip.example.net:5061`.
+    pub target: String,
+    pub state: State,
+    /// Why, in words.
+    pub reason: String,
+    /// Seconds in this state.
+    pub for_s: u64,
+    /// When it came into this state, in milliseconds since 1970 UTC.
+    pub since: u64,
+    /// Whether OPTIONS are sent to it.
+    pub asked: bool,
+    /// Seconds since it last answered OPTIONS.
+    pub answered_s: Option<u64>,
+    /// How long that answer took.
+    pub round_trip_ms: Option<u64>,
 }
 
 /// A dial plan.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::control::TrunkStatus;
 use super::fault::Fault;
 use crate::routing::people::UserRecord;
 use crate::routing::{Listed, Plan, Routing, RuleFilter, Source};
@@ -29,7 +30,7 @@ pub(super) struct RuleQuery {
     after: Option<String>,
 }
 
-/// Which users, changes and tenants are asked for.
+/// Which users, changes, tenants and trunks are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
@@ -87,6 +88,12 @@ pub(super) struct TenantShown {
 #[derive(Debug, Serialize)]
 pub(super) struct TenantPage {
     tenants: Vec<TenantShown>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TrunkPage {
+    trunks: Vec<TrunkStatus>,
     next: Option<String>,
 }
 
@@ -153,6 +160,18 @@ pub(super) fn tenants(routing: &Routing, query: &PageQuery) -> TenantPage {
     let tenants: Vec<TenantShown> = shown.collect();
     let next = tenants.last().filter(|_| left.len() > limit).map(|last| last.id.clone());
     TenantPage { tenants, next }
+}
+
+/// A page of the trunks, ascending by their names.
+pub(super) fn trunks(mut all: Vec<TrunkStatus>, query: &PageQuery) -> TrunkPage {
+    let after = query.after.as_deref().unwrap_or_default();
+    all.retain(|trunk| after.is_empty() || *trunk.name > *after);
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    let limit = page(query.limit);
+    let more = all.len() > limit;
+    all.truncate(limit);
+    let next = all.last().filter(|_| more).map(|last| last.name.clone());
+    TrunkPage { trunks: all, next }
 }
 
 fn unknown_plan(plan: &str) -> Fault {

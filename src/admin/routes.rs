@@ -42,6 +42,7 @@ pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/dialplans/{plan}/rules", get(rules))
         .route("/v1/dialplans/{plan}/find", get(find))
+        .route("/v1/trunks", get(trunks))
         .route("/v1/tenants", get(tenants))
         .route("/v1/tenants/{tenant}/users", get(users))
         .route("/v1/changes", get(changes).post(apply))
@@ -86,6 +87,12 @@ async fn find(
 ) -> Reply<Response> {
     let (Path(plan), Query(query)) = (plan?, query?);
     Ok(Json(listing::rule_of(&desk.control.routing(), &plan, &query.number)?).into_response())
+}
+
+async fn trunks(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Response> {
+    let Query(query) = query?;
+    let page = desk.aside(move |control| Ok(listing::trunks(control.trunks(), &query))).await?;
+    Ok(Json(page).into_response())
 }
 
 async fn tenants(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Response> {

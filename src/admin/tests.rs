@@ -37,6 +37,11 @@ impl Control for Stand {
         Status { node: "edge-1".to_owned(), ..Status::default() }
     }
 
+    fn trunks(&self) -> Vec<TrunkStatus> {
+        let trunk = |name: &str| TrunkStatus { name: name.to_owned(), kind: "pbx", targets: Vec::new() };
+        ["pbx2", "carrier", "pbx1"].map(trunk).into()
+    }
+
     fn routing(&self) -> Routing {
         self.0.lock().unwrap().0.clone()
     }
@@ -161,6 +166,7 @@ fn lists_come_in_pages_that_lose_and_repeat_nothing() {
         ("/v1/dialplans/main%20plan/rules?limit=40", "rules", "prefix", 250),
         ("/v1/tenants/acme/users?limit=40", "users", "id", 150),
         ("/v1/tenants?limit=1", "tenants", "id", 2),
+        ("/v1/trunks?limit=2", "trunks", "name", 3),
     ] {
         let (mut seen, mut after) = (Vec::new(), String::new());
         loop {

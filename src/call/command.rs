@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::branch::{BranchId, ContextId};
 use super::owned::{NotSealed, Refused};
 use crate::routing::NoRoute;
+use crate::trunk::health::Outcome;
 use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
 
 /// One thing for the drivers to do.
@@ -22,6 +23,15 @@ pub enum Command {
     Resolve { context: ContextId, lane: u8, trunk: TrunkId, target: Target },
     /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).
     Alias { connection: ConnectionId, addr: SocketAddr, name: Option<Arc<str>> },
+}
+
+/// What a call tells of a target that it was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub trunk: TrunkId,
+    /// Index of the trunk's target.
+    pub target: u16,
+    pub what: Outcome,
 }
 
 /// What one event brought about, for the counters of the daemon.
@@ -137,5 +147,7 @@ impl Counts {
 #[derive(Debug, Default)]
 pub struct Output {
     pub commands: Vec<Command>,
+    /// For whoever watches the targets of trunks; only what is news.
+    pub heard: Vec<Heard>,
     pub counts: Counts,
 }

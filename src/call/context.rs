@@ -5,6 +5,7 @@
 //! keeps only the machines, which absorb and pass copies until their timers end; the messages are let go.
 
 mod client;
+mod health;
 mod lanes;
 mod launch;
 mod server;

@@ -14,6 +14,7 @@ use super::route_set::RouteSet;
 use super::screen::Refusal;
 use crate::routing::{Choice, Decision, NoRoute, Query};
 use crate::sip::{Essentials, Message, Scheme, Transport, Uri};
+use crate::trunk::health::State;
 use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
 
 /// A place to try.
@@ -147,6 +148,7 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
     // Each lane has its share, so that a long list of one does not take the others' place.
     let share = (edge.max_branches / lanes.len().max(1)).max(1);
     for lane in &mut lanes {
+        put_down_last(edge, &mut lane.candidates);
         lane.candidates.truncate(share);
         lane.candidates.reverse();
     }
@@ -155,6 +157,15 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
         None => return Err(Refusal::new(503, "No Target")),
     }
     Ok(Destination { lanes, emergency: choice.emergency })
+}
+
+/// Puts targets that are down behind all others of a lane, each kind in its order. None is left out: what is known of
+/// them may be wrong or old by now.
+fn put_down_last(edge: &Edge, candidates: &mut [Candidate]) {
+    let is_down = |it: &Candidate| it.target.is_some_and(|at| edge.health.state(it.trunk, at) == State::Down);
+    if candidates.iter().any(is_down) {
+        candidates.sort_by_key(is_down);
+    }
 }
 
 fn of_target(trunk: &Trunk, index: usize, target: &Target, leg: Option<&Arc<Leg>>) -> Candidate {

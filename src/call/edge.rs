@@ -13,6 +13,7 @@ use crate::sip::edit::write_decimal;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
+use crate::trunk::health;
 use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
 /// Everything that decides about a request. One value for one configuration; a change at run time makes the next one,
@@ -26,6 +27,9 @@ pub struct Edge {
     pub routing: Routing,
     /// By [`TrunkId`]: the translation rules of each trunk; a trunk without an entry has none.
     pub translations: Arc<[Translations]>,
+    /// What is known of the targets of trunks. It changes while all else stays, and an edge that a change at run time
+    /// makes shares it.
+    pub health: Arc<health::Table>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -74,12 +78,14 @@ impl Edge {
     pub fn new(listeners: Vec<Listener>, trunks: Trunks, routing: Routing, timing: Timing, limits: Limits) -> Self {
         let identify = Arc::new(Identify::new(&listeners, &trunks));
         let own = Arc::new(Own::new(&listeners, &trunks));
+        let health = Arc::new(health::Table::new(&trunks, &[]));
         Self {
             listeners: listeners.into(),
             trunks: Arc::new(trunks),
             identify,
             routing,
             translations: Arc::default(),
+            health,
             timing,
             limits: limits.clamped(),
             max_branches: 16,

@@ -24,9 +24,9 @@ use crate::routing::translate::Translation;
 use crate::routing::{Choice, Decision};
 use crate::sip::{Essentials, Message, NameAddr};
 use crate::transaction::HashKey;
-use crate::trunk::{Hop, Target, Trunk, TrunkKind};
+use crate::trunk::{Hop, Target, Trunk, TrunkId, TrunkKind};
 
-pub use self::report::{Explained, NearRule, Rule, Sent, Verdict};
+pub use self::report::{Explained, NearRule, Rule, Sent, TargetHealth, Verdict};
 
 /// A call that somebody asks about.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +73,17 @@ pub const MAX_VALUE: usize = 512;
 /// # Errors
 /// [`AskError`] for a question that is no call.
 pub fn explain(edge: &Edge, ask: &Ask, now: u64) -> Result<Explained, AskError> {
+    explain_running(edge, ask, now, &|_, _| None)
+}
+
+/// What is known of a trunk's target, by its index there.
+pub type Known<'a> = &'a dyn Fn(TrunkId, u16) -> Option<TargetHealth>;
+
+/// The same of an edge that runs, which knows how its targets are doing.
+///
+/// # Errors
+/// Those of [`explain`].
+pub fn explain_running(edge: &Edge, ask: &Ask, now: u64, known: Known<'_>) -> Result<Explained, AskError> {
     let trunk = edge.trunks.named(&ask.from_trunk).ok_or_else(|| {
         let names: Vec<&str> = edge.trunks.0.iter().map(|trunk| &*trunk.name).collect();
         AskError::UnknownTrunk { name: ask.from_trunk.clone(), known: names.join(", ") }
@@ -96,7 +107,8 @@ pub fn explain(edge: &Edge, ask: &Ask, now: u64) -> Result<Explained, AskError> 
     if let Decision::To(choice) = edge.routing.route(query) {
         match of_choice(edge, &choice) {
             Ok(destination) => {
-                let onward = Onward { edge, request: &request, essentials: &essentials, from: trunk, called: &called };
+                let essentials = &essentials;
+                let onward = Onward { edge, request: &request, essentials, from: trunk, called: &called, known };
                 report.steps.extend(onward.steps(&choice).0);
                 report.targets = onward.targets(destination);
             }
@@ -169,6 +181,7 @@ struct Onward<'a> {
     from: &'a Trunk,
     /// The called number as routing saw it.
     called: &'a [u8],
+    known: Known<'a>,
 }
 
 impl Onward<'_> {
@@ -234,10 +247,12 @@ impl Onward<'_> {
         let text = |user: &[u8]| String::from_utf8_lossy(&number_of(user)).into_owned();
         Some(Sent {
             trunk: trunk.name.to_string(),
+            target: target.map(ToString::to_string),
             uri: String::from_utf8_lossy(sent.request_uri()).into_owned(),
             caller: from_user(&sent).map(text),
             pai: asserted_user(&sent).map(text),
             beside,
+            health: candidate.target.and_then(|index| (self.known)(trunk.id, index)),
         })
     }
 

@@ -13,6 +13,7 @@ use super::dialog_token::DialogToken;
 use super::edge::Edge;
 use super::leg::Leg;
 use super::numbers::translated;
+use super::probe::ProbeId;
 use super::route_set::RouteSet;
 use super::{Secrets, Tools};
 use crate::routing::number::Form;
@@ -53,6 +54,8 @@ pub enum Branch {
     Stateful(BranchId),
     /// None: the ACK of a 2xx. The number is the same for copies of one request (RFC 3261 section 16.11).
     Stateless(u64),
+    /// OPTIONS of the edge's own.
+    Probe(ProbeId),
 }
 
 impl Forward<'_> {
@@ -321,6 +324,7 @@ pub fn write_own_via(edge: &Edge, hop: &Hop, branch: Branch, loop_hash: u32, out
     }
     match branch {
         Branch::Stateful(id) => id.write(loop_hash, out),
+        Branch::Probe(id) => id.write(out),
         Branch::Stateless(number) => {
             out.extend_from_slice(b"z9hG4bKts");
             write_hex(out, number, 16);

@@ -2,10 +2,12 @@
 
 use super::edge::Edge;
 use super::loops;
+use super::probe::answer_headers;
 use crate::sip::{Essentials, HeaderName, Message, Scheme};
+use crate::trunk::TrunkId;
 
 /// Methods that the edge carries, for Allow.
-const ALLOW: &[u8] =
+pub(super) const ALLOW: &[u8] =
     b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE, PRACK, MESSAGE, SUBSCRIBE\r\n";
 
 /// An answer of the edge's own.
@@ -30,12 +32,13 @@ impl Refusal {
     }
 }
 
-/// Checks a request from a known trunk. `loop_hash` is `None` for requests inside a dialog.
+/// Checks a request from the trunk `from`. `loop_hash` is `None` for requests inside a dialog.
 ///
 /// # Errors
 /// The answer to give instead of sending the request on; for OPTIONS to the edge itself that is a 200.
 pub fn screen(
     edge: &Edge,
+    from: TrunkId,
     message: &Message,
     essentials: &Essentials<'_>,
     loop_hash: Option<u32>,
@@ -45,7 +48,7 @@ pub fn screen(
         return Err(Refusal::new(416, "Unsupported URI Scheme"));
     }
     if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && uri.user.is_none() && edge.is_own_uri(uri) {
-        return Err(Refusal { status: 200, reason: "OK", headers: ALLOW.to_vec() });
+        return Err(Refusal { status: 200, reason: "OK", headers: answer_headers(edge, from) });
     }
     if essentials.max_forwards == Some(0) {
         return Err(Refusal::new(483, "Too Many Hops"));

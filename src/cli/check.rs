@@ -2,6 +2,8 @@
 
 mod certificates;
 mod shadows;
+mod teams_names;
+mod teams_side;
 mod uncovered;
 
 use clap::Args;
@@ -68,6 +70,7 @@ impl Counts {
 fn review(loaded: &Loaded, review: &Review<'_>) {
     shadows::look(loaded, review);
     uncovered::look(loaded, review);
+    teams_names::look(loaded, review);
     certificates::look(loaded, review);
 }
 

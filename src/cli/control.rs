@@ -2,6 +2,7 @@
 
 pub mod rules;
 pub mod tenants;
+pub mod trunks;
 pub mod users;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -349,11 +350,15 @@ fn listed(answer: &Value, key: &str, names: &[&str]) -> String {
     let entries = answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let rows: Vec<Vec<String>> =
         entries.iter().map(|entry| names.iter().map(|name| field(entry, name)).collect()).collect();
-    let mut text = columns(names, &rows);
-    if answer.get("next").is_some_and(Value::is_string) {
-        text.push_str("... and more: raise --limit, or use --all\n");
+    columns(names, &rows) + more(answer)
+}
+
+/// The word when there are more.
+fn more(answer: &Value) -> &'static str {
+    match answer.get("next") {
+        Some(Value::String(_)) => "... and more: raise --limit, or use --all\n",
+        _ => "",
     }
-    text
 }
 
 #[cfg(test)]

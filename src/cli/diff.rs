@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::progress::Progress;
-use super::rules::{self, Changes, RawRows, Rule};
+use super::rule_lists::{self, Changes, RawRows, Rule};
 use super::{EXIT_NO, Output, json};
 use crate::config::{self, FaultFile, FileFaults, Loaded, Remark, prefix_help};
 
@@ -109,7 +109,7 @@ fn open(path: &Path, faults: &FileFaults) -> Result<Option<Source>, config::Faul
 impl Source {
     fn rules(&self, faults: &FileFaults, configured: Option<&Loaded>) -> Vec<Rule<'_>> {
         let (file, text) = match self {
-            Self::Configuration(loaded) => return rules::of_table(loaded.routing.table()),
+            Self::Configuration(loaded) => return rule_lists::of_table(loaded.routing.table()),
             Self::Rows(file, text) => (*file, text),
         };
         let normalized = |plan: &str| {
@@ -131,7 +131,7 @@ impl Source {
                     continue;
                 }
             };
-            let text = |value: Option<rules::Placed<'_>>| {
+            let text = |value: Option<rule_lists::Placed<'_>>| {
                 value.map_or(Cow::Borrowed(""), |(text, _)| Cow::Owned(text.into_owned()))
             };
             let plan = text(row.plan);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::rules::{self, Columns, Rule};
+use super::rule_lists::{self, Columns, Rule};
 use super::write::{self, Readers};
 use super::{ConfigFile, EXIT_FAULTS, Output};
 use crate::config;
@@ -45,7 +45,7 @@ pub fn export(arguments: &Arguments, color: bool) -> Output {
             return Output::fault(format!("there is no dial plan `{name}`; known: {}\n", known.join(", ")));
         }
     }
-    let mut list = rules::of_table(table);
+    let mut list = rule_lists::of_table(table);
     list.retain(|rule| {
         let named = arguments.plans.is_empty() || arguments.plans.iter().any(|plan| *plan == rule.plan);
         named && arguments.owner.as_ref().is_none_or(|owner| *owner == rule.owner)
@@ -70,7 +70,7 @@ pub fn export(arguments: &Arguments, color: bool) -> Output {
         }
         output.err = "the owners of rules are left out: 5 columns have room for them\n".to_owned();
     }
-    let text = match rules::rule_file(&list, columns) {
+    let text = match rule_lists::rule_file(&list, columns) {
         Ok(text) => text,
         Err(rule) => return Output::fault(unwritable(rule)),
     };

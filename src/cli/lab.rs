@@ -1,11 +1,17 @@
 //! `trunkway lab`: the stand-ins alone, to rehearse a configuration of one's own.
 
+mod alone;
+mod manners;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use thiserror::Error;
+
+pub use alone::{Alone, TeamsArguments};
+pub use manners::TeamsManners;
 
 use crate::lab::agent::AgentError;
 use crate::lab::pbx::{self, PbxSettings};
@@ -28,7 +34,10 @@ const FAILED: u8 = 1;
 
 /// What `trunkway lab` can be told.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct LabArguments {
+    #[command(subcommand)]
+    pub alone: Option<Alone>,
     /// Where the PBX listens; may stand more than once, for UDP and TCP
     #[arg(long, value_name = "TRANSPORT:ADDRESS:PORT")]
     pub pbx: Vec<Endpoint>,
@@ -98,9 +107,11 @@ pub struct LabArguments {
     /// Draw in plain ASCII
     #[arg(long)]
     pub ascii: bool,
-    /// Print calls and complaints as JSON, one object a line
+    /// Print calls, complaints and trunks as JSON, one object a line
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub manners: TeamsManners,
 }
 
 /// A side that places calls.
@@ -126,6 +137,10 @@ pub enum LabError {
 
 /// Runs until Ctrl-C, or until all calls were placed; the exit code comes back.
 pub async fn run(arguments: &LabArguments) -> Result<u8, LabError> {
+    if let Some(Alone::Teams(alone)) = &arguments.alone {
+        let arguments = LabArguments::from(alone.as_ref().clone());
+        return Box::pin(run(&arguments)).await;
+    }
     if arguments.pbx.is_empty() && arguments.teams.is_none() {
         return Err(LabError::Nobody);
     }
@@ -166,7 +181,7 @@ pub async fn run(arguments: &LabArguments) -> Result<u8, LabError> {
 
 async fn start_pbx(arguments: &LabArguments, ladder: &Ladder) -> Result<Agent, LabError> {
     let mut settings = PbxSettings::new("PBX", arguments.pbx.clone());
-    settings.scripts = scripts(arguments);
+    settings.scripts = scripts(arguments, |script| script);
     settings.names = names(arguments);
     settings.behind_edge = arguments.edge.is_some();
     if arguments.ca.is_some() {
@@ -177,9 +192,10 @@ async fn start_pbx(arguments: &LabArguments, ladder: &Ladder) -> Result<Agent, L
 
 async fn start_teams(arguments: &LabArguments, listen: Endpoint, ladder: &Ladder) -> Result<Agent, LabError> {
     let mut settings = TeamsSettings::new(listen, tls(arguments)?, names(arguments));
-    settings.scripts = scripts(arguments);
+    settings.scripts = scripts(arguments, |script| arguments.manners.answer(script));
     settings.options_every = Some(Duration::from_millis(arguments.options_ms.max(100)));
     settings.options_to = edge_of_teams(arguments);
+    arguments.manners.apply(&mut settings, &arguments.fqdn);
     Ok(teams::start(settings, ladder).await?)
 }
 
@@ -210,13 +226,13 @@ fn tls(arguments: &LabArguments) -> Result<TlsSettings, LabError> {
     })
 }
 
-fn scripts(arguments: &LabArguments) -> Scripts {
+fn scripts(arguments: &LabArguments, shape: impl Fn(Script) -> Script) -> Scripts {
     let mut other = Script::answer(Duration::from_millis(arguments.answer_ms));
     other.early_media = arguments.early_media;
     if arguments.callee_hangs_up {
         other = other.hang_up_after(Duration::from_millis(arguments.talk_ms));
     }
-    let scripts = Scripts::default().with_other(other);
+    let scripts = Scripts::default().with_other(shape(other));
     let scripts =
         arguments.reject.iter().fold(scripts, |scripts, (number, code)| scripts.with(number, Script::reject(*code)));
     arguments.unanswered.iter().fold(scripts, |scripts, number| scripts.with(number, Script::ring()))
@@ -258,7 +274,7 @@ fn plan(arguments: &LabArguments, number: &str, host: &str, to: Destination) -> 
     plan.hold_after = arguments.hold.then_some(talk / 4);
     plan.hang_up_after = (!arguments.callee_hangs_up).then_some(talk);
     plan.limit = Duration::from_millis(arguments.answer_ms) + talk + SLACK;
-    plan
+    if arguments.call_from == Side::Teams { arguments.manners.shape(plan) } else { plan }
 }
 
 /// Places the calls one pause after the other; they may overlap.
@@ -316,7 +332,9 @@ fn conclude(arguments: &LabArguments, placed: &[CallRecord], agents: &[Agent], l
     let failed = records.iter().filter(|record| record.error.is_some()).count()
         + placed.iter().filter(|record| refused(record)).count();
     if arguments.json {
-        for line in records.iter().map(serde_json::to_string).chain(complaints.iter().map(serde_json::to_string)) {
+        let trunks: Vec<_> = agents.iter().flat_map(|agent| agent.journal().trunks()).collect();
+        let lines = records.iter().map(serde_json::to_string).chain(complaints.iter().map(serde_json::to_string));
+        for line in lines.chain(trunks.iter().map(serde_json::to_string)) {
             println!("{}", line.unwrap_or_default());
         }
     } else {
@@ -331,6 +349,12 @@ fn conclude(arguments: &LabArguments, placed: &[CallRecord], agents: &[Agent], l
         }
         for complaint in &complaints {
             println!("complaint of {}: {}: {} ({})", complaint.by, complaint.about, complaint.text, complaint.call_id);
+        }
+        for trunk in agents.iter().flat_map(|agent| agent.journal().trunks()) {
+            println!(
+                "{}: {:?}, {} OPTIONS from it, {} to it, {} of those answered",
+                trunk.fqdn, trunk.status, trunk.received, trunk.sent, trunk.answered
+            );
         }
         println!(
             "{} calls on both sides, {failed} failed, {} complaints, {} messages",
@@ -373,6 +397,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::lab::Profile;
 
     #[derive(Parser)]
     struct Line {
@@ -422,5 +447,27 @@ mod tests {
         assert!(Line::try_parse_from(["lab", "--teams", "tls:127.0.0.1:0"]).is_err());
         assert!(Line::try_parse_from(["lab", "--reject", "1=200"]).is_err());
         assert_eq!(arguments("lab --reject 1=486").reject, [("1".to_owned(), 486)]);
+    }
+
+    #[tokio::test]
+    async fn teams_alone_runs_as_a_lab_of_its_own() {
+        let outcome = run(&arguments("lab teams --ca no-such.pem --cert no-such.pem --key no-such.pem")).await;
+        assert!(matches!(&outcome, Err(LabError::File { path, .. }) if path == "no-such.pem"), "{outcome:?}");
+    }
+
+    #[test]
+    fn teams_alone_takes_a_profile_and_tenants() {
+        let line = "lab teams --ca a --cert b --key c --profile strict --fqdn sbc.example.net \
+                    --tenant sbc.example.net=+441632760001 --transfer-to +441632760002";
+        let Some(Alone::Teams(alone)) = arguments(line).alone else { panic!("no stand-in alone") };
+        assert_eq!(alone.manners.profile, Profile::Strict);
+        let arguments_of_alone = LabArguments::from(*alone);
+        assert_eq!(arguments_of_alone.teams, "tls:127.0.0.1:5061".parse().ok());
+        let script = arguments_of_alone.manners.answer(Script::ring());
+        assert!(script.refer.is_some() && script.rings.is_empty());
+        let trace = arguments("lab --profile trace-2020").manners.answer(Script::answer(Duration::from_secs(1)));
+        assert_eq!(trace.rings.len(), 3);
+        assert!(Line::try_parse_from(["lab", "--profile", "kind"]).is_err());
+        assert!(Line::try_parse_from(["lab", "teams", "--profile", "strict"]).is_err());
     }
 }

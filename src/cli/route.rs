@@ -11,7 +11,7 @@ use clap::Args;
 use super::control::Client;
 use super::{ConfigFile, EXIT_NO, Output, json};
 use crate::call::Edge;
-use crate::call::explain::{Ask, AskError, Explained, Verdict, explain};
+use crate::call::explain::{Ask, AskError, Explained, TargetHealth, Verdict, explain};
 use crate::config;
 use crate::daemon::build;
 
@@ -161,6 +161,9 @@ fn words(ask: &Ask, explained: &Explained) -> String {
     }
     for target in targets {
         let mut value = format!("{}  {}", target.trunk, target.uri);
+        if let (Some(place), Some(TargetHealth { state, reason, for_s })) = (&target.target, &target.health) {
+            value.push_str(&format!("  {place} {state} for {for_s} s ({reason})"));
+        }
         for (name, number) in [("caller", &target.caller), ("asserted", &target.pai)] {
             if let Some(number) = number {
                 value.push_str(&format!("  {name} {number}"));

@@ -23,6 +23,7 @@ fn output(line: &[&str]) -> Output {
         Command::Rules(arguments) => control::rules::rules(&arguments),
         Command::Users(arguments) => control::users::users(&arguments),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments),
+        Command::Trunks(arguments) => control::trunks::trunks(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }

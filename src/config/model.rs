@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::trunk::Listener;
+use crate::trunk::{Listener, health};
 
 /// A checked configuration, apart from the pure values beside it in [`super::Loaded`].
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Config {
     pub listeners: Vec<Listen>,
     /// By [`crate::trunk::TrunkId`]: one for each trunk.
     pub trunk_tls: Vec<TrunkTls>,
+    /// By [`crate::trunk::TrunkId`]: one for each trunk.
+    pub trunk_health: Vec<health::Settings>,
     pub timers: Timers,
     pub limits: Limits,
     pub dns: Dns,

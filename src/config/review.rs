@@ -5,14 +5,18 @@ use super::log::{Draft, FileId, Log, Place};
 use super::rows::line_span;
 use super::sites;
 use super::tenants;
+use super::trunks;
 use crate::routing::number::UserId;
 use crate::routing::{Source, TenantId};
+use crate::trunk::TrunkId;
 
 /// What a finding points to.
 #[derive(Clone, Copy, Debug)]
 pub enum Spot<'s> {
     /// The first file as a whole.
     Whole,
+    /// A trunk, where its name stands.
+    Trunk(TrunkId),
     /// A site, by its index.
     Site(u32),
     User(TenantId, UserId),
@@ -37,6 +41,7 @@ pub struct Finding<'s> {
 #[derive(Debug)]
 pub struct Review<'a> {
     pub(super) log: &'a Log,
+    pub(super) trunks: &'a [trunks::Note<'a>],
     pub(super) sites: &'a [sites::Note<'a>],
     pub(super) tenants: &'a [tenants::Note],
 }
@@ -60,6 +65,7 @@ impl Review<'_> {
     fn place(&self, spot: Spot<'_>) -> Option<Place> {
         match spot {
             Spot::Whole | Spot::Rule(Source::Unknown | Source::Change(_)) => None,
+            Spot::Trunk(id) => self.trunks.get(usize::from(id.0)).map(|note| note.place),
             Spot::Site(index) => self.sites.get(index as usize).map(|note| note.place),
             Spot::User(tenant, user) => self.tenants.get(tenant.0 as usize)?.users.get(user as usize),
             Spot::Rule(Source::File(name, line)) => {

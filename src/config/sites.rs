@@ -73,7 +73,7 @@ fn site<'t>(
         if let Some(kind) = trunks.kind(id)
             && !fits(kind)
         {
-            let message = format!("{}: {wanted}, and {} is of kind {}", table.title, quoted(at.value), word(kind));
+            let message = format!("{}: {wanted}, and {} is of kind {}", table.title, quoted(at.value), kind.word());
             log.add(Draft::error(at.place, message));
         }
         Some(id)
@@ -102,12 +102,4 @@ fn site<'t>(
         hairpin,
     });
     Some(index)
-}
-
-const fn word(kind: TrunkKind) -> &'static str {
-    match kind {
-        TrunkKind::Teams => "teams",
-        TrunkKind::Carrier => "carrier",
-        TrunkKind::Pbx => "pbx",
-    }
 }

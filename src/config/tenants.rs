@@ -84,10 +84,20 @@ pub(super) fn read<'t>(
         set.files.insert(Arc::clone(&tenant.id), sheets::literal(&mut table, "users_files"));
         let (users, places) = users::read(log, &mut table, tenant, &set.sites, around.sheets, &mut left);
         note.users = places;
+        if users.is_empty() && !tenant.ranges.is_empty() && tenant.unassigned.is_none() {
+            nobody(log, &table);
+        }
         *tenant = std::mem::take(tenant).with_users(users);
         table.finish();
     }
     set
+}
+
+/// Warns of ranges in which every number is nobody's.
+fn nobody(log: &Log, table: &Table<'_>) {
+    let message = format!("{}: calls to its `numbers` get 404, since there are no users", table.title);
+    let help = "name its users, say in `unassigned` where calls to nobody go, or leave `numbers` to the dial plan";
+    log.add(Draft::warning(table.place_of("numbers"), message).label("each of them is nobody's").help(help));
 }
 
 fn short_name(log: &Log, name: &At<&str>) {

@@ -4,4 +4,5 @@ mod decisions;
 mod faults;
 mod people;
 mod reference;
+mod teams;
 mod values;

@@ -14,11 +14,13 @@ use super::rates;
 use super::reader::{Table, quoted};
 use super::settings::client_tls;
 use super::sheets::Sheets;
+use super::teams::{self, Cloud};
 use super::translations;
 use crate::routing::Rates;
 use crate::routing::number::Form;
 use crate::routing::translate::Translations;
 use crate::sip::Transport;
+use crate::trunk::health;
 use crate::trunk::{Fork, ListenerId, Network, Target, Trunk, TrunkId, TrunkKind, Trunks};
 
 /// How long a serial target may be silent before the next one is tried.
@@ -43,6 +45,7 @@ pub(super) struct Note<'t> {
     pub title: String,
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
+    pub health: health::Settings,
     /// Whose trunk it is, as written.
     pub tenant: Option<At<&'t str>>,
     pub called: Form,
@@ -140,10 +143,11 @@ fn trunk<'t>(
     let teams = kind == Some(TrunkKind::Teams);
     let listener = t.required("listen").and_then(|listen| around.listeners.names.find(log, &t.title, &listen));
     let listen = listener.and_then(|listener| around.listeners.get(listener));
-    let targets = targets(t, listen);
-    let peer_names = peer_names(t, listen, &targets);
+    let cloud = teams::cloud(t, kind);
+    let targets = targets(t, listen, cloud);
+    let peer_names = peer_names(t, listen, &targets, cloud);
     let by_name = !peer_names.is_empty() && listen.is_some_and(|listen| listen.tls.is_some());
-    let networks = allow_from(t, &targets, by_name);
+    let networks = allow_from(t, &targets, by_name, cloud);
     let fork = t.choice("fork", &[("serial", Fork::Serial), ("parallel", Fork::Parallel)]);
     let fork = fork.map_or_else(Fork::default, |fork| fork.value);
     let failover_codes = t.numbers("failover_codes", 300..=599).map_or_else(
@@ -184,12 +188,14 @@ fn trunk<'t>(
         let message = format!("{}: Teams speaks TLS only, but listener `{}` does not", t.title, listen.listener.name);
         log.add(Draft::warning(t.place_of("listen"), message));
     }
-    nobody_comes_in(t, &trunk, listen);
+    nobody_comes_in(t, &trunk, listen, cloud.is_some());
+    let health = super::health::read(t, trunk.kind);
     let default = if teams { Form::E164 } else { Form::AsIs };
     let note = Note {
         title: t.title.clone(),
         place: name.place,
         dialplan: t.text("dialplan"),
+        health,
         tenant: owner(t, teams),
         called: form(t, "called_form").unwrap_or(default),
         calling: form(t, "calling_form").unwrap_or(default),
@@ -214,7 +220,11 @@ fn owner<'t>(table: &mut Table<'t>, teams: bool) -> Option<At<&'t str>> {
     Some(tenant)
 }
 
-fn targets(table: &mut Table<'_>, listen: Option<&Listen>) -> Vec<At<TargetText>> {
+fn targets(table: &mut Table<'_>, listen: Option<&Listen>, cloud: Option<&Cloud>) -> Vec<At<TargetText>> {
+    if let (Some(cloud), false) = (cloud, table.has("targets")) {
+        table.know("targets");
+        return cloud.targets().map(|target| At::new(target, table.place)).collect();
+    }
     table.must_have("targets");
     if table.is_empty_list("targets") {
         let message = format!("{}: `targets` is empty", table.title);
@@ -246,11 +256,19 @@ fn resolved(target: TargetText, listen: Option<&Listen>) -> Target {
     Target { transport, host: at.host, port: at.port, literal }
 }
 
-/// The networks of `allow_from`; without the key, the addresses among the targets.
+/// The networks of `allow_from`; without the key, those of the cloud, or else the addresses among the targets.
 ///
 /// Of a trunk that certificates prove, targets that are names may have any address: then it has no networks.
-fn allow_from(table: &mut Table<'_>, targets: &[At<TargetText>], by_name: bool) -> Vec<At<Network>> {
+fn allow_from(
+    table: &mut Table<'_>,
+    targets: &[At<TargetText>],
+    by_name: bool,
+    cloud: Option<&Cloud>,
+) -> Vec<At<Network>> {
     let Some(networks) = table.parsed_list("allow_from", address::network) else {
+        if let Some(cloud) = cloud {
+            return cloud.allow_from().map(|network| At::new(network, table.place)).collect();
+        }
         if by_name && targets.iter().any(|target| target.value.at.literal.is_none()) {
             return Vec::new();
         }
@@ -271,14 +289,22 @@ fn allow_from(table: &mut Table<'_>, targets: &[At<TargetText>], by_name: bool) 
     networks
 }
 
-/// The names of `peer_names`; without the key, on a TLS listener, the names among the targets.
-fn peer_names(table: &mut Table<'_>, listen: Option<&Listen>, targets: &[At<TargetText>]) -> Vec<Arc<str>> {
+/// The names of `peer_names`; without the key, on a TLS listener, those of the cloud, or else the names among the targets.
+fn peer_names(
+    table: &mut Table<'_>,
+    listen: Option<&Listen>,
+    targets: &[At<TargetText>],
+    cloud: Option<&Cloud>,
+) -> Vec<Arc<str>> {
     let given = table.parsed_list("peer_names", address::peer_name);
     if let Some(names) = given {
         return names.into_iter().map(|name| name.value).collect();
     }
     if listen.is_none_or(|listen| listen.tls.is_none()) {
         return Vec::new();
+    }
+    if let Some(cloud) = cloud {
+        return cloud.peer_names();
     }
     let mut names: Vec<Arc<str>> = Vec::new();
     for target in targets.iter().filter(|target| target.value.at.literal.is_none()) {
@@ -353,7 +379,7 @@ fn client(table: &mut Table<'_>, listen: Option<&Listen>, common: &ClientTls) ->
 }
 
 /// Warns when requests of the trunk's own targets could never be the trunk's, though nobody said so.
-fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
+fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>, has_cloud: bool) {
     let Some(listen) = listen else { return };
     let by_name = listen.tls.is_some() && !trunk.peer_names.is_empty();
     if let (true, Some(tls)) = (by_name, &listen.tls)
@@ -366,7 +392,7 @@ fn nobody_comes_in(table: &Table<'_>, trunk: &Trunk, listen: Option<&Listen>) {
         ));
     }
     let named = trunk.targets.iter().find(|target| target.literal.is_none());
-    if let Some(named) = named.filter(|_| !by_name && !table.has("allow_from")) {
+    if let Some(named) = named.filter(|_| !by_name && !has_cloud && !table.has("allow_from")) {
         let message = format!(
             "{}: requests from {} are refused, since `allow_from` is not given",
             table.title,

@@ -13,6 +13,7 @@ use crate::sip::{self, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
+use crate::trunk::health;
 use crate::trunk::{Listener, ListenerId, Trunk, TrunkId};
 use crate::{dns, transport};
 
@@ -173,6 +174,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     edge.max_branches = limits.max_branches;
     edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
+    edge.health = Arc::new(health::Table::new(&edge.trunks, &loaded.config.trunk_health));
     edge
 }
 

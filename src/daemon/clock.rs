@@ -1,6 +1,6 @@
 //! The one clock of the daemon, from which the pure core's moments and dates come.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::transaction::Moment;
 
@@ -14,6 +14,11 @@ impl Clock {
         Self(Instant::now())
     }
 
+    /// The time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
     /// The time since the start, in milliseconds.
     pub fn now(&self) -> Moment {
         Moment::from_millis(u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX))
@@ -21,6 +26,12 @@ impl Clock {
 
     /// Seconds since 1970 UTC, as the machine's calendar has it now.
     pub fn unix(&self) -> u64 {
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+        self.unix_millis() / 1_000
+    }
+
+    /// Milliseconds since 1970 UTC, as the machine's calendar has it now.
+    pub fn unix_millis(&self) -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

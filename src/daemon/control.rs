@@ -8,9 +8,13 @@ use serde_json::Value;
 use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
-use crate::admin::{Control, Made, PlanStatus, Refusal, Status, Summary};
-use crate::call::explain::{Ask, explain};
+use crate::admin::{Control, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus};
+use crate::call::explain::{Ask, explain_running};
 use crate::routing::{Batch, Record, Routing};
+use crate::trunk::health::State;
+
+/// Targets that are not up which a status has one by one; `trunks` has all.
+const NOT_UP: usize = 100;
 
 /// The daemon behind the door.
 pub struct Desk {
@@ -43,7 +47,12 @@ impl Control for Desk {
             revision,
             pending: routing.table().pending(),
             journal_bytes,
+            targets: counted(self.trunks()),
         }
+    }
+
+    fn trunks(&self) -> Vec<TrunkStatus> {
+        self.core.probes().status()
     }
 
     fn routing(&self) -> Routing {
@@ -68,7 +77,24 @@ impl Control for Desk {
 
     fn route(&self, ask: Value) -> Result<Value, String> {
         let ask: Ask = serde_json::from_value(ask).map_err(|error| error.to_string())?;
-        let explained = explain(&self.core.edge(), &ask, Clock::start().unix()).map_err(|error| error.to_string())?;
+        let known = |trunk, target| self.core.probes().health(trunk, target);
+        let explained = explain_running(&self.core.edge(), &ask, Clock::start().unix(), &known);
+        let explained = explained.map_err(|error| error.to_string())?;
         serde_json::to_value(explained).map_err(|error| error.to_string())
     }
+}
+
+fn counted(trunks: Vec<TrunkStatus>) -> TargetCounts {
+    let mut counts = TargetCounts::default();
+    for target in trunks.into_iter().flat_map(|trunk| trunk.targets) {
+        match target.state {
+            State::Up => counts.up += 1,
+            State::Suspect => counts.suspect += 1,
+            State::Down => counts.down += 1,
+        }
+        if target.state != State::Up && counts.not_up.len() < NOT_UP {
+            counts.not_up.push(target);
+        }
+    }
+    counts
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::build::framing;
 use super::clock::Clock;
 use super::names;
+use super::probe::Probes;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
@@ -51,6 +52,7 @@ pub struct Core {
     secrets: Secrets,
     resolver: Resolver,
     transports: Arc<Transports>,
+    probes: Arc<Probes>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
@@ -78,6 +80,7 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
@@ -85,6 +88,7 @@ impl Core {
             secrets,
             resolver,
             transports,
+            probes,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -95,6 +99,11 @@ impl Core {
     /// The configuration in force.
     pub fn edge(&self) -> Arc<Edge> {
         self.edge.load_full()
+    }
+
+    /// The watch over the targets of trunks.
+    pub fn probes(&self) -> &Arc<Probes> {
+        &self.probes
     }
 
     /// What the resolver did so far.
@@ -162,6 +171,7 @@ impl Core {
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
+        self.probes.handle_heard(out.heard.drain(..));
         for command in out.commands.drain(..) {
             match command {
                 Command::Answer { flow, fallback, bytes } => {
@@ -226,6 +236,7 @@ impl Core {
             Some((id, cell)) => {
                 self.with(cell, |env, locked| locked.shard.handle_answer(env, &mut locked.out, id, response));
             }
+            None if self.probes.handle_answer(response) => {}
             None => lock(&self.outside).counts.dropped += 1,
         }
     }
@@ -272,6 +283,9 @@ impl Receiver for Core {
     }
 
     fn send_failed(&self, token: Token, fault: SendFault) {
+        if self.probes.handle_send_failed(token, fault) {
+            return;
+        }
         let Some(id) = branch_of_token(token) else { return };
         tracing::debug!(?id, %fault, "a request did not leave");
         if let Some(cell) = self.cell(id.context.shard) {

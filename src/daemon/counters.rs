@@ -1,27 +1,33 @@
 //! The core's counts as metrics. The hot path adds to plain numbers under the shard's lock; a task carries them over
 //! once a second, so that a message costs no metric call.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
+use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
 use crate::call::owned::{NotSealed, Refused};
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::dns;
 use crate::routing::NoRoute;
+use crate::transport::tls::certificate;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
 pub fn serve(bind: SocketAddr) -> Result<(), String> {
     PrometheusBuilder::new()
         .with_http_listener(bind)
         .upkeep_timeout(Duration::from_secs(1))
+        .set_buckets_for_metric(Matcher::Full(ROUND_TRIP.to_owned()), &ROUND_TRIP_BUCKETS)
+        .map_err(|error| error.to_string())?
         .install()
         .map_err(|error| error.to_string())
 }
@@ -152,6 +158,22 @@ pub fn publish_limits(limits: &Limits) {
         ("max_users", limits.max_users),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
+    }
+}
+
+/// Publishes until when the edge's own certificates are good, as they were read at the start. One that nobody can read
+/// keeps the edge from starting, so it is told elsewhere.
+pub fn publish_certificates(config: &Config) {
+    const NAME: &str = "trunkway_certificate_expiry_seconds";
+    describe_gauge!(NAME, "When the first certificate of a file that the edge shows ends, in seconds since 1970");
+    let servers = config.listeners.iter().filter_map(|listen| listen.tls.as_ref()).map(|tls| &tls.certificate);
+    let clients = config.trunk_tls.iter().filter_map(|tls| tls.client.certificate.as_ref());
+    let files: BTreeSet<&PathBuf> = servers.chain(clients).collect();
+    for file in files {
+        let chain = certificate::read(file).unwrap_or_default();
+        if let Some(end) = chain.iter().map(|certificate| certificate.not_after.unix_timestamp()).min() {
+            gauge!(NAME, "file" => file.display().to_string()).set(end as f64);
+        }
     }
 }
 

@@ -8,12 +8,16 @@ mod calls;
 mod clients;
 mod core;
 mod dialog;
+mod handshake;
 mod midcall;
 mod persona;
 mod plan;
 mod servers;
+mod strict;
 mod timers;
+mod transfers;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -22,12 +26,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::core::{Command, Core};
+use super::direct_routing::{Profile, Tenants};
 use super::journal::{CallRecord, Journal, Role};
 use super::ladder::Ladder;
 use super::wire::{Destination, Endpoint, Tls, TlsError, TlsSettings, Transport, Wire, WireError};
 
 pub use persona::{Persona, TEAMS_HOST};
-pub use plan::{CallPlan, Names, Outcome, Script, Scripts};
+pub use plan::{CallPlan, Names, Outcome, Refer, ReferTarget, Replaced, Ring, Script, Scripts};
 
 /// Most events and commands that wait for the agent's task.
 const QUEUE: usize = 1024;
@@ -48,17 +53,36 @@ pub struct AgentSettings {
     pub scripts: Scripts,
     /// A proxy stands in between: Max-Forwards must have been lowered.
     pub behind_edge: bool,
-    /// Every request inside a dialog goes over a connection of its own, as Microsoft's may.
-    pub fresh_connections: bool,
+    pub dialling: Dialling,
+    /// Local addresses from which connections for later requests are made in turn, where they can be had.
+    pub other_addresses: Vec<IpAddr>,
+    /// The host of its Record-Route in place of the address; the other side must find it by DNS.
+    pub route_host: Option<String>,
+    pub profile: Profile,
+    pub tenants: Tenants,
     pub options: Option<OptionsPlan>,
+    /// Messages that the journal keeps whole.
+    pub capture_limit: usize,
     /// Most transactions at a time, each way.
     pub transaction_limit: usize,
+}
+
+/// When a stand-in makes connections of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Dialling {
+    /// One for each place, as long as it lasts.
+    #[default]
+    Shared,
+    /// A new one for each request inside a dialog, as Microsoft's proxy may (section A10).
+    PerDialogRequest,
+    /// A new one for each request but CANCEL and the ACK of a refusal, which belong to the INVITE's.
+    PerRequest,
 }
 
 /// OPTIONS that a stand-in sends by itself.
 #[derive(Clone, Debug)]
 pub struct OptionsPlan {
-    /// `None`: to the Contact of the peer's own OPTIONS, once they came.
+    /// `None`: to the Contact of the peer's own OPTIONS, once they came. A judging [`Profile`] does so in any case.
     pub to: Option<(Destination, String)>,
     pub every: Duration,
 }
@@ -89,7 +113,7 @@ impl Agent {
         let (events, incoming) = mpsc::channel(QUEUE);
         let (commands, orders) = mpsc::channel(QUEUE);
         let stop = CancellationToken::new();
-        let journal = Journal::default();
+        let journal = Journal::new(settings.capture_limit);
         let tls = settings.tls.as_ref().map(Tls::new).transpose()?;
         let wire = Wire::bind(&settings.listen, tls, events, stop.clone()).await?;
         let bound = wire.bound().to_vec();

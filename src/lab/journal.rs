@@ -1,7 +1,9 @@
 //! What a stand-in went through: its calls, its OPTIONS and its complaints about the other side.
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::watch;
@@ -10,6 +12,8 @@ use tokio::sync::watch;
 const COMPLAINT_LIMIT: usize = 500;
 /// Most calls that a journal keeps; the oldest go first.
 const CALL_LIMIT: usize = 10_000;
+/// Most names of SBCs whose health a journal keeps.
+pub const TRUNK_LIMIT: usize = 1_000;
 
 /// Something that the other side did against RFC 3261 or against Microsoft's rules.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +23,8 @@ pub struct Complaint {
     pub call_id: String,
     /// The message in which it was seen.
     pub about: String,
+    /// The name of Microsoft's rule that was broken, if it is one of those.
+    pub rule: Option<&'static str>,
     /// Plain words with the section.
     pub text: String,
 }
@@ -71,6 +77,33 @@ pub struct CallRecord {
     pub error: Option<String>,
     /// Record-Route of the dialog as it stood in the 2xx, top first.
     pub record_routes: Vec<String>,
+    /// The tag of this side.
+    pub local_tag: String,
+    /// The tag of the other side, once a dialog is there.
+    pub remote_tag: Option<String>,
+    /// To tags of provisional answers, each once, in order.
+    pub early_tags: Vec<String>,
+    /// Session refreshes by re-INVITE of this side that were answered with 2xx.
+    pub refreshes_made: usize,
+    /// How a transfer that this side began went.
+    pub transfer: Option<TransferRecord>,
+    /// The call is the one that a REFER of this side asked for, URI and Referred-By to the byte.
+    pub referred: bool,
+}
+
+/// A transfer as the side that began it saw it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TransferRecord {
+    /// The value of Refer-To.
+    pub refer_to: String,
+    /// The value of Referred-By.
+    pub referred_by: String,
+    /// The other side's Allow does not name REFER, so none was sent.
+    pub withheld: bool,
+    /// The final status of the REFER.
+    pub code: Option<u16>,
+    /// The status codes that NOTIFY brought, in order.
+    pub notified: Vec<u16>,
 }
 
 impl CallRecord {
@@ -90,6 +123,12 @@ impl CallRecord {
             finished: false,
             error: None,
             record_routes: Vec::new(),
+            local_tag: String::new(),
+            remote_tag: None,
+            early_tags: Vec::new(),
+            refreshes_made: 0,
+            transfer: None,
+            referred: false,
         }
     }
 
@@ -107,11 +146,53 @@ pub struct OptionsCount {
     pub received: u64,
 }
 
+/// How far the handshake by OPTIONS with an SBC is, in the words of the health dashboard (section A18).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrunkStatus {
+    /// Its OPTIONS come, ours were not answered yet.
+    Pending,
+    /// OPTIONS are answered both ways.
+    Active,
+    /// Its OPTIONS have stopped, and ours with them.
+    Warning,
+}
+
+/// One name of an SBC as a stand-in for Teams sees its health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TrunkHealth {
+    /// Host of the Contact of its OPTIONS.
+    pub fqdn: String,
+    pub status: TrunkStatus,
+    /// OPTIONS that came.
+    pub received: u64,
+    /// OPTIONS that went to it.
+    pub sent: u64,
+    /// 2xx that came back.
+    pub answered: u64,
+}
+
+/// A message as it passed the socket of a stand-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Captured {
+    /// Since the stand-in was started.
+    pub at: Duration,
+    /// This side sent it.
+    pub sent: bool,
+    pub remote: SocketAddr,
+    /// The number of the connection, zero for datagrams.
+    pub connection: u64,
+    /// The whole message; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
 /// The shared, bounded memory of one stand-in.
 #[derive(Clone, Debug)]
 pub struct Journal {
     inner: Arc<Mutex<Inner>>,
     changed: Arc<watch::Sender<u64>>,
+    start: Instant,
+    capture_limit: usize,
 }
 
 #[derive(Debug, Default)]
@@ -120,15 +201,75 @@ struct Inner {
     complaints: Vec<Complaint>,
     complaints_dropped: usize,
     options: OptionsCount,
+    trunks: Vec<TrunkHealth>,
+    captured: VecDeque<Captured>,
+    captured_dropped: u64,
 }
 
 impl Default for Journal {
     fn default() -> Self {
-        Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)) }
+        Self::new(0)
     }
 }
 
 impl Journal {
+    /// A journal that keeps the last `capture_limit` messages whole.
+    pub fn new(capture_limit: usize) -> Self {
+        Self { inner: Arc::default(), changed: Arc::new(watch::Sender::new(0)), start: Instant::now(), capture_limit }
+    }
+
+    /// Keeps a message; the oldest goes when there are too many.
+    pub fn capture(&self, sent: bool, remote: SocketAddr, connection: u64, bytes: &[u8]) {
+        let at = self.start.elapsed();
+        self.edit(|inner| {
+            if inner.captured.len() >= self.capture_limit {
+                inner.captured_dropped += 1;
+                inner.captured.pop_front();
+            }
+            if self.capture_limit > 0 {
+                let text = String::from_utf8_lossy(bytes).into_owned();
+                inner.captured.push_back(Captured { at, sent, remote, connection, text });
+            }
+        });
+    }
+
+    /// The messages that were kept, oldest first.
+    pub fn captured(&self) -> Vec<Captured> {
+        self.read(|inner| inner.captured.iter().cloned().collect())
+    }
+
+    /// How many messages are no longer kept; a search through all of them is whole only while this is zero.
+    pub fn captured_dropped(&self) -> u64 {
+        self.read(|inner| inner.captured_dropped)
+    }
+
+    /// Received messages that contain a text.
+    pub fn received_with(&self, text: &str) -> Vec<Captured> {
+        self.read(|inner| inner.captured.iter().filter(|m| !m.sent && m.text.contains(text)).cloned().collect())
+    }
+
+    /// Changes the health of one name of an SBC.
+    pub fn set_trunk(&self, trunk: &TrunkHealth) {
+        self.edit(|inner| {
+            let room = inner.trunks.len() < TRUNK_LIMIT;
+            match inner.trunks.iter_mut().find(|known| known.fqdn == trunk.fqdn) {
+                Some(known) => *known = trunk.clone(),
+                None if room => inner.trunks.push(trunk.clone()),
+                None => {}
+            }
+        });
+    }
+
+    /// The health of all names that showed themselves by OPTIONS.
+    pub fn trunks(&self) -> Vec<TrunkHealth> {
+        self.read(|inner| inner.trunks.clone())
+    }
+
+    /// The health of one name.
+    pub fn trunk(&self, fqdn: &str) -> Option<TrunkHealth> {
+        self.read(|inner| inner.trunks.iter().find(|trunk| trunk.fqdn == fqdn).cloned())
+    }
+
     /// Writes the present state of a call under its key.
     pub fn set_call(&self, key: u64, record: &CallRecord) {
         self.edit(|inner| match inner.calls.iter_mut().find(|(known, _)| *known == key) {
@@ -167,6 +308,14 @@ impl Journal {
     /// All complaints that were kept.
     pub fn complaints(&self) -> Vec<Complaint> {
         self.read(|inner| inner.complaints.clone())
+    }
+
+    /// Begins with complaints anew, for whoever plays several scenes with one stand-in.
+    pub fn forget_complaints(&self) {
+        self.edit(|inner| {
+            inner.complaints.clear();
+            inner.complaints_dropped = 0;
+        });
     }
 
     /// How many complaints came after the journal was full.
@@ -235,9 +384,22 @@ mod tests {
     }
 
     #[test]
+    fn the_last_messages_are_kept_whole() {
+        let journal = Journal::new(2);
+        let remote = "192.0.2.1:5061".parse().unwrap();
+        for (sent, text) in [(false, "one secret"), (false, "two secret"), (true, "three secret")] {
+            journal.capture(sent, remote, 1, text.as_bytes());
+        }
+        assert_eq!((journal.captured().len(), journal.captured_dropped()), (2, 1));
+        assert_eq!(journal.received_with("secret").len(), 1);
+        assert_eq!(journal.received_with("secret")[0].text, "two secret");
+    }
+
+    #[test]
     fn complaints_are_bounded_and_counted() {
         let journal = Journal::default();
-        let complaint = Complaint { by: "a".into(), call_id: String::new(), about: String::new(), text: "t".into() };
+        let complaint =
+            Complaint { by: "a".into(), call_id: String::new(), about: String::new(), rule: None, text: "t".into() };
         for _ in 0..COMPLAINT_LIMIT + 2 {
             journal.complain(complaint.clone());
         }

@@ -1,11 +1,14 @@
 //! A PBX on UDP and TCP (or TLS), as a customer's telephone system behind the edge.
 
-use super::agent::{Agent, AgentError, AgentSettings, Names, Persona, Scripts};
+use super::agent::{Agent, AgentError, AgentSettings, Dialling, Names, Persona, Scripts};
+use super::direct_routing::{Profile, Tenants};
 use super::ladder::Ladder;
 use super::wire::{Endpoint, TlsSettings};
 
 /// Most transactions of a PBX at a time.
 const TRANSACTION_LIMIT: usize = 20_000;
+/// Messages that a PBX keeps by default.
+const CAPTURE_LIMIT: usize = 1_000;
 
 /// What a PBX needs to know.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct PbxSettings {
     pub contact_host: Option<String>,
     /// A proxy stands in between: Max-Forwards must have been lowered.
     pub behind_edge: bool,
+    /// Messages that the journal keeps whole.
+    pub capture_limit: usize,
 }
 
 impl PbxSettings {
@@ -36,6 +41,7 @@ impl PbxSettings {
             names: Names::default(),
             contact_host: None,
             behind_edge: true,
+            capture_limit: CAPTURE_LIMIT,
         }
     }
 }
@@ -52,8 +58,13 @@ pub async fn start(settings: PbxSettings, ladder: &Ladder) -> Result<Agent, Agen
         contact_host: settings.contact_host,
         scripts: settings.scripts,
         behind_edge: settings.behind_edge,
-        fresh_connections: false,
+        dialling: Dialling::Shared,
+        other_addresses: Vec::new(),
+        route_host: None,
+        profile: Profile::Lenient,
+        tenants: Tenants::default(),
         options: None,
+        capture_limit: settings.capture_limit,
         transaction_limit: TRANSACTION_LIMIT,
     };
     Agent::start(settings, ladder.clone()).await

@@ -5,7 +5,7 @@ mod tls;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +97,17 @@ pub struct Source {
     pub connection: u64,
     /// The peer's end-entity certificate, DER.
     pub certificate: Option<Arc<[u8]>>,
+    /// The peer made the connection.
+    pub accepted: bool,
+    /// The name that the peer dialled, as its SNI says.
+    pub server_name: Option<Arc<str>>,
+}
+
+impl Source {
+    /// A place without TLS, as far as anything was said about it.
+    pub const fn plain(transport: Transport, remote: SocketAddr, connection: u64) -> Self {
+        Self { transport, remote, connection, certificate: None, accepted: false, server_name: None }
+    }
 }
 
 /// Where a request goes.
@@ -267,8 +278,15 @@ impl Wire {
         self.dial(to, bytes)
     }
 
-    /// Makes a new connection, also when there is one, and sends the first message over it.
-    pub fn dial(&mut self, to: &Destination, bytes: Vec<u8>) -> Result<u64, WireError> {
+    /// Makes the connection that later messages to that place share, and sends the first one over it.
+    fn dial(&mut self, to: &Destination, bytes: Vec<u8>) -> Result<u64, WireError> {
+        let connection = self.dial_apart(to, None, bytes)?;
+        self.dialled.insert(to.clone(), connection);
+        Ok(connection)
+    }
+
+    /// Makes a connection for one message alone, from another local address where that is wanted and can be had.
+    pub fn dial_apart(&mut self, to: &Destination, other: Option<IpAddr>, bytes: Vec<u8>) -> Result<u64, WireError> {
         if to.endpoint.transport == Transport::Tls && self.shared.tls.is_none() {
             return Err(WireError::NoTls);
         }
@@ -276,10 +294,16 @@ impl Wire {
         sender.try_send(bytes).map_err(|_| WireError::QueueFull(to.endpoint.addr))?;
         let connection = self.shared.number();
         self.connections.insert(connection, sender);
-        self.dialled.insert(to.clone(), connection);
-        let from = self.local(to.endpoint.transport).map(|addr| addr.ip());
+        let own = self.local(to.endpoint.transport).map(|addr| addr.ip());
+        let from = [other, own];
         self.shared.tasks.spawn(stream::dial(to.clone(), from, connection, receiver, self.shared.clone()));
         Ok(connection)
+    }
+
+    /// Ends a connection.
+    pub fn close(&mut self, connection: u64) {
+        self.connections.remove(&connection);
+        self.dialled.retain(|_, known| *known != connection);
     }
 
     /// Sends an answer back the way its request came; `datagram_to` is where a datagram goes.
@@ -323,7 +347,7 @@ async fn run_udp(socket: Arc<UdpSocket>, mut outgoing: mpsc::Receiver<(SocketAdd
                 if bytes.iter().all(|byte| b"\r\n\0".contains(byte)) {
                     continue;
                 }
-                let source = Source { transport: Transport::Udp, remote, connection: 0, certificate: None };
+                let source = Source::plain(Transport::Udp, remote, 0);
                 if shared.events.send(WireEvent::Packet { source, bytes }).await.is_err() {
                     return;
                 }

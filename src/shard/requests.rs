@@ -69,7 +69,7 @@ impl Shard {
         let mut tag = Vec::with_capacity(16);
         own_tag(env.secrets, request, &mut tag);
         let ours = essentials.to_tag == Some(&tag);
-        if ours || essentials.to_tag.is_none() || screen(env.edge, request, essentials, None).is_err() {
+        if ours || essentials.to_tag.is_none() || screen(env.edge, incoming.from, request, essentials, None).is_err() {
             out.counts.dropped += 1;
             return;
         }
@@ -180,7 +180,7 @@ fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u3
     let Incoming { request, essentials, .. } = *incoming;
     let initial = essentials.to_tag.is_none();
     let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
-    screen(env.edge, request, essentials, initial.then_some(hash))?;
+    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash))?;
     let fault = |what: What| {
         let (status, reason) = what.status();
         Refusal::new(status, reason)

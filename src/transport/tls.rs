@@ -10,7 +10,9 @@
 //! idle connection was measured at 9 KiB. A listener that asks for no client certificate hands out one
 //! stateless ticket, which costs the edge no memory.
 
+pub mod certificate;
 mod client;
+mod der;
 mod error;
 pub mod pem;
 mod server;

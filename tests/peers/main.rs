@@ -6,6 +6,7 @@ mod support;
 mod calls;
 mod changes;
 mod handshakes;
+mod health;
 mod kamailio;
 mod legs;
 mod load;

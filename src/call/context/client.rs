@@ -31,6 +31,8 @@ pub struct Branch {
     /// The same place by UDP, for when TCP, which the size asked for, does not work (RFC 3261 section 18.1.1).
     pub(super) fallback: Option<Box<Candidate>>,
     hop: Hop,
+    /// Index of the trunk's target behind `hop`.
+    pub(super) target: Option<u16>,
     /// What routing asked for on the way here.
     leg: Option<Arc<Leg>>,
     /// How the request left its leg; `None`: both sides are in one dialog.
@@ -52,6 +54,8 @@ pub struct Branch {
 pub(super) struct Start {
     pub invite: bool,
     pub hop: Hop,
+    /// Index of the trunk's target behind `hop`.
+    pub target: Option<u16>,
     pub leg: Option<Arc<Leg>>,
     pub crossing: Option<Crossing>,
     pub lane: u8,
@@ -84,7 +88,7 @@ struct CancelSent {
 
 impl Branch {
     pub(super) fn start(env: &Env<'_>, start: Start) -> Self {
-        let Start { invite, hop, leg, crossing, lane, sent, no_answer, fallback } = start;
+        let Start { invite, hop, target, leg, crossing, lane, sent, no_answer, fallback } = start;
         let (reliable, timing) = (hop.transport.is_reliable(), &env.edge.timing);
         let (client, timer_c) = if invite {
             let (machine, _) = InviteClient::start(env.now, reliable, timing);
@@ -98,6 +102,7 @@ impl Branch {
             no_answer,
             fallback,
             hop,
+            target,
             leg,
             crossing,
             lane,
@@ -210,6 +215,7 @@ impl Context {
     /// An answer that is new: RFC 3261 section 16.7.
     fn take_response(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
+        self.hear_answer(out, index, response);
         let completed = self.completed(tools, response);
         let response = completed.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
@@ -477,6 +483,10 @@ impl Context {
             }
         }
         if actions.report == Some(ClientReport::TimedOut) {
+            // One that was passed over has been told of.
+            if self.branch(index).is_some_and(|branch| branch.is_pending()) {
+                self.hear_silence(out, index);
+            }
             return self.fail_branch(env, tools, out, index, 408);
         }
         match branch.timer_c.as_mut().and_then(|timer_c| timer_c.handle_timeout(env.now, timing)) {
@@ -498,6 +508,7 @@ impl Context {
         }
         branch.no_answer = None;
         branch.abandoned = true;
+        self.hear_silence(out, index);
         if let Some(work) = &mut self.work {
             Best::offer(&mut work.best, 408, None, tools);
         }
@@ -515,6 +526,7 @@ impl Context {
             Client::Done => ClientActions::default(),
         });
         if actions.report == Some(ClientReport::TransportError) {
+            self.hear_not_sent(out, index);
             self.fail_branch(env, tools, out, index, 503);
         }
     }

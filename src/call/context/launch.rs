@@ -8,6 +8,7 @@ use super::super::owned::Crossing;
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::{Branch, Start};
+use super::health::hear_no_place;
 use super::{Context, Lane, Work};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
@@ -99,16 +100,17 @@ impl Context {
                         lane.resolving = Some(Box::new(candidate));
                         return;
                     };
-                    self.queue_hops(tools, index, &candidate, hops);
+                    self.queue_hops(tools, out, index, &candidate, hops);
                 }
             }
         }
     }
 
     /// Puts the places behind a name on the lane's queue; a name without any is a target that failed.
-    fn queue_hops(&mut self, tools: &mut Tools, index: u8, candidate: &Candidate, hops: Vec<Hop>) {
+    fn queue_hops(&mut self, tools: &mut Tools, out: &mut Output, index: u8, candidate: &Candidate, hops: Vec<Hop>) {
         let Some(work) = &mut self.work else { return };
         if hops.is_empty() {
+            hear_no_place(out, candidate);
             Best::offer(&mut work.best, 503, None, tools);
         }
         let queued: usize = work.lanes.iter().map(|lane| lane.queue.len()).sum();
@@ -133,7 +135,7 @@ impl Context {
         if self.is_answered() {
             return;
         }
-        self.queue_hops(tools, index, &candidate, hops);
+        self.queue_hops(tools, out, index, &candidate, hops);
         self.try_next(env, tools, out, index, None);
         self.conclude(env, tools, out);
     }
@@ -228,8 +230,8 @@ impl Context {
         // Another request than an INVITE may just be slow to answer: trying the next would deliver it twice.
         let passed_over = work.invite && work.lanes.get(usize::from(index)).is_some_and(|lane| !lane.queue.is_empty());
         let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
-        let (invite, sent) = (work.invite, bytes.clone());
-        let start = Start { invite, hop: hop.clone(), leg, crossing, lane: index, sent, no_answer, fallback };
+        let (invite, sent, target) = (work.invite, bytes.clone(), candidate.target);
+        let start = Start { invite, hop: hop.clone(), target, leg, crossing, lane: index, sent, no_answer, fallback };
         work.branches.push(Branch::start(env, start));
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
     }

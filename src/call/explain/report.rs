@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::routing::{Explanation, NearShown, PlanRule, RuleShown};
+use crate::trunk::health::State;
 
 /// Where a call would go, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +63,8 @@ pub struct NearRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sent {
     pub trunk: String,
+    /// The trunk's target as the configuration has it: `tls:sip.example.net:5061`.
+    pub target: Option<String>,
     /// The Request-URI.
     pub uri: String,
     /// The user part of From, unescaped.
@@ -70,6 +73,19 @@ pub struct Sent {
     pub pai: Option<String>,
     /// Begun beside the first, so many seconds after it; `None`: when the one before has failed.
     pub beside: Option<u16>,
+    /// How the target is doing; `None`: nothing is known, as in a configuration by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<TargetHealth>,
+}
+
+/// What a running edge knows of a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetHealth {
+    pub state: State,
+    /// Why, in words.
+    pub reason: String,
+    /// Seconds in this state.
+    pub for_s: u64,
 }
 
 impl Explained {

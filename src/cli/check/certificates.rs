@@ -1,79 +1,91 @@
-//! Sites whose name the certificate of their Teams side does not carry: Teams refuses such an edge.
+//! What Teams and the edge show each other: certificates that Teams would refuse, and roots that the edge lacks.
 
-use std::collections::BTreeMap;
+mod coverage;
+mod fitness;
+mod roots;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
+use time::OffsetDateTime;
+
+use super::teams_side::Side;
+use crate::config::teams::published;
 use crate::config::{Finding, Loaded, Review, Spot};
+use crate::transport::tls::certificate::{self, Certificate};
 use crate::transport::tls::pem;
 
-/// Warns of sites that no certificate of their Teams trunk's listener covers.
+/// Warns of the certificates that Teams trunks show, and of the roots that they trust.
 pub(super) fn look(loaded: &Loaded, review: &Review<'_>) {
-    let mut known: BTreeMap<&Path, Option<Vec<String>>> = BTreeMap::new();
-    for (index, site) in (0..).zip(loaded.routing.sites().iter()) {
-        let listener = loaded.trunks.get(site.teams).map(|trunk| trunk.listener);
-        let listen = loaded.config.listeners.iter().find(|listen| Some(listen.listener.id) == listener);
-        let Some(tls) = listen.and_then(|listen| listen.tls.as_ref()) else { continue };
-        let names = known.entry(&tls.certificate).or_insert_with(|| match pem::names(&tls.certificate) {
-            Ok(names) => Some(names),
-            Err(error) => {
-                let message = format!("it cannot be told which names the edge may use: {error}");
-                review.warn(Finding { at: Spot::Whole, message, label: "", also: None, help: None });
-                None
+    let now = OffsetDateTime::now_utc();
+    let mut shelf = Shelf { review, read: BTreeMap::new() };
+    let mut judged = BTreeSet::new();
+    for side in Side::all(loaded) {
+        let at = Spot::Trunk(side.trunk.id);
+        let warn = |message: String, label: &'static str, help: String| {
+            let message = format!("trunk `{}`: {message}", side.trunk.name);
+            review.warn(Finding { at, message, label, also: None, help: Some(help) });
+        };
+        if side.client.certificate.is_none() {
+            let help = "give `certificate` and `key` in [tls_client], or in a `tls_client` table of the trunk";
+            let message = "the edge has no certificate to show when it dials";
+            warn(message.to_owned(), "Teams ends such connections", help.to_owned());
+        }
+        let trusted: Vec<_> = side.trusted().filter_map(|path| Some((path, shelf.certificates(path)?))).collect();
+        for path in side.shown() {
+            let Some(chain) = shelf.certificates(path) else { continue };
+            // A certificate that several trunks show is told of once.
+            if judged.insert(path) {
+                let is_trusted = |name: &_| trusted.iter().any(|(_, all)| all.iter().any(|one| one.subject == *name));
+                for complaint in fitness::complaints(&chain, is_trusted, now) {
+                    let message = format!("the certificate {} {}", path.display(), complaint.what);
+                    warn(message, "shows it to Teams", complaint.help);
+                }
             }
-        });
-        let Some(why) = names.as_deref().and_then(|names| uncovered(&site.fqdn, names)) else { continue };
-        let message = format!("the certificate {} does not cover {}", tls.certificate.display(), site.fqdn);
-        let at = Spot::Site(index);
-        review.warn(Finding { at, message, label: "Teams refuses this name", also: None, help: Some(why) });
+            match pem::names(path) {
+                Ok(names) => coverage::look(loaded, review, &side, path, &names),
+                Err(error) => shelf.unreadable(&error.to_string()),
+            }
+        }
+        if side.trunk.targets.iter().any(|target| published().is_target(&target.host)) {
+            for (path, trusted) in &trusted {
+                if let Some((what, help)) = roots::missing(&published().roots, trusted) {
+                    warn(format!("{} {what}", path.display()), "Microsoft's certificates are issued under them", help);
+                }
+            }
+        }
     }
 }
 
-/// Why none of the names covers a host; `None`: one does (RFC 6125 section 6.4.3).
-fn uncovered(host: &str, names: &[String]) -> Option<String> {
-    let lower = |name: &String| name.to_ascii_lowercase();
-    let wildcards = || names.iter().map(lower).filter_map(|name| Some(name.strip_prefix("*.")?.to_owned()));
-    let in_front = |parent: &str| Some(host.strip_suffix(parent)?.strip_suffix('.')?.to_owned());
-    let is_exact = names.iter().map(lower).any(|name| name == host);
-    let is_wild = wildcards().filter_map(|parent| in_front(&parent)).any(|labels| !labels.contains('.'));
-    if is_exact || is_wild {
-        return None;
-    }
-    let deep = wildcards().find_map(|parent| Some((in_front(&parent)?, parent)));
-    Some(match deep {
-        Some((labels, parent)) => {
-            format!("`*.{parent}` stands for one label only, and `{labels}` has {}", labels.split('.').count())
+/// The certificate files, each read once.
+struct Shelf<'l> {
+    review: &'l Review<'l>,
+    read: BTreeMap<&'l Path, Option<Rc<[Certificate]>>>,
+}
+
+impl<'l> Shelf<'l> {
+    /// The certificates of a file; one that cannot be read is told of once.
+    fn certificates(&mut self, path: &'l Path) -> Option<Rc<[Certificate]>> {
+        if let Some(known) = self.read.get(path) {
+            return known.clone();
         }
-        None if names.is_empty() => "the certificate carries no DNS name".to_owned(),
-        None => {
-            const SHOWN: usize = 5;
-            let mut shown: Vec<String> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-            if names.len() > SHOWN {
-                shown.push("...".to_owned());
+        let read = match certificate::read(path) {
+            Ok(certificates) => Some(Rc::from(certificates)),
+            Err(error) => {
+                self.unreadable(&error.to_string());
+                None
             }
-            format!("it carries {}", shown.join(", "))
-        }
-    })
+        };
+        self.read.insert(path, read.clone());
+        read
+    }
+
+    fn unreadable(&self, why: &str) {
+        let message = format!("certificates cannot be looked at: {why}");
+        self.review.warn(Finding { at: Spot::Whole, message, label: "", also: None, help: None });
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wildcard_stands_for_one_label() {
-        let names = ["sbc.example.net", "*.Customers.example.net"].map(str::to_owned);
-        for (host, why) in [
-            ("sbc.example.net", None),
-            ("contoso.customers.example.net", None),
-            ("customers.example.net", Some("it carries `sbc.example.net`, `*.Customers.example.net`")),
-            (
-                "emea.contoso.customers.example.net",
-                Some("`*.customers.example.net` stands for one label only, and `emea.contoso` has 2"),
-            ),
-            ("xcustomers.example.net", Some("it carries `sbc.example.net`, `*.Customers.example.net`")),
-        ] {
-            assert_eq!(uncovered(host, &names).as_deref(), why, "{host}");
-        }
-        assert_eq!(uncovered("a.example", &[]).as_deref(), Some("the certificate carries no DNS name"));
-    }
-}
+mod tests;

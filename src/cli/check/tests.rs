@@ -1,16 +1,21 @@
 //! Tests of what only `check` finds.
 
+pub mod made;
+mod teams;
+
 use super::*;
+use made::{Authority, Leaf};
 
 const NO_RULES: &str = "[dialplan.main]\nrules = []\n";
 
 /// Two tenants on one Teams trunk whose certificate carries the given names, with further text.
 fn hosting(names: &[&str], more: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names).unwrap();
-    std::fs::write(directory.path().join("edge.pem"), made.cert.pem()).unwrap();
-    std::fs::write(directory.path().join("edge.key"), made.signing_key.serialize_pem()).unwrap();
+    let root = Authority::root("Root");
+    let leaf = Leaf { names, ..Leaf::default() };
+    made::write(&directory.path().join("edge.pem"), &[&root.issue(&leaf)]);
+    made::write(&directory.path().join("edge.key"), &[]);
+    made::write(&directory.path().join("ca.pem"), &[&root.pem]);
     let file = directory.path().join("edge.toml");
     let text = "\
 [node]
@@ -21,12 +26,14 @@ bind = 'tls:127.0.0.1:5061'
 advertise = 'sbc.example.net'
 certificate = 'edge.pem'
 key = 'edge.key'
-client_ca = 'edge.pem'
+client_ca = 'ca.pem'
 [[listen]]
 name = 'inside'
 bind = 'udp:127.0.0.1:5060'
 [tls_client]
-ca = 'edge.pem'
+ca = 'ca.pem'
+certificate = 'edge.pem'
+key = 'edge.key'
 [trunk.teams]
 kind = 'teams'
 listen = 'teams'
@@ -68,23 +75,23 @@ fn warnings(file: &str) -> Vec<String> {
 
 #[test]
 fn check_warns_of_sites_that_no_certificate_covers() {
-    let (directory, file) = hosting(&["*.customers.example.net"], NO_RULES);
+    let (directory, file) = hosting(&["sbc.example.net", "*.customers.example.net"], NO_RULES);
     let certificate = directory.path().join("edge.pem");
     let certificate = certificate.display();
     assert_eq!(
         warnings(&file),
         [format!(
-            "28 the certificate {certificate} does not cover emea.fabrikam.customers.example.net | `*.customers.example.net` stands for one label only, and `emea.fabrikam` has 2"
+            "30 the certificate {certificate} does not cover emea.fabrikam.customers.example.net | `*.customers.example.net` stands for one label only, and `emea.fabrikam` has 2"
         ),]
     );
-    let names = ["*.customers.example.net", "EMEA.fabrikam.customers.example.net"];
+    let names = ["*.customers.example.net", "EMEA.fabrikam.customers.example.net", "sbc.example.net"];
     assert_eq!(warnings(&hosting(&names, NO_RULES).1), [""; 0]);
     std::fs::write(directory.path().join("edge.pem"), "").unwrap();
     let told = warnings(&file);
-    assert!(told.len() == 1 && told[0].starts_with("null it cannot be told which names the edge may use"), "{told:?}");
+    assert!(told.len() == 1 && told[0].starts_with("null certificates cannot be looked at: "), "{told:?}");
 }
 
-const COVERED: [&str; 2] = ["contoso.customers.example.net", "emea.fabrikam.customers.example.net"];
+const COVERED: [&str; 3] = ["sbc.example.net", "contoso.customers.example.net", "emea.fabrikam.customers.example.net"];
 
 #[test]
 fn check_warns_of_rules_below_those_of_another_owner() {
@@ -117,10 +124,10 @@ rules = [
     assert_eq!(
         told,
         [
-            pair(37, "+44163276", "fabrikam", fabrikam, "+441632", "contoso", contoso),
-            pair(38, "+4416327[55-59]", "tailspin", "carrier", "+441632", "contoso", contoso),
-            pair(39, "+441632769", "other", contoso, "+44163276", "fabrikam", fabrikam),
-            pair(43, "+33[200-205]#", "fabrikam", fabrikam, "+33[100-299]", "contoso", contoso),
+            pair(39, "+44163276", "fabrikam", fabrikam, "+441632", "contoso", contoso),
+            pair(40, "+4416327[55-59]", "tailspin", "carrier", "+441632", "contoso", contoso),
+            pair(41, "+441632769", "other", contoso, "+44163276", "fabrikam", fabrikam),
+            pair(45, "+33[200-205]#", "fabrikam", fabrikam, "+33[100-299]", "contoso", contoso),
         ]
     );
 }

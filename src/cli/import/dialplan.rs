@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use self::check::{Checked, Defaults, Imported};
 use super::super::export::unwritable;
-use super::super::rules::{Changes, Columns, Placed, RawRows, Rule, rule_file};
+use super::super::rule_lists::{Changes, Columns, Placed, RawRows, Rule, rule_file};
 use super::super::write::{self, Readers};
 use super::super::{ConfigFile, EXIT_FAULTS, Output, json};
 use super::{MAX_SHOWN, NEXT, read_text};

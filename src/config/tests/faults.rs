@@ -133,7 +133,7 @@ error: trunk `carrier` has no key `max_calls`
 18 | max_calls = 100
    | ^^^^^^^^^ unknown key
    |
-   = help: known keys: accept_server_auth_only, allow_from, called_form, calling_form, connection_reuse, dialplan, failover_codes, fork, fqdn, kind, listen, no_answer_ms, peer_names, rates, rates_files, stream_when_large, targets, tenant, tls_client, translate, transparent
+   = help: known keys: accept_server_auth_only, alive_codes, allow_from, called_form, calling_form, cloud, connection_reuse, dialplan, down_after, failover_codes, fork, fqdn, kind, listen, no_answer_ms, options_interval_s, options_timeout_ms, peer_names, rates, rates_files, stream_when_large, targets, tenant, tls_client, translate, transparent, up_after
 
 error: trunk `pbx` is there twice
  --> tenants/a.toml:1:8

@@ -287,6 +287,13 @@ extension = '99'
             "32:14 tenant `fabrikam`: `unassigned` is never used | say in `numbers` or `extension_ranges` which numbers are this tenant's"
         ]
     );
+    let nobodys: Vec<String> =
+        behind("numbers = ['+4416327685']\n").into_iter().filter(|line| line.contains("404")).collect();
+    let help = "name its users, say in `unassigned` where calls to nobody go, or leave `numbers` to the dial plan";
+    assert_eq!(
+        nobodys,
+        [format!("32:11 tenant `fabrikam`: calls to its `numbers` get 404, since there are no users | {help}")]
+    );
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn reference_shows_the_defaults() {
 
     // Each of these keys of the reference's Teams trunk is its default: without them nothing changes.
     let optional = [
+        "cloud",
         "peer_names",
         "accept_server_auth_only",
         "fqdn",

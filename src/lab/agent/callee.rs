@@ -6,8 +6,9 @@ use super::calls::{Answer, Call, CallPhase, Part};
 use super::core::Core;
 use super::dialog::Dialog;
 use super::persona::{Persona, answer_direction};
-use super::plan::{Outcome, Script};
+use super::plan::{Outcome, Ring, Script};
 use super::servers::{ServerKey, ServerPhase};
+use super::strict::contact_host;
 use super::timers::{GIVE_UP, Step, T1, T2, Timer};
 use crate::lab::journal::{CallRecord, Ending, Role};
 use crate::lab::message::{Message, Uri};
@@ -35,7 +36,7 @@ impl Core {
             self.complain_about(&request, vec!["Microsoft takes no INVITE without an offer".into()]);
             return self.respond(key, 488, "Not Acceptable Here", None);
         }
-        let number = request.uri().and_then(Uri::parse).map(|uri| uri.number().to_owned()).unwrap_or_default();
+        let number = request.uri().and_then(Uri::parse).map(|uri| called(&uri)).unwrap_or_default();
         let script = self.settings.scripts.script(&number);
         let local_tag = self.ids.hex(16);
         let contact = self.contact(request.call_id(), source.transport);
@@ -44,36 +45,37 @@ impl Core {
         self.complain_about(&request, faults);
         let mut record = CallRecord::new(Role::Callee, &number, request.call_id());
         record.record_routes = self.recorded_routes(&request);
-        let call = self.add_call(Call {
-            record,
-            part: Part::Callee { script, invite: key.clone() },
-            phase: CallPhase::Inviting,
-            dialog,
-            transport: source.transport,
-            local_tag,
-            contact,
-            sdp_version: 1,
-            answer: None,
-            ack: None,
-            changing: false,
-            cancel_sent: false,
-            cancel_wanted: false,
-            cancel_code: None,
-            reply: None,
-        });
+        record.referred = self.servers.get(key).is_some_and(|server| server.referred);
+        record.remote_tag = request.tag("From");
+        let part = Part::Callee { script: script.clone(), invite: key.clone() };
+        let mut call = Call::new(record, part, source.transport, local_tag.clone(), contact.clone());
+        call.dialog = dialog;
+        call.site = contact_host(&request);
+        call.note_allow(&request);
+        call.forks.insert(0, (local_tag, contact));
+        let call = self.add_call(call);
         if let Some(server) = self.servers.get_mut(key) {
             server.call = Some(call);
         }
-        self.respond(key, 100, "Trying", None);
         self.timers.set(CALL_LIMIT, Timer::Call(call, Step::Limit));
-        if let Some(after) = script.ring_after {
+        self.follow(key, call, &script);
+    }
+
+    /// Begins what the script says.
+    fn follow(&mut self, key: &ServerKey, call: u64, script: &Script) {
+        if script.outcome == Outcome::Silence {
+            return;
+        }
+        self.respond(key, 100, "Trying", None);
+        if !script.rings.is_empty() {
+            for (at, ring) in script.rings.iter().enumerate() {
+                self.timers.set(ring.after, Timer::Call(call, Step::RingOf(at)));
+            }
+        } else if let Some(after) = script.ring_after {
             self.timers.set(after, Timer::Call(call, Step::Ring));
         }
-        match script.outcome {
-            Outcome::Answer { after } | Outcome::Reject { after, .. } => {
-                self.timers.set(after, Timer::Call(call, Step::Decide));
-            }
-            Outcome::Ring => {}
+        if let Outcome::Answer { after } | Outcome::Reject { after, .. } = script.outcome {
+            self.timers.set(after, Timer::Call(call, Step::Decide));
         }
     }
 
@@ -89,23 +91,48 @@ impl Core {
         })
     }
 
-    fn callee(&self, key: u64) -> Option<(Script, ServerKey, String, String)> {
+    fn callee(&self, key: u64) -> Option<(Script, ServerKey)> {
+        match &self.calls.get(&key)?.part {
+            Part::Callee { script, invite } => Some((script.clone(), invite.clone())),
+            Part::Caller { .. } => None,
+        }
+    }
+
+    /// Tag and Contact of a fork; one that nobody has heard of gets new ones.
+    fn fork(&mut self, key: u64, number: u8) -> Option<(String, String)> {
         let call = self.calls.get(&key)?;
-        let Part::Callee { script, invite } = &call.part else {
-            return None;
-        };
-        Some((*script, invite.clone(), call.local_tag.clone(), call.contact.clone()))
+        if let Some(known) = call.forks.get(&number) {
+            return Some(known.clone());
+        }
+        let (call_id, transport) = (call.record.call_id.clone(), call.transport);
+        let fork = (self.ids.hex(16), self.contact(&call_id, transport));
+        self.calls.get_mut(&key)?.forks.insert(number, fork.clone());
+        Some(fork)
     }
 
     /// 180, or 183 with SDP.
     pub fn ring(&mut self, key: u64) {
-        let Some((script, invite, tag, contact)) = self.callee(key) else {
+        let Some((script, _)) = self.callee(key) else {
             return;
         };
         let code = if script.early_media { 183 } else { 180 };
-        let reason = if script.early_media { "Session Progress" } else { "Ringing" };
-        let sdp = script.early_media.then(|| self.session(key, "sendrecv"));
-        self.respond_with(&invite, code, reason, Some(&tag), |answer| {
+        self.ring_as(key, Ring { after: Duration::ZERO, code, media: script.early_media, fork: 0 });
+    }
+
+    /// One of several provisional answers.
+    pub fn ring_as_scripted(&mut self, key: u64, at: usize) {
+        if let Some(ring) = self.callee(key).and_then(|(script, _)| script.rings.get(at).copied()) {
+            self.ring_as(key, ring);
+        }
+    }
+
+    fn ring_as(&mut self, key: u64, ring: Ring) {
+        let (Some((_, invite)), Some((tag, contact))) = (self.callee(key), self.fork(key, ring.fork)) else {
+            return;
+        };
+        let code = ring.code;
+        let sdp = ring.media.then(|| self.session(key, "sendrecv"));
+        self.respond_with(&invite, code, reason_phrase(code), Some(&tag), |answer| {
             answer.push("Contact", format!("<{contact}>"));
             if let Some(sdp) = sdp {
                 answer.push("Content-Type", "application/sdp");
@@ -114,17 +141,26 @@ impl Core {
         });
         if let Some(call) = self.calls.get_mut(&key) {
             call.record.provisional.push(code);
+            if !call.record.early_tags.contains(&tag) {
+                call.record.early_tags.push(tag);
+            }
         }
         self.publish(key);
     }
 
     /// Answers or refuses, as the script says.
     pub fn decide(&mut self, key: u64) {
-        let Some((script, invite, tag, _)) = self.callee(key) else {
+        let Some((script, invite)) = self.callee(key) else {
             return;
         };
+        let Some((tag, contact)) = self.fork(key, script.answer_fork) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.take_fork(&tag, contact);
+        }
         match script.outcome {
-            Outcome::Ring => {}
+            Outcome::Ring | Outcome::Silence => {}
             Outcome::Answer { .. } => {
                 self.answer_invite(key, &invite);
                 if let Some(call) = self.calls.get_mut(&key) {
@@ -133,16 +169,23 @@ impl Core {
                 }
                 self.publish(key);
             }
-            Outcome::Reject { code, .. } => self.refuse(key, &invite, code, reason_phrase(code), &tag),
+            Outcome::Reject { code, .. } => {
+                let later = script.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Retry-After"));
+                if code == 503 && later {
+                    let connection = self.servers.get(&invite).map_or(0, |server| server.source.connection);
+                    self.retire(connection);
+                }
+                self.refuse(key, &invite, code, &tag, script.headers);
+            }
         }
     }
 
-    fn refuse(&mut self, key: u64, invite: &ServerKey, code: u16, reason: &str, tag: &str) {
+    fn refuse(&mut self, key: u64, invite: &ServerKey, code: u16, tag: &str, headers: Vec<(String, String)>) {
         if let Some(call) = self.calls.get_mut(&key) {
             call.record.code = Some(code);
             call.phase = CallPhase::Refused;
         }
-        self.respond(invite, code, reason, Some(tag));
+        self.respond_with(invite, code, reason_phrase(code), Some(tag), |answer| add_lines(answer, headers));
         self.publish(key);
     }
 
@@ -153,7 +196,7 @@ impl Core {
         };
         call.record.ending = Some(Ending::Cancelled);
         let tag = call.local_tag.clone();
-        self.refuse(key, invite, 487, "Request Terminated", &tag);
+        self.refuse(key, invite, 487, &tag, Vec::new());
     }
 
     /// 200 with SDP to an INVITE of the call, repeated until its ACK comes (RFC 3261 section 13.3.1.4).
@@ -166,10 +209,21 @@ impl Core {
         }) else {
             return;
         };
-        let sdp = self.session(key, answer_direction(&offer));
+        // In mid-call Teams answers an INVITE without an offer as on hold (section A7).
+        let on_hold = offer.is_empty() && self.is_judging();
+        let sdp = self.session(key, if on_hold { "inactive" } else { answer_direction(&offer) });
+        let first = self.calls.get(&key).is_some_and(|call| call.phase == CallPhase::Inviting);
+        let script = self.callee(key).map(|(script, _)| script).filter(|_| first);
         let mut sent = None;
         self.respond_with(invite, 200, "OK", Some(&tag), |answer| {
             answer.push("Contact", format!("<{contact}>"));
+            if let Some(script) = script {
+                if let Some(expires) = script.session_expires {
+                    answer.push("Supported", "timer");
+                    answer.push("Session-Expires", format!("{expires};refresher=uas"));
+                }
+                add_lines(answer, script.headers);
+            }
             answer.push("Content-Type", "application/sdp");
             answer.body = sdp;
             sent = Some(answer.clone());
@@ -213,17 +267,51 @@ impl Core {
         let version = call.sdp_version;
         call.sdp_version += 1;
         let transport = call.transport;
-        self.settings.persona.sdp(self.local(transport), version, direction)
+        let sdp = self.settings.persona.sdp(self.local(transport), version, direction);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.last_sdp.clone_from(&sdp);
+        }
+        sdp
+    }
+}
+
+impl Call {
+    /// The fork that answers is the one whose dialog the call goes on in.
+    fn take_fork(&mut self, tag: &str, contact: String) {
+        if let Some(dialog) = &mut self.dialog {
+            dialog.answer_as(tag);
+        }
+        self.record.local_tag = tag.to_owned();
+        self.local_tag = tag.to_owned();
+        self.contact = contact;
+    }
+}
+
+/// What the script gives numbers and users by: the number, or the user of Teams without one.
+fn called(uri: &Uri) -> String {
+    match (uri.number(), uri.parameter("x-m")) {
+        ("", Some(user)) => user.to_owned(),
+        (number, _) => number.to_owned(),
+    }
+}
+
+fn add_lines(message: &mut Message, lines: Vec<(String, String)>) {
+    for (name, value) in lines {
+        message.push(&name, value);
     }
 }
 
 /// The usual words of a refusal.
 fn reason_phrase(code: u16) -> &'static str {
     match code {
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        183 => "Session Progress",
         403 => "Forbidden",
         404 => "Not Found",
         480 => "Temporarily Unavailable",
         486 => "Busy Here",
+        487 => "Request Terminated",
         488 => "Not Acceptable Here",
         500 => "Server Internal Error",
         503 => "Service Unavailable",

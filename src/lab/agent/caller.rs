@@ -4,15 +4,24 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Dialling;
 use super::calls::{Call, CallPhase, Part};
 use super::clients::{ClientPhase, Purpose};
 use super::core::Core;
 use super::dialog::Dialog;
 use super::persona::Persona;
-use super::plan::CallPlan;
+use super::plan::{CallPlan, MIN_SE, Replaced, SESSION_EXPIRES};
 use super::timers::{Step, Timer};
 use crate::lab::journal::{CallRecord, Ending, Role};
 use crate::lab::message::{Address, Message, Uri};
+use crate::lab::wire::Transport;
+
+/// Most forks of one call that a record names.
+const FORK_LIMIT: usize = 100;
+/// Content-ID of the place of a caller.
+const LOCATION_ID: &str = "place@contoso.example";
+/// What stands between the parts of a multipart body.
+const BOUNDARY: &str = "trunkway-lab-part";
 
 impl Core {
     /// Sends the INVITE of a new call.
@@ -22,48 +31,49 @@ impl Core {
         let local = self.local(transport);
         let (tag, call_id) = (self.ids.hex(32), self.ids.hex(32));
         let contact = self.contact(&call_id, transport);
-        let uri = persona.request_uri(&plan.number, &plan.host, transport);
+        let uri = persona.request_uri(&plan.number, &plan.host, transport) + &plan.uri_parameters;
         let mut invite = Message::request("INVITE", &uri);
         if let Some(own) = self.own_record_route() {
             invite.push("Record-Route", own);
         }
-        invite.push("From", persona.from(&plan.from, local, &tag));
+        invite.push(
+            "From",
+            match plan.anonymous {
+                true => format!("\"Anonymous\"<sip:anonymous@anonymous.invalid>;tag={tag}"),
+                false => persona.from(&plan.from, local, &tag),
+            },
+        );
         invite.push("To", format!("<sip:{}@{};user=phone>", plan.number, plan.host));
         invite.push("Call-ID", call_id.clone());
         invite.push("CSeq", "1 INVITE");
         invite.push("Max-Forwards", "70");
         invite.push("Contact", format!("<{contact}>"));
         if persona == Persona::Teams {
-            invite.push("Min-SE", "300");
+            invite.push("Min-SE", MIN_SE.to_string());
             invite.push("Supported", "timer");
-            invite.push("Session-Expires", "3600");
+            invite.push("Session-Expires", SESSION_EXPIRES.to_string());
         }
+        add_extras(&mut invite, &plan);
         persona.sign(&mut invite);
-        invite.push("Content-Type", "application/sdp");
-        invite.body = persona.sdp(local, 1, "sendrecv");
+        let sdp = persona.sdp(local, 1, "sendrecv");
+        set_body(&mut invite, &sdp, plan.location.as_deref());
         let (to, limit, cancel_after) = (plan.to.clone(), plan.limit, plan.cancel_after);
-        let key = self.add_call(Call {
-            record: CallRecord::new(Role::Caller, &plan.number, &call_id),
-            part: Part::Caller { plan, branch: String::new() },
-            phase: CallPhase::Inviting,
-            dialog: None,
-            transport,
-            local_tag: tag,
-            contact,
-            sdp_version: 1,
-            answer: None,
-            ack: None,
-            changing: false,
-            cancel_sent: false,
-            cancel_wanted: false,
-            cancel_code: None,
-            reply: Some(reply),
-        });
+        let failover = plan.failover_after;
+        let record = CallRecord::new(Role::Caller, &plan.number, &call_id);
+        let site = Uri::parse(&uri).map(|uri| uri.host);
+        let mut call = Call::new(record, Part::Caller { plan, branch: String::new() }, transport, tag, contact);
+        call.reply = Some(reply);
+        call.site = site;
+        call.last_sdp = sdp;
+        let key = self.add_call(call);
         let sent = self.start_client(invite, to, Purpose::Invite, Some(key));
         if let Some(Call { part: Part::Caller { branch, .. }, .. }) = self.calls.get_mut(&key) {
             *branch = sent;
         }
         self.timers.set(limit, Timer::Call(key, Step::Limit));
+        if self.is_judging() && failover < limit {
+            self.timers.set(failover, Timer::Call(key, Step::Failover));
+        }
         if let Some(after) = cancel_after {
             self.timers.set(after, Timer::Call(key, Step::Cancel));
         }
@@ -92,9 +102,14 @@ impl Core {
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
+        call.note_allow(response);
         if code < 200 {
             if code > 100 {
                 call.record.provisional.push(code);
+                let tag = response.tag("To").unwrap_or_default();
+                if !call.record.early_tags.contains(&tag) && call.record.early_tags.len() < FORK_LIMIT {
+                    call.record.early_tags.push(tag);
+                }
             }
             let wanted = call.cancel_wanted;
             self.publish(key);
@@ -152,16 +167,20 @@ impl Core {
         };
         call.record.code = response.code();
         call.record.record_routes = response.list("Record-Route");
+        call.record.remote_tag = Some(dialog.remote_tag.clone());
         call.dialog = Some(dialog);
         call.phase = CallPhase::Established;
         let Part::Caller { plan, .. } = &call.part else {
             return;
         };
-        let (hold, hang_up) = (plan.hold_after, plan.hang_up_after);
+        let (hold, hang_up, refresh) = (plan.hold_after, plan.hang_up_after, plan.refresh_after);
+        let refer = plan.refer.as_ref().map(|refer| refer.after);
         // A call that was answered in spite of CANCEL has to be ended (RFC 3261 section 9.1).
         let hang_up = if call.cancel_sent { Some(Duration::ZERO) } else { hang_up };
         self.acknowledge(key, cseq);
-        for (after, step) in [(hold, Step::Hold), (hang_up, Step::HangUp)] {
+        for (after, step) in
+            [(hold, Step::Hold), (hang_up, Step::HangUp), (refresh, Step::Refresh), (refer, Step::Refer)]
+        {
             if let Some(after) = after {
                 self.timers.set(after, Timer::Call(key, step));
             }
@@ -221,7 +240,12 @@ impl Core {
         };
         self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
         let bytes = ack.to_bytes(self.settings.persona.style());
-        if let Err(error) = self.wire.send(&to, bytes) {
+        let apart = self.settings.dialling == Dialling::PerRequest && to.endpoint.transport != Transport::Udp;
+        let other = apart.then(|| self.other_address()).flatten();
+        let copy = bytes.clone();
+        let sent = if apart { self.wire.dial_apart(&to, other, bytes) } else { self.wire.send(&to, bytes) };
+        self.journal.capture(true, to.endpoint.addr, *sent.as_ref().unwrap_or(&0), &copy);
+        if let Err(error) = sent {
             self.fail_call(key, &format!("ACK: {error}"));
         }
     }
@@ -246,4 +270,34 @@ impl Core {
             self.send_ack(key);
         }
     }
+}
+
+/// What a plan adds to the headers of its INVITE.
+fn add_extras(invite: &mut Message, plan: &CallPlan) {
+    for (name, value) in &plan.headers {
+        invite.push(name, value.clone());
+    }
+    if let Some(replaced) = &plan.replaces {
+        let Replaced { call_id, to_tag, from_tag } = replaced;
+        invite.push("Replaces", format!("{call_id};to-tag={to_tag};from-tag={from_tag}"));
+    }
+}
+
+/// The SDP alone, or with the caller's place beside it (RFC 6442 section 4.1, RFC 2046 section 5.1).
+fn set_body(invite: &mut Message, sdp: &[u8], location: Option<&str>) {
+    let Some(location) = location else {
+        invite.push("Content-Type", "application/sdp");
+        invite.body = sdp.to_vec();
+        return;
+    };
+    invite.push("Geolocation", format!("<cid:{LOCATION_ID}>"));
+    invite.push("Geolocation-Routing", "yes");
+    invite.push("Content-Type", format!("multipart/mixed;boundary={BOUNDARY}"));
+    let mut body = format!("--{BOUNDARY}\r\nContent-Type: application/sdp\r\n\r\n").into_bytes();
+    body.extend_from_slice(sdp);
+    let rest = format!(
+        "\r\n--{BOUNDARY}\r\nContent-Type: application/pidf+xml\r\nContent-ID: <{LOCATION_ID}>\r\n\r\n{location}\r\n--{BOUNDARY}--\r\n"
+    );
+    body.extend_from_slice(rest.as_bytes());
+    invite.body = body;
 }

@@ -1,5 +1,7 @@
 //! A call as one side lives through it, and the steps that time brings.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
 use super::core::Core;
@@ -7,6 +9,7 @@ use super::dialog::Dialog;
 use super::plan::{CallPlan, Script};
 use super::servers::ServerKey;
 use super::timers::{MEMORY, Step, Timer};
+use super::transfers::Transfer;
 use crate::lab::journal::{CallRecord, Ending};
 use crate::lab::message::Message;
 use crate::lab::wire::{Destination, Source, Transport};
@@ -66,6 +69,57 @@ pub struct Call {
     pub cancel_wanted: bool,
     pub cancel_code: Option<u16>,
     pub reply: Option<oneshot::Sender<CallRecord>>,
+    /// The name of the SBC in this call, as Microsoft knows it.
+    pub site: Option<String>,
+    /// The methods in the other side's last Allow.
+    pub peer_allow: Vec<String>,
+    /// To tags and Contacts of the forks that have rung, by number.
+    pub forks: BTreeMap<u8, (String, String)>,
+    /// The session description that was sent last.
+    pub last_sdp: Vec<u8>,
+    pub transfer: Option<Transfer>,
+}
+
+impl Call {
+    /// A call of which nothing is known yet but its beginning.
+    pub fn new(mut record: CallRecord, part: Part, transport: Transport, local_tag: String, contact: String) -> Self {
+        record.local_tag.clone_from(&local_tag);
+        Self {
+            record,
+            part,
+            phase: CallPhase::Inviting,
+            dialog: None,
+            transport,
+            local_tag,
+            contact,
+            sdp_version: 1,
+            answer: None,
+            ack: None,
+            changing: false,
+            cancel_sent: false,
+            cancel_wanted: false,
+            cancel_code: None,
+            reply: None,
+            site: None,
+            peer_allow: Vec::new(),
+            forks: BTreeMap::new(),
+            last_sdp: Vec::new(),
+            transfer: None,
+        }
+    }
+
+    /// Takes the Allow of a message of the other side, if it has one.
+    pub fn note_allow(&mut self, message: &Message) {
+        let listed = message.list("Allow");
+        if !listed.is_empty() {
+            self.peer_allow = listed;
+        }
+    }
+
+    /// Whether the other side's last Allow names a method.
+    pub fn peer_allows(&self, method: &str) -> bool {
+        self.peer_allow.iter().any(|listed| listed == method)
+    }
 }
 
 impl Core {
@@ -76,6 +130,14 @@ impl Core {
         self.journal.set_call(key, &call.record);
         self.calls.insert(key, call);
         key
+    }
+
+    /// The INVITE by which this side began a call.
+    pub fn invite_of(&self, key: u64) -> Option<Message> {
+        let Part::Caller { branch, .. } = &self.calls.get(&key)?.part else {
+            return None;
+        };
+        self.clients.get(branch).map(|client| client.request.clone())
     }
 
     /// Shows the present state of a call to those who wait.
@@ -117,12 +179,17 @@ impl Core {
             Step::Limit => self.give_up(key),
             Step::Cancel if phase == CallPhase::Inviting => self.want_cancel(key),
             Step::Ring if phase == CallPhase::Inviting => self.ring(key),
+            Step::RingOf(at) if phase == CallPhase::Inviting => self.ring_as_scripted(key, at),
+            Step::Failover if phase == CallPhase::Inviting => self.fail_over(key),
+            Step::Refer if phase == CallPhase::Established => self.begin_transfer(key),
+            Step::Refresh if phase == CallPhase::Established => self.refresh(key),
+            Step::NotifyDue => self.miss_notify(key),
             Step::Decide if phase == CallPhase::Inviting => self.decide(key),
             Step::RepeatAnswer(cseq) => self.repeat_answer(key, cseq),
             Step::Hold if phase == CallPhase::Established => self.change(key, true),
             Step::Resume if phase == CallPhase::Established => self.change(key, false),
             Step::HangUp if phase == CallPhase::Established => self.hang_up(key),
-            Step::Cancel | Step::Ring | Step::Decide | Step::Hold | Step::Resume | Step::HangUp => {}
+            _ => {}
         }
     }
 

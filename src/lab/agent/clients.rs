@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::Dialling;
 use super::core::Core;
 use super::timers::{Due, GIVE_UP, MEMORY, T1, T2, Timer};
 use crate::lab::check::{self, MAGIC};
@@ -19,6 +20,9 @@ pub enum Purpose {
     Change,
     Invite,
     Options(Option<oneshot::Sender<Result<u16, String>>>),
+    Refer,
+    /// A re-INVITE that only refreshes the session.
+    Refresh,
 }
 
 /// How far a client transaction is.
@@ -43,8 +47,17 @@ pub struct Client {
     bytes: Vec<u8>,
     interval: Duration,
     connection: u64,
+    /// The connection was made for this request alone.
+    own_connection: bool,
     /// The ACK of a refusal, to repeat it.
     ack: Option<Vec<u8>>,
+}
+
+impl Client {
+    /// Whether it is a re-INVITE that only refreshes the session.
+    pub const fn is_refresh(&self) -> bool {
+        matches!(self.purpose, Purpose::Refresh)
+    }
 }
 
 impl Core {
@@ -82,14 +95,22 @@ impl Core {
         let bytes = request.to_bytes(self.settings.persona.style());
         self.ladder.record(&self.settings.name, &self.settings.far, request.call_id(), request.summary());
         let udp = to.endpoint.transport == Transport::Udp;
-        let in_dialog = matches!(purpose, Purpose::Bye | Purpose::Change);
+        let in_dialog = matches!(purpose, Purpose::Bye | Purpose::Change | Purpose::Refer | Purpose::Refresh);
+        let other = if in_dialog && !udp { self.other_address() } else { None };
+        let wanted = match self.settings.dialling {
+            Dialling::Shared => matches!(purpose, Purpose::Refer),
+            Dialling::PerDialogRequest => in_dialog,
+            Dialling::PerRequest => !matches!(purpose, Purpose::Cancel),
+        };
+        let own_connection = !udp && (wanted || other.is_some());
         let full = self.clients.len() >= self.settings.transaction_limit;
-        let sent = if in_dialog && self.settings.fresh_connections && !udp {
-            self.wire.dial(&to, bytes.clone())
+        let sent = if own_connection {
+            self.wire.dial_apart(&to, other, bytes.clone())
         } else {
             self.wire.send(&to, bytes.clone())
         };
         let connection = *sent.as_ref().unwrap_or(&0);
+        self.journal.capture(true, to.endpoint.addr, connection, &bytes);
         let client = Client {
             request,
             to,
@@ -99,6 +120,7 @@ impl Core {
             bytes,
             interval: T1,
             connection,
+            own_connection,
             ack: None,
         };
         self.clients.insert(key.clone(), client);
@@ -154,8 +176,12 @@ impl Core {
         } else {
             client.phase = ClientPhase::Done;
         }
-        let change = matches!(client.purpose, Purpose::Change);
+        let change = matches!(client.purpose, Purpose::Change | Purpose::Refresh);
+        let request = client.request.clone();
         self.complain_about(&response, faults);
+        if !repeated {
+            self.judge_answer(&response, &request, source, call);
+        }
         if method == "INVITE" && code >= 300 {
             self.acknowledge_refusal(&key, &response);
         }
@@ -171,6 +197,7 @@ impl Core {
         match (method.as_str(), call) {
             ("INVITE", Some(call)) if change => self.handle_change_answer(call, &key, &response),
             ("INVITE", Some(call)) => self.handle_invite_answer(call, &key, &response),
+            ("REFER", Some(call)) if code >= 200 => self.handle_refer_answer(call, &response),
             ("BYE", Some(call)) if code >= 200 => self.handle_bye_answer(call, code),
             ("CANCEL", Some(call)) if code >= 200 => self.handle_cancel_answer(call, code),
             ("OPTIONS", _) if code >= 200 => self.handle_options_answer(&key, Ok(code)),
@@ -199,7 +226,9 @@ impl Core {
         let bytes = client.ack.get_or_insert_with(|| ack.to_bytes(style)).clone();
         let to = client.to.clone();
         self.ladder.record(&self.settings.name, &self.settings.far, ack.call_id(), ack.summary());
-        if let Err(error) = self.wire.send(&to, bytes) {
+        let sent = self.wire.send(&to, bytes.clone());
+        self.journal.capture(true, to.endpoint.addr, *sent.as_ref().unwrap_or(&0), &bytes);
+        if let Err(error) = sent {
             tracing::debug!(%error, "ACK not sent");
         }
     }
@@ -214,6 +243,8 @@ impl Core {
         let reply = reply.take();
         let about = client.request.summary();
         let call_id = client.request.call_id().to_owned();
+        let request = client.request.clone();
+        self.note_heartbeat(&request, matches!(outcome, Ok(200..300)));
         if outcome.is_ok() {
             self.journal.count_options(|count| count.answered += 1);
         }
@@ -230,7 +261,11 @@ impl Core {
     /// A timer of a client transaction is due.
     pub fn handle_client_timer(&mut self, key: &str, due: Due) {
         match due {
-            Due::Forget => drop(self.clients.remove(key)),
+            Due::Forget => {
+                if let Some(client) = self.clients.remove(key).filter(|client| client.own_connection) {
+                    self.wire.close(client.connection);
+                }
+            }
             Due::GiveUp => {
                 // An INVITE that was answered provisionally is the call's own business.
                 let waiting = self.clients.get(key).is_some_and(|client| {
@@ -261,6 +296,7 @@ impl Core {
         client.interval = if invite { client.interval * 2 } else { (client.interval * 2).min(T2) };
         let (interval, to, bytes) = (client.interval, client.to.clone(), client.bytes.clone());
         self.ladder.record(&self.settings.name, &self.settings.far, client.request.call_id(), client.request.summary());
+        self.journal.capture(true, to.endpoint.addr, 0, &bytes);
         if let Err(error) = self.wire.send(&to, bytes) {
             tracing::debug!(%error, "not repeated");
         }

@@ -1,7 +1,7 @@
 //! The agent's task: what comes in is judged and handed to transactions and calls.
 
-use std::collections::HashMap;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::Call;
 use super::clients::{Client, Purpose};
+use super::handshake::Trunk;
 use super::persona::Ids;
 use super::plan::CallPlan;
 use super::servers::{Server, ServerKey};
 use super::timers::{Timer, Timers};
+use super::transfers::Referral;
 use super::{AgentSettings, OptionsPlan};
 use crate::lab::check;
 use crate::lab::journal::{CallRecord, Complaint, Journal};
@@ -40,6 +42,13 @@ pub struct Core {
     pub servers: HashMap<ServerKey, Server>,
     pub calls: HashMap<u64, Call>,
     pub next_call: u64,
+    /// Names of SBCs by their OPTIONS, where a judging profile keeps them.
+    pub trunks: HashMap<String, Trunk>,
+    /// INVITEs that REFERs asked for.
+    pub referrals: VecDeque<Referral>,
+    /// Connections that the peer is to drop.
+    pub retired: HashSet<u64>,
+    pub next_address: usize,
 }
 
 impl Core {
@@ -56,6 +65,10 @@ impl Core {
             servers: HashMap::new(),
             calls: HashMap::new(),
             next_call: 0,
+            trunks: HashMap::new(),
+            referrals: VecDeque::new(),
+            retired: HashSet::new(),
+            next_address: 0,
         }
     }
 
@@ -66,7 +79,9 @@ impl Core {
         mut commands: mpsc::Receiver<Command>,
         stop: CancellationToken,
     ) {
-        if let Some(OptionsPlan { to: Some(_), every }) = &self.settings.options {
+        if let Some(OptionsPlan { to: Some(_), every }) = &self.settings.options
+            && !self.is_judging()
+        {
             self.timers.set(*every, Timer::Options);
         }
         loop {
@@ -103,6 +118,7 @@ impl Core {
         match timer {
             Timer::Call(call, step) => self.handle_step(call, step),
             Timer::Client(branch, due) => self.handle_client_timer(&branch, due),
+            Timer::Heartbeat(fqdn) => self.beat(&fqdn),
             Timer::Options => self.send_own_options(),
             Timer::Server(key, due) => self.handle_server_timer(&key, due),
         }
@@ -113,6 +129,7 @@ impl Core {
         match event {
             WireEvent::Accepted { .. } => {}
             WireEvent::Closed { connection, reason } => {
+                self.retired.remove(&connection);
                 self.fail_connection(connection, &format!("the connection ended before any answer: {reason}"));
             }
             WireEvent::Failed { connection, endpoint, reason } => {
@@ -127,6 +144,7 @@ impl Core {
     }
 
     fn handle_packet(&mut self, source: &Source, bytes: &[u8]) {
+        self.journal.capture(false, source.remote, source.connection, bytes);
         let parsed = match Message::parse(bytes) {
             Ok(parsed) => parsed,
             Err(error) => {
@@ -172,6 +190,7 @@ impl Core {
                 by: self.settings.name.clone(),
                 call_id: call_id.to_owned(),
                 about: about.to_owned(),
+                rule: None,
                 text,
             });
         }
@@ -205,7 +224,7 @@ impl Core {
 
     /// What this side puts into Record-Route, if anything.
     pub fn own_record_route(&self) -> Option<String> {
-        self.settings.persona.record_route(self.local(Transport::Tls))
+        self.settings.persona.record_route(self.local(Transport::Tls), self.settings.route_host.as_deref())
     }
 
     /// Where the URI of a route or a remote target leads (RFC 3263 section 4, without DNS).
@@ -234,6 +253,7 @@ impl Core {
     pub fn send_answer_bytes(&mut self, source: &Source, answer: &Message, bytes: Vec<u8>) {
         self.ladder.record(&self.settings.name, &self.settings.far, answer.call_id(), answer.summary());
         let to = answer_address(answer, source);
+        self.journal.capture(true, to, source.connection, &bytes);
         if let Err(error) = self.wire.answer(source, to, bytes) {
             tracing::debug!(%error, "answer not sent");
         }
@@ -260,6 +280,14 @@ impl Core {
         self.start_client(request, to, Purpose::Options(reply), None);
     }
 
+    /// The next of the other local addresses, where there are any.
+    pub fn other_address(&mut self) -> Option<IpAddr> {
+        let count = self.settings.other_addresses.len();
+        let at = self.next_address.checked_rem(count)?;
+        self.next_address += 1;
+        self.settings.other_addresses.get(at).copied()
+    }
+
     fn send_own_options(&mut self) {
         let Some(OptionsPlan { to: Some((to, host)), every }) = self.settings.options.clone() else {
             return;
@@ -270,6 +298,9 @@ impl Core {
 
     /// Learns where to send OPTIONS from those of the peer, as Microsoft's proxy does: from Contact alone.
     pub fn learn_options(&mut self, request: &Message) {
+        if self.is_judging() {
+            return self.note_trunk(request);
+        }
         let Some(OptionsPlan { to: None, every }) = self.settings.options.clone() else {
             return;
         };

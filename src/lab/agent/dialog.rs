@@ -53,6 +53,12 @@ impl Dialog {
         })
     }
 
+    /// The tag of the fork that answers, where it is not the first one.
+    pub fn answer_as(&mut self, tag: &str) {
+        self.local = self.local.replace(&format!(";tag={}", self.local_tag), &format!(";tag={tag}"));
+        tag.clone_into(&mut self.local_tag);
+    }
+
     /// Whether a request that came belongs to this dialog (RFC 3261 section 12.2.2).
     pub fn owns(&self, request: &Message) -> bool {
         request.call_id() == self.call_id

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::calls::{CallPhase, Part};
 use super::clients::Purpose;
 use super::core::Core;
+use super::persona::Persona;
+use super::plan::{MIN_SE, SESSION_EXPIRES};
 use super::servers::ServerKey;
 use super::timers::{Step, Timer};
 use crate::lab::journal::{Ending, Role};
@@ -38,7 +40,11 @@ impl Core {
             self.complain_about(&request, vec!["CSeq did not grow inside the dialog (RFC 3261 section 12.2.2)".into()]);
             return self.respond(key, 500, "Server Internal Error", None);
         }
+        if let Some(call) = self.calls.get_mut(&call) {
+            call.note_allow(&request);
+        }
         match method.as_str() {
+            "NOTIFY" if self.settings.persona == Persona::Teams => self.handle_notify(call, key, &request),
             "BYE" => self.handle_bye(call, key, &request),
             "INVITE" => {
                 if let Some(dialog) = self.calls.get_mut(&call).and_then(|call| call.dialog.as_mut()) {
@@ -51,7 +57,8 @@ impl Core {
         }
     }
 
-    fn find_call(&self, request: &Message) -> Option<u64> {
+    /// The call whose dialog a request belongs to.
+    pub fn find_call(&self, request: &Message) -> Option<u64> {
         let owns = |call: &super::calls::Call| call.dialog.as_ref().is_some_and(|dialog| dialog.owns(request));
         self.calls.iter().find(|(_, call)| owns(call)).map(|(key, _)| *key)
     }
@@ -95,6 +102,7 @@ impl Core {
 
     fn handle_bye(&mut self, key: u64, server: &ServerKey, bye: &Message) {
         self.respond(server, 200, "OK", None);
+        self.judge_bye(key, bye);
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -135,7 +143,12 @@ impl Core {
             call.record.acknowledged = true;
             call.phase = CallPhase::Established;
             if let Part::Callee { script, .. } = &call.part {
-                for (after, step) in [(script.hold_after, Step::Hold), (script.hang_up_after, Step::HangUp)] {
+                for (after, step) in [
+                    (script.hold_after, Step::Hold),
+                    (script.hang_up_after, Step::HangUp),
+                    (script.refresh_after, Step::Refresh),
+                    (script.refer.as_ref().map(|refer| refer.after), Step::Refer),
+                ] {
                     if let Some(after) = after {
                         self.timers.set(after, Timer::Call(key, step));
                     }
@@ -149,7 +162,7 @@ impl Core {
     }
 
     /// Sends a request of the dialog; `None` when its route leads nowhere.
-    fn send_in_dialog(
+    pub fn send_in_dialog(
         &mut self,
         key: u64,
         method: &str,
@@ -158,7 +171,7 @@ impl Core {
     ) -> Option<()> {
         let call = self.calls.get_mut(&key)?;
         let (mut request, hop) = call.dialog.as_mut()?.request(method);
-        if method == "INVITE" {
+        if ["INVITE", "REFER"].contains(&method) {
             request.push("Contact", format!("<{}>", call.contact));
         }
         self.settings.persona.sign(&mut request);
@@ -227,13 +240,40 @@ impl Core {
         }
     }
 
+    /// Re-INVITE with the session description that the other side has already, as a refresh (RFC 4028 section 7.4).
+    pub fn refresh(&mut self, key: u64) {
+        let Some(call) = self.calls.get(&key) else {
+            return;
+        };
+        if call.changing {
+            return self.timers.set(PATIENCE, Timer::Call(key, Step::Refresh));
+        }
+        let sdp = call.last_sdp.clone();
+        let own = self.own_record_route();
+        let sent = self.send_in_dialog(key, "INVITE", Purpose::Refresh, |invite| {
+            if let Some(own) = own {
+                invite.push("Record-Route", own);
+            }
+            invite.push("Min-SE", MIN_SE.to_string());
+            invite.push("Supported", "timer");
+            invite.push("Session-Expires", format!("{SESSION_EXPIRES};refresher=uac"));
+            invite.push("Content-Type", "application/sdp");
+            invite.body = sdp;
+        });
+        if let Some(call) = self.calls.get_mut(&key).filter(|_| sent.is_some()) {
+            call.changing = true;
+        }
+    }
+
     /// An answer to our re-INVITE.
     pub fn handle_change_answer(&mut self, key: u64, branch: &str, response: &Message) {
         let code = response.code().unwrap_or_default();
         if code < 200 {
             return;
         }
-        let cseq = self.clients.get(branch).and_then(|client| client.request.cseq()).map_or(0, |(number, _)| number);
+        let client = self.clients.get(branch);
+        let cseq = client.and_then(|client| client.request.cseq()).map_or(0, |(number, _)| number);
+        let refresh = client.is_some_and(|client| client.is_refresh());
         let Some(call) = self.calls.get_mut(&key) else {
             return;
         };
@@ -244,7 +284,18 @@ impl Core {
         if let Some(dialog) = &mut call.dialog {
             dialog.refresh(response);
         }
-        call.record.changes_made += 1;
+        call.note_allow(response);
+        let next = match &call.part {
+            Part::Callee { script, .. } => script.refresh_after,
+            Part::Caller { plan, .. } => plan.refresh_after,
+        };
+        match refresh {
+            true => call.record.refreshes_made += 1,
+            false => call.record.changes_made += 1,
+        }
+        if let Some(after) = next.filter(|_| refresh) {
+            self.timers.set(after, Timer::Call(key, Step::Refresh));
+        }
         self.acknowledge(key, cseq);
         self.publish(key);
     }

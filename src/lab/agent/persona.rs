@@ -78,11 +78,12 @@ impl Persona {
     }
 
     /// The Record-Route value that stands in front of this side, if any.
-    pub fn record_route(self, local: SocketAddr) -> Option<String> {
-        match self {
-            Self::Pbx => None,
+    pub fn record_route(self, local: SocketAddr, host: Option<&str>) -> Option<String> {
+        match (self, host) {
+            (Self::Pbx, _) => None,
             // A literal: the edge finds it without DNS, and it is not the host of Contact.
-            Self::Teams => Some(format!("<sip:{local};transport=tls;lr>")),
+            (Self::Teams, None) => Some(format!("<sip:{local};transport=tls;lr>")),
+            (Self::Teams, Some(host)) => Some(format!("<sip:{host}:{};transport=tls;lr>", local.port())),
         }
     }
 

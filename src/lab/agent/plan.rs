@@ -3,7 +3,17 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::lab::journal::CallRecord;
 use crate::lab::wire::Destination;
+
+/// Session-Expires of Microsoft's proxy, in seconds.
+pub const SESSION_EXPIRES: u32 = 3600;
+/// Min-SE of Microsoft's proxy, in seconds.
+pub const MIN_SE: u32 = 300;
+/// FailoverTimeSeconds of a trunk as Microsoft sets it (section A8).
+const FAILOVER: Duration = Duration::from_secs(10);
+/// How long a transfer may take by default: the time in which a client transaction ends (RFC 3261 timer F).
+const NOTIFY_WITHIN: Duration = Duration::from_secs(32);
 
 /// A call to place.
 #[derive(Clone, Debug)]
@@ -24,6 +34,22 @@ pub struct CallPlan {
     pub hang_up_after: Option<Duration>,
     /// The call is a failure when it is not over by then.
     pub limit: Duration,
+    /// Parameters at the end of the Request-URI, each with its semicolon.
+    pub uri_parameters: String,
+    /// From tells nothing (RFC 3323 section 4.1.1.3).
+    pub anonymous: bool,
+    /// More header lines of the INVITE.
+    pub headers: Vec<(String, String)>,
+    /// A PIDF-LO document that goes beside the SDP in a multipart body (RFC 6442).
+    pub location: Option<String>,
+    /// The dialog that this call takes over (RFC 3891).
+    pub replaces: Option<Replaced>,
+    /// Refresh the session by re-INVITE this long after the answer, and after each refresh (RFC 4028).
+    pub refresh_after: Option<Duration>,
+    /// Transfer the call.
+    pub refer: Option<Refer>,
+    /// A trunk that has answered with nothing but 100 by then is given up.
+    pub failover_after: Duration,
 }
 
 impl CallPlan {
@@ -38,8 +64,76 @@ impl CallPlan {
             hold_after: None,
             hang_up_after: None,
             limit: Duration::from_secs(10),
+            uri_parameters: String::new(),
+            anonymous: false,
+            headers: Vec::new(),
+            location: None,
+            replaces: None,
+            refresh_after: None,
+            refer: None,
+            failover_after: FAILOVER,
         }
     }
+}
+
+/// A dialog as Replaces names it (RFC 3891 section 6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    pub call_id: String,
+    /// The tag of the side that gets the Replaces.
+    pub to_tag: String,
+    /// The tag of its partner.
+    pub from_tag: String,
+}
+
+impl Replaced {
+    /// The dialog of a call of the stand-in that sends the Replaces; `None` when the call got no dialog.
+    pub fn of(record: &CallRecord) -> Option<Self> {
+        Some(Self {
+            call_id: record.call_id.clone(),
+            to_tag: record.remote_tag.clone()?,
+            from_tag: record.local_tag.clone(),
+        })
+    }
+}
+
+/// Whom a call is transferred to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReferTarget {
+    /// A user of Teams by object id: a URI without user part, with opaque parameters.
+    User(String),
+    /// A telephone number at Microsoft's proxy.
+    Number(String),
+}
+
+/// A transfer by REFER (RFC 3515), in the form of the traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refer {
+    /// This long after the ACK.
+    pub after: Duration,
+    pub target: ReferTarget,
+    /// How long NOTIFY with a final status may take.
+    pub notify_within: Duration,
+}
+
+impl Refer {
+    /// A transfer with time enough for the new call to ring.
+    pub const fn new(after: Duration, target: ReferTarget) -> Self {
+        Self { after, target, notify_within: NOTIFY_WITHIN }
+    }
+}
+
+/// One provisional answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// This long after the INVITE.
+    pub after: Duration,
+    /// 180, 181 or 183.
+    pub code: u16,
+    /// Whether it has an SDP.
+    pub media: bool,
+    /// Which fork rings: each number has a To tag and a Contact of its own.
+    pub fork: u8,
 }
 
 /// How a call is decided.
@@ -51,10 +145,12 @@ pub enum Outcome {
     Reject { code: u16, after: Duration },
     /// Ringing until the caller gives up.
     Ring,
+    /// Nothing at all comes back, not even 100.
+    Silence,
 }
 
 /// How one call is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// When the provisional answer is sent; `None`: none but 100.
     pub ring_after: Option<Duration>,
@@ -65,29 +161,67 @@ pub struct Script {
     pub hold_after: Option<Duration>,
     /// Hang up this long after the ACK; `None`: the caller does.
     pub hang_up_after: Option<Duration>,
+    /// Provisional answers in place of the one that `ring_after` and `early_media` make.
+    pub rings: Vec<Ring>,
+    /// The fork that answers.
+    pub answer_fork: u8,
+    /// Session-Expires of the 200 in seconds, which this side refreshes (RFC 4028 section 9).
+    pub session_expires: Option<u32>,
+    /// Refresh by re-INVITE this long after the ACK, and after each refresh.
+    pub refresh_after: Option<Duration>,
+    /// Transfer the call.
+    pub refer: Option<Refer>,
+    /// More header lines of the final answer, such as Reason or Retry-After.
+    pub headers: Vec<(String, String)>,
 }
 
 impl Script {
     /// Rings at once and answers after a while; the caller hangs up.
     pub const fn answer(after: Duration) -> Self {
-        Self {
-            ring_after: Some(Duration::ZERO),
-            early_media: false,
-            outcome: Outcome::Answer { after },
-            hold_after: None,
-            hang_up_after: None,
-        }
+        Self::new(Some(Duration::ZERO), Outcome::Answer { after })
     }
 
     /// Refuses at once.
     pub const fn reject(code: u16) -> Self {
-        let outcome = Outcome::Reject { code, after: Duration::ZERO };
-        Self { ring_after: None, early_media: false, outcome, hold_after: None, hang_up_after: None }
+        Self::new(None, Outcome::Reject { code, after: Duration::ZERO })
     }
 
     /// Rings until the caller gives up.
     pub const fn ring() -> Self {
-        Self { outcome: Outcome::Ring, ..Self::answer(Duration::ZERO) }
+        Self::new(Some(Duration::ZERO), Outcome::Ring)
+    }
+
+    /// Says nothing at all.
+    pub const fn silence() -> Self {
+        Self::new(None, Outcome::Silence)
+    }
+
+    /// As a user with two telephones in the traces: both ring, 183 without SDP comes from a third fork, the second
+    /// telephone's client answers by a fork that nobody has heard of, and the session is refreshed every half hour.
+    pub fn trace_2020(after: Duration) -> Self {
+        let ring = |tenths, code, fork| Ring { after: after * tenths / 10, code, media: false, fork };
+        let mut script = Self::answer(after);
+        script.rings = vec![ring(0, 180, 0), ring(2, 180, 1), ring(5, 183, 2)];
+        script.answer_fork = 3;
+        script.session_expires = Some(SESSION_EXPIRES);
+        script.refresh_after = Some(Duration::from_secs(u64::from(SESSION_EXPIRES) / 2));
+        script
+    }
+
+    const fn new(ring_after: Option<Duration>, outcome: Outcome) -> Self {
+        Self {
+            ring_after,
+            early_media: false,
+            outcome,
+            hold_after: None,
+            hang_up_after: None,
+            rings: Vec::new(),
+            answer_fork: 0,
+            session_expires: None,
+            refresh_after: None,
+            refer: None,
+            headers: Vec::new(),
+        }
     }
 
     /// The same, but this side hangs up.
@@ -103,6 +237,13 @@ impl Script {
         self.early_media = true;
         self
     }
+
+    /// The same with one more header line in the final answer.
+    #[must_use]
+    pub fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
 }
 
 /// Scripts by called number.
@@ -110,11 +251,12 @@ impl Script {
 pub struct Scripts {
     by_number: Vec<(String, Script)>,
     other: Script,
+    chosen: bool,
 }
 
 impl Default for Scripts {
     fn default() -> Self {
-        Self { by_number: Vec::new(), other: Script::answer(Duration::from_millis(200)) }
+        Self { by_number: Vec::new(), other: Script::answer(Duration::from_millis(200)), chosen: false }
     }
 }
 
@@ -130,12 +272,19 @@ impl Scripts {
     #[must_use]
     pub fn with_other(mut self, script: Script) -> Self {
         self.other = script;
+        self.chosen = true;
         self
+    }
+
+    /// The same, where nothing was said about numbers without a script of their own.
+    #[must_use]
+    pub fn or_other(self, script: Script) -> Self {
+        if self.chosen { self } else { self.with_other(script) }
     }
 
     /// The script for a called number.
     pub fn script(&self, number: &str) -> Script {
-        self.by_number.iter().find(|(known, _)| known == number).map_or(self.other, |(_, script)| *script)
+        self.by_number.iter().find(|(known, _)| known == number).map_or(&self.other, |(_, script)| script).clone()
     }
 }
 
@@ -185,5 +334,7 @@ mod tests {
         let scripts = Scripts::default().with("1", Script::reject(486)).with_other(Script::ring());
         assert_eq!(scripts.script("1"), Script::reject(486));
         assert_eq!(scripts.script("2"), Script::ring());
+        assert_eq!(scripts.clone().or_other(Script::silence()).script("2"), Script::ring());
+        assert_eq!(Scripts::default().or_other(Script::silence()).script("2"), Script::silence());
     }
 }

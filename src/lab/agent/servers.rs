@@ -34,6 +34,8 @@ pub struct Server {
     pub source: Source,
     pub phase: ServerPhase,
     pub call: Option<u64>,
+    /// The INVITE that a REFER of this side asked for.
+    pub referred: bool,
     last: Option<(Message, Vec<u8>)>,
     interval: Duration,
 }
@@ -46,6 +48,8 @@ impl Core {
         };
         let method = request.method().unwrap_or_default().to_owned();
         if method == "ACK" {
+            // Nothing can be refused here.
+            let _ = self.judge(&request, source, false);
             return self.handle_ack(&key, &request);
         }
         if self.servers.contains_key(&key) {
@@ -54,9 +58,15 @@ impl Core {
         if self.servers.len() >= self.settings.transaction_limit {
             return self.complain_about(&request, vec!["not looked at: too many transactions at once".into()]);
         }
-        let server =
-            Server { request, source: source.clone(), phase: ServerPhase::Open, call: None, last: None, interval: T1 };
+        let phase = ServerPhase::Open;
+        let new_invite = method == "INVITE" && request.tag("To").is_none();
+        let referred = new_invite && self.settings.persona == Persona::Teams && self.take_referral(&request);
+        let refusal = self.judge(&request, source, referred);
+        let server = Server { request, source: source.clone(), phase, call: None, referred, last: None, interval: T1 };
         self.servers.insert(key.clone(), server);
+        if let Some(refusal) = refusal {
+            return self.refuse_by_rule(&key, &refusal);
+        }
         match method.as_str() {
             "CANCEL" => self.handle_cancel(&key),
             _ if self.has_to_tag(&key) => self.handle_in_dialog(&key),
@@ -299,7 +309,7 @@ impl Core {
 
     /// Why Microsoft would answer 403: it takes the tenant from the top Record-Route, else from Contact.
     pub fn refusal_of_teams(&self, message: &Message, source: &Source) -> Option<String> {
-        if self.settings.persona != Persona::Teams {
+        if self.settings.persona != Persona::Teams || self.is_judging() {
             return None;
         }
         let record = message.list("Record-Route");
@@ -377,7 +387,7 @@ mod tests {
         let mut request = Message::request("OPTIONS", "sip:a");
         request.push("Via", "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bK1, SIP/2.0/UDP b;branch=z9hG4bK2");
         let remote = "192.0.2.9:1024".parse().unwrap();
-        let source = Source { transport: Transport::Udp, remote, connection: 0, certificate: None };
+        let source = Source::plain(Transport::Udp, remote, 0);
         assert_eq!(
             answer_vias(&request, &source),
             [

@@ -21,6 +21,8 @@ pub const MEMORY: Duration = Duration::from_secs(40);
 pub enum Timer {
     Call(u64, Step),
     Client(String, Due),
+    /// Own OPTIONS to a name of an SBC.
+    Heartbeat(String),
     Options,
     Server(ServerKey, Due),
 }
@@ -38,14 +40,22 @@ pub enum Due {
 pub enum Step {
     Cancel,
     Decide,
+    /// The other side should have said more than 100.
+    Failover,
     Forget,
     HangUp,
     Hold,
     Limit,
+    /// The final NOTIFY of a transfer should be here.
+    NotifyDue,
+    Refer,
+    Refresh,
     /// The 2xx with this CSeq has no ACK yet (RFC 3261 section 13.3.1.4).
     RepeatAnswer(u32),
     Resume,
     Ring,
+    /// One of several provisional answers, by its place in the script.
+    RingOf(usize),
 }
 
 /// Timers in order; those that no longer matter are found out when they fire.

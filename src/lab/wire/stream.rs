@@ -41,7 +41,7 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, shared: 
 
 async fn welcome(stream: TcpStream, remote: SocketAddr, transport: Transport, shared: Shared) {
     let connection = shared.number();
-    let mut source = Source { transport, remote, connection, certificate: None };
+    let mut source = Source { accepted: true, ..Source::plain(transport, remote, connection) };
     // Two small messages in a row must not wait for each other; a socket that refuses this is only slower.
     let _ = stream.set_nodelay(true);
     let (sender, receiver) = mpsc::channel(WRITE_QUEUE);
@@ -50,6 +50,7 @@ async fn welcome(stream: TcpStream, remote: SocketAddr, transport: Transport, sh
         (Transport::Tls, Some(tls)) => match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
             Ok(Ok((stream, certificate))) => {
                 source.certificate = certificate;
+                source.server_name = stream.get_ref().1.server_name().map(Arc::from);
                 if shared.events.send(accepted).await.is_ok() {
                     serve(stream, source, receiver, shared).await;
                 }
@@ -74,7 +75,7 @@ async fn welcome(stream: TcpStream, remote: SocketAddr, transport: Transport, sh
 /// Dials and serves a connection whose first messages wait in `outgoing`.
 pub(super) async fn dial(
     to: Destination,
-    from: Option<IpAddr>,
+    from: [Option<IpAddr>; 2],
     connection: u64,
     outgoing: mpsc::Receiver<Vec<u8>>,
     shared: Shared,
@@ -88,7 +89,7 @@ pub(super) async fn dial(
             return drop(shared.events.send(failed("no connection in time".into())).await);
         }
     };
-    let mut source = Source { transport: endpoint.transport, remote: endpoint.addr, connection, certificate: None };
+    let mut source = Source::plain(endpoint.transport, endpoint.addr, connection);
     match (endpoint.transport, &shared.tls) {
         (Transport::Tls, Some(tls)) => {
             let name = to.name.unwrap_or_else(|| endpoint.addr.ip().to_string());
@@ -105,12 +106,18 @@ pub(super) async fn dial(
     }
 }
 
-/// Connects from the stand-in's own address: the edge tells its peers apart by it.
-async fn connect(to: SocketAddr, from: Option<IpAddr>) -> std::io::Result<TcpStream> {
+/// Connects from the first address of `from` that can be had, its own at last: the edge tells its peers apart by it.
+async fn connect(to: SocketAddr, from: [Option<IpAddr>; 2]) -> std::io::Result<TcpStream> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if let Some(from) = from.filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified()) {
-        socket.bind(SocketAddr::new(from, 0))?;
+    let fitting = from.into_iter().flatten().filter(|from| from.is_ipv4() == to.is_ipv4() && !from.is_unspecified());
+    let mut outcome = Ok(());
+    for from in fitting {
+        outcome = socket.bind(SocketAddr::new(from, 0));
+        if outcome.is_ok() {
+            break;
+        }
     }
+    outcome?;
     let stream = socket.connect(to).await?;
     stream.set_nodelay(true)?;
     Ok(stream)

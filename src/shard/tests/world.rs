@@ -14,7 +14,7 @@ use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
 use crate::call::seal::{Key, KeyRing};
-use crate::call::{Command, Counts, Edge, Env, Names, Output, Secrets};
+use crate::call::{Command, Counts, Edge, Env, Heard, Names, Output, Secrets};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
 use crate::trunk::{ConnectionId, Flow, Hop, ListenerId, Target, TrunkId};
@@ -187,6 +187,8 @@ pub(super) struct World {
     /// Connections offered for requests: which, and the address that it stands for.
     pub aliases: Vec<(ConnectionId, SocketAddr)>,
     pub counts: Counts,
+    /// What calls told of targets.
+    pub heard: Vec<Heard>,
     secrets: Secrets,
     shards: Vec<Shard>,
     sent: Vec<Sent>,
@@ -214,6 +216,7 @@ impl World {
             lookups: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
+            heard: Vec::new(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
             shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
             sent: Vec::new(),
@@ -281,6 +284,7 @@ impl World {
         let env = Env { now, unix, edge: &self.edge, secrets: &self.secrets, names: &self.names };
         event(&env, &mut self.shards, &mut out);
         self.counts.add(&out.counts);
+        self.heard.append(&mut out.heard);
         for command in out.commands {
             match command {
                 Command::Answer { flow, fallback, bytes } => self.sent.push(Sent {

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::super::super::progress::Progress;
-use super::super::super::rules::{RawRow, RawRows, Rule};
+use super::super::super::rule_lists::{RawRow, RawRows, Rule};
 use crate::config::{FaultFile, FileFaults, Loaded, Remark, prefix_help};
 use crate::routing::Destination;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::super::super::rules::{Changes, Rule};
+use super::super::super::rule_lists::{Changes, Rule};
 use super::check::{ByPrefix, Imported, contradiction, differ};
 use super::{Old, place_name};
 use crate::config::{FaultFile, FileFaults, Loaded, Remark};
