@@ -92,7 +92,7 @@ struct Forwarding {
 
 impl Forwarding {
     fn new() -> Self {
-        let edge = edge::edge();
+        let edge = edge::edge(true);
         let (from, flow) = edge::peer(&edge, "caller");
         Self { edge, secrets: edge::secrets(), tools: Tools::default(), from, flow }
     }

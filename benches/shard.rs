@@ -38,8 +38,9 @@ const RINGING: u32 = 10_000;
 const MOST_BYTES: i64 = 4_096;
 
 fn main() {
-    let held = held_by_a_ringing_call();
-    println!("shard: {held} bytes of heap for each of {RINGING} ringing calls");
+    let held = held_by_a_ringing_call(&edge::edge(true));
+    let owned = held_by_a_ringing_call(&edge::edge(false));
+    println!("shard: {held} bytes of heap for each of {RINGING} ringing calls, {owned} with owned legs");
     assert!(held <= MOST_BYTES, "a ringing call holds {held} bytes");
 
     let mut calls = Calls::new();
@@ -48,11 +49,17 @@ fn main() {
         inside = calls.whole_call();
     }
     println!("shard: {inside} allocations of the edge's in a whole call of 7 messages, {} contexts kept", calls.len());
+    let mut owned = Calls::of(edge::edge(false));
+    for _ in 0..2 * CALLS {
+        inside = owned.whole_call();
+    }
+    println!("shard: {inside} allocations of the edge's in such a call with owned legs");
     let mut peers = Calls::new();
     cases::measure(
         "shard",
         vec![
             Case::new("whole_call", move || calls.whole_call()),
+            Case::new("whole_owned_call", move || owned.whole_call()),
             Case::new("peers_alone", move || peers.peers_alone()),
         ],
     );
@@ -75,10 +82,10 @@ enum Side {
 }
 
 impl Drive {
-    fn new(max_contexts: usize) -> Self {
+    fn of(max_contexts: usize, edge: Arc<Edge>) -> Self {
         let now = Moment::from_millis(1_000);
         let shard = Shard::new(0, now, max_contexts);
-        Self { shard, edge: edge::edge(), secrets: edge::secrets(), now, out: Output::default() }
+        Self { shard, edge, secrets: edge::secrets(), now, out: Output::default() }
     }
 
     /// Does with a datagram what the daemon does, and gives what is to be sent.
@@ -171,11 +178,12 @@ impl Script {
         drive.deliver(Side::Called, ringing.fill(&sent, invite_branch)).expect("the 180 is passed back");
         let ok = drive.deliver(Side::Called, answered.fill(&sent, invite_branch)).expect("the 200 is passed back");
         let ok = parse(&ok);
+        let target = ok.contacts().next().expect("a Contact").expect("a readable one").uri;
+        let target = std::str::from_utf8(target).expect("text");
         let follow = |method: &str, cseq: u32| {
             let routes: Vec<&[u8]> = ok.values(HeaderName::RecordRoute).map(|route| route.expect("a route")).collect();
             let mut text = format!(
-                "{method} sip:201@{} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{method}{call:08x};rport\r\n",
-                CALLED,
+                "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK{method}{call:08x};rport\r\n",
                 edge::CALLER
             )
             .into_bytes();
@@ -216,7 +224,11 @@ struct Calls {
 
 impl Calls {
     fn new() -> Self {
-        let mut drive = Drive::new(1 << 20);
+        Self::of(edge::edge(true))
+    }
+
+    fn of(edge: Arc<Edge>) -> Self {
+        let mut drive = Drive::of(1 << 20, edge);
         let scripts = (0..CALLS).map(|call| Script::learn(&mut drive, call)).collect();
         // What was learnt is forgotten before the first call comes again.
         for _ in 0..100 {
@@ -267,10 +279,10 @@ impl Calls {
 }
 
 /// Heap in use by a shard full of ringing calls, for each of them: INVITE of 1.2 KB, 180, nothing more yet.
-fn held_by_a_ringing_call() -> i64 {
-    let mut drive = Drive::new(1 << 20);
+fn held_by_a_ringing_call(edge: &Arc<Edge>) -> i64 {
+    let mut drive = Drive::of(1 << 20, Arc::clone(edge));
     let mut template = {
-        let mut other = Drive::new(16);
+        let mut other = Drive::of(16, Arc::clone(edge));
         Script::learn(&mut other, 0).ringing
     };
     let before = allocations::count().live_bytes;

@@ -8,8 +8,8 @@
 //! best (16.7) <- context <- response
 //! ```
 //!
-//! In this version every trunk is *transparent*: one dialog end to end, the edge in the path by Record-Route.
-//! What a leg of its own will change stands behind `forward` and `Context::handle_response`.
+//! Between *transparent* trunks there is one dialog end to end, with the edge in the path by Record-Route. Otherwise the
+//! edge owns both legs: `owned` says what that changes in `forward` and in the answers of a `context`.
 
 pub mod best;
 pub mod branch;
@@ -24,9 +24,11 @@ pub mod forward;
 pub mod leg;
 pub mod loops;
 pub mod numbers;
+pub mod owned;
 pub mod probe;
 pub mod route_set;
 pub mod screen;
+pub mod seal;
 
 pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
@@ -61,6 +63,8 @@ pub struct Secrets {
     pub tags: [u8; 16],
     /// Of what rides in the edge's own URIs.
     pub seal: dialog_token::SealKey,
+    /// Of owned legs.
+    pub ring: seal::KeyRing,
 }
 
 /// The answer of a name cache that never waits.

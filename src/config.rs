@@ -307,7 +307,7 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
                 let draft = Draft::of_file(Severity::Error, file, "there is no [node] table");
                 log.add(draft.help("begin with: [node] and name = \"edge-1\""));
             }
-            Node { name: "".into(), fqdn: None, seal_key_file: None, workers: None }
+            Node { name: "".into(), fqdn: None, seal_key_file: None, seal_max_age: Node::SEAL_MAX_AGE, workers: None }
         }
     };
     Settings {

@@ -42,7 +42,7 @@ pub use plan::{Found, Near, NearMiss, Plan, Source};
 pub use prefixes::{Conflict, MAX_PREFIX_SYMBOLS, PrefixError, one_form};
 pub use query::{Caller, Callers, Choice, Decision, Matched, NoRoute, Noted, Query, Refused, Way};
 pub use route::{Group, Member, Order, Rates, Route, price};
-pub use site::{Destination, Site, Sites};
+pub use site::{Destination, Site, SiteMark, Sites};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State, TenantChange, UserChange};
 pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Bounds, Ledger, Outcome};

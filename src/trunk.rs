@@ -154,6 +154,9 @@ pub struct Trunk {
     pub stream_when_large: bool,
     /// Reuse of the peer's own connection for requests towards it when it says `alias` (RFC 5923).
     pub connection_reuse: bool,
+    /// A textbook proxy towards this peer: Record-Route, and Contact and Call-ID as they came. Otherwise the edge owns
+    /// both legs of the calls that this trunk takes part in.
+    pub transparent: bool,
 }
 
 /// All trunks of a configuration, by [`TrunkId`].

@@ -3,11 +3,15 @@
 
 #[path = "../benches/support/allocations.rs"]
 mod allocations;
+#[path = "../benches/support/edge.rs"]
+mod edge;
 #[path = "../benches/support/messages.rs"]
 mod messages;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use trunkway::call::Edge;
+use trunkway::call::{Command, Edge, Env, Names, Output};
 use trunkway::routing::countries::Country;
 use trunkway::routing::number::{Form, NumberingPlan};
 use trunkway::routing::people::{Lives, UserRecord};
@@ -15,8 +19,11 @@ use trunkway::routing::{
     Batch, Bounds, Caller, Decision, Destination, Edit, Group, Ledger, Member, Order, Origin, Outcome, Parts, Plan,
     Query, Route, Routing, Rules, Site, Sites, Tenant, TenantId, Tenants, compile,
 };
+use trunkway::shard::{Incoming, Shard, branch_of};
+use trunkway::sip::build::{Answer, answer};
 use trunkway::sip::{Essentials, Framing, Limits, Message};
-use trunkway::trunk::{TrunkId, TrunkKind};
+use trunkway::transaction::Moment;
+use trunkway::trunk::{Hop, Target, TrunkId, TrunkKind};
 
 #[global_allocator]
 static ALLOCATOR: allocations::Counting = allocations::Counting;
@@ -95,6 +102,54 @@ fn a_plain_decision_is_made_without_an_allocation() {
     }
     let (written, _) = ways(1, "sbc.example.net", "+44-1632-760001");
     assert!((1..=3).contains(&written), "a number that is written anew: {written}");
+}
+
+/// What an INVITE and the 200 to it ask for, between transparent trunks and between owned legs.
+#[test]
+fn owned_legs_ask_for_one_block_more() {
+    let read = |bytes: Bytes| Message::parse(bytes, Framing::Datagram, &Limits::default()).unwrap();
+    let calls = |edge: &Arc<Edge>| {
+        let (mut shard, secrets) = (Shard::new(0, Moment::from_millis(0), 1_000), edge::secrets());
+        let mut out = Output::default();
+        let mut asked = [0; 2];
+        for call in 0..100 {
+            let env =
+                Env { now: Moment::from_millis(1), unix: 1_795_996_800, edge, secrets: &secrets, names: &NoNames };
+            let invite = Bytes::from(messages::teams_invite(call, edge::CALLER));
+            drop(invite.clone());
+            let request = Message::parse(invite, Framing::Datagram, &Limits::default()).unwrap();
+            let essentials = Essentials::of_request(&request, &Limits::default()).unwrap();
+            let (from, flow) = edge::peer(edge, "caller");
+            let incoming = Incoming { flow, from, request: &request, essentials: &essentials };
+            let (blocks, ()) = allocations::during(|| shard.handle_request(&env, &mut out, &incoming));
+            asked[0] = blocks;
+            let sent = out.commands.drain(..).find_map(|command| match command {
+                Command::Request { bytes, .. } => Some(read(bytes)),
+                _ => None,
+            });
+            let sent = sent.expect("the INVITE is sent on");
+            let headers = b"Contact: <sip:201@192.0.2.80:5080>\r\n";
+            let ok = Answer { status: 200, reason: "OK", to_tag: b"7f31", headers, own_vias: 0 };
+            let ok = read(answer(&sent, "192.0.2.80:5080".parse().unwrap(), &ok));
+            let id = branch_of(&ok).unwrap();
+            asked[1] = allocations::during(|| shard.handle_answer(&env, &mut out, id, &ok)).0;
+            assert!(matches!(&out.commands[..], [Command::Answer { .. }]), "{:?}", out.commands);
+            out.commands.clear();
+        }
+        asked
+    };
+    let (transparent, owned) = (calls(&edge::edge(true)), calls(&edge::edge(false)));
+    // One for what answers need of the request, once it is let go; in the answer one more for the same.
+    assert_eq!(owned, transparent.map(|blocks| blocks + 1), "{transparent:?}");
+}
+
+/// No name is asked for here.
+struct NoNames;
+
+impl Names for NoNames {
+    fn cached(&self, _: &Edge, _: TrunkId, _: &Target) -> Option<Vec<Hop>> {
+        None
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use trunkway::call::dialog_token::SealKey;
+use trunkway::call::seal::{Key, KeyRing};
 use trunkway::call::{Edge, Secrets};
 use trunkway::sip::{Limits, Transport};
 use trunkway::transaction::{HashKey, Timing};
@@ -35,16 +36,21 @@ targets = ["udp:192.0.2.80:5080"]
 rules = [{ prefix = "+44163276", tag = "called" }]
 "#;
 
-/// The compiled configuration.
-pub fn edge() -> Arc<Edge> {
-    let loaded = trunkway::config::load_str("bench.toml", CONFIG, Path::new("")).expect("the configuration holds");
+/// The compiled configuration, with transparent trunks or with legs of the edge's own.
+pub fn edge(transparent: bool) -> Arc<Edge> {
+    let mut loaded = trunkway::config::load_str("bench.toml", CONFIG, Path::new("")).expect("the configuration holds");
+    loaded.trunks.0.iter_mut().for_each(|trunk| trunk.transparent = transparent);
     let listeners = loaded.config.listeners.iter().map(|listen| listen.listener.clone()).collect();
     Arc::new(Edge::new(listeners, loaded.trunks, loaded.routing, Timing::default(), Limits::default()))
 }
 
 /// Fixed keys.
 pub fn secrets() -> Secrets {
-    Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) }
+    Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring() }
+}
+
+fn ring() -> KeyRing {
+    KeyRing::new(Key::derive(&[4; 32]).expect("a key"), None).expect("one key")
 }
 
 /// The trunk of a name and the flow of what it sends.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use trunkway::call::dialog_token::SealKey;
+use trunkway::call::seal::{Key, KeyRing};
 use trunkway::call::{BranchId, Command, ContextId, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::requests::refuse_flawed;
 use trunkway::shard::{Incoming, Shard, branch_of};
@@ -18,6 +19,10 @@ use trunkway::sip::build::{self, Answer};
 use trunkway::sip::{Essentials, Framing, HeaderName, Limits, Message, Transport};
 use trunkway::transaction::{HashKey, Moment, Timing};
 use trunkway::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
+
+fn ring() -> KeyRing {
+    KeyRing::new(Key::derive(&[4; 32]).expect("a key"), None).expect("one key")
+}
 
 /// Contexts that the shard takes.
 const MAX_CONTEXTS: usize = 8;
@@ -271,7 +276,7 @@ impl World {
         let now = Moment::from_millis(1_000);
         Self {
             shard: Shard::new(0, now, MAX_CONTEXTS),
-            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) },
+            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring() },
             names: Known(Cell::new(false)),
             now,
             out: Output::default(),

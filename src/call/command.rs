@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::branch::{BranchId, ContextId};
+use super::owned::{NotSealed, Refused};
 use crate::routing::NoRoute;
 use crate::trunk::health::Outcome;
 use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
@@ -66,6 +67,39 @@ pub struct Counts {
     pub emergency: u32,
     /// Branches begun beside others, after their delay or without one.
     pub beside: u32,
+    /// Calls whose state did not fit into the edge's own URIs, in the order of [`NotSealed::ALL`].
+    pub not_sealed: Tally<{ NotSealed::ALL.len() }>,
+    /// Tokens that came back and were refused, in the order of [`Refused::ALL`].
+    pub tokens_refused: Tally<{ Refused::ALL.len() }>,
+}
+
+/// One number for each of some reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally<const REASONS: usize>(pub [u32; REASONS]);
+
+impl<const REASONS: usize> Default for Tally<REASONS> {
+    fn default() -> Self {
+        Self([0; REASONS])
+    }
+}
+
+impl<const REASONS: usize> Tally<REASONS> {
+    /// Counts one for a reason, by its place in the list of all.
+    pub fn add(&mut self, reason: usize) {
+        if let Some(count) = self.0.get_mut(reason) {
+            *count += 1;
+        }
+    }
+
+    /// Adds what was counted elsewhere.
+    pub fn add_all(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count += more);
+    }
+
+    /// The sum over all reasons.
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
 }
 
 /// Requests that routing sent nowhere, by reason.
@@ -104,6 +138,8 @@ impl Counts {
         self.ambiguous += other.ambiguous;
         self.emergency += other.emergency;
         self.beside += other.beside;
+        self.not_sealed.add_all(&other.not_sealed);
+        self.tokens_refused.add_all(&other.tokens_refused);
     }
 }
 

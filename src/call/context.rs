@@ -26,7 +26,7 @@ use super::branch::{BranchId, ContextId};
 use super::command::Output;
 use super::destination::Destination;
 use super::edge::Edge;
-use super::{Env, Tools};
+use super::{Env, Tools, owned};
 use crate::sip::{Essentials, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Flow, Hop, TrunkId};
@@ -63,6 +63,8 @@ struct Work {
     /// An ACK that waits for a name to be looked up: no answer will come.
     ack: bool,
     loop_hash: u32,
+    /// The request is what [`owned::digest`] left of it.
+    digested: bool,
     lanes: SmallVec<[Lane; 1]>,
     branches: SmallVec<[Branch; 1]>,
     best: Option<Best>,
@@ -119,6 +121,7 @@ impl Context {
             invite,
             ack,
             loop_hash,
+            digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),
             branches: SmallVec::new(),
             best: None,
@@ -210,12 +213,21 @@ impl Context {
         // An answer of the edge's own is made from it: what was sent of it may be an ACK by then.
         let own_verdict = work.best.as_ref().is_some_and(|best| best.bytes.is_none());
         let needed = !work.answered && (retries || own_verdict);
+        if work.digested {
+            return;
+        }
         if !waiting
             && !needed
             && !work.request.is_empty()
             && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
         {
-            work.request = Bytes::new();
+            // Answers of an owned leg get back what they do not bring themselves.
+            let owned = work.branches.iter().any(|branch| branch.crossing.is_some());
+            work.request = match Message::reread(&work.request).filter(|_| owned) {
+                Some(request) => owned::digest(&request),
+                None => Bytes::new(),
+            };
+            work.digested = owned;
         }
     }
 

@@ -9,6 +9,7 @@ use super::caller::Calling;
 use super::command::Counts;
 use super::edge::{Edge, literal_address};
 use super::leg::Leg;
+use super::owned::Dialog;
 use super::route_set::RouteSet;
 use super::screen::Refusal;
 use crate::routing::{Choice, Decision, NoRoute, Query};
@@ -27,6 +28,8 @@ pub struct Candidate {
     pub any_transport: bool,
     /// What routing asks for on this way; `None`: nothing.
     pub leg: Option<Arc<Leg>>,
+    /// The dialog between owned legs that the request is in.
+    pub dialog: Option<Arc<Dialog>>,
 }
 
 /// How far a place is known.
@@ -182,6 +185,7 @@ fn of_target(trunk: &Trunk, index: usize, target: &Target, leg: Option<&Arc<Leg>
         target: u16::try_from(index).ok(),
         any_transport: target.transport.is_none(),
         leg: leg.cloned(),
+        dialog: None,
     }
 }
 
@@ -238,6 +242,21 @@ pub fn of_in_dialog(asking: &Asking<'_>, set: &RouteSet<'_>, counts: &mut Counts
     Ok(Destination::only(candidate))
 }
 
+/// The destination of a request in a dialog between owned legs.
+///
+/// # Errors
+/// The answer to give when its next hop cannot be reached.
+pub fn of_dialog(edge: &Edge, dialog: Dialog) -> Result<Destination, Refusal> {
+    let trunk = edge.trunk_of_mark(dialog.far).and_then(|id| edge.trunk(id));
+    let trunk = trunk.ok_or(Refusal::new(481, "Trunk Is Gone"))?;
+    let candidate = {
+        let uri = dialog.next_uri().ok().filter(|uri| !uri.host.is_empty());
+        let uri = uri.ok_or(Refusal::new(503, "No Next Hop"))?;
+        of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?
+    };
+    Ok(Destination::only(Candidate { dialog: Some(Arc::new(dialog)), ..candidate }))
+}
+
 /// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;
@@ -279,7 +298,7 @@ fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
             }))
         }
     };
-    Some(Candidate { trunk: trunk.id, place, target: None, any_transport: false, leg: None })
+    Some(Candidate { trunk: trunk.id, place, target: None, any_transport: false, leg: None, dialog: None })
 }
 
 /// The listener for a hop that a lookup gave for a trunk.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::numbers::translated;
-use crate::routing::Routing;
 use crate::routing::translate::Translations;
+use crate::routing::{Routing, Site};
+use crate::sip::edit::write_decimal;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
@@ -35,6 +36,8 @@ pub struct Edge {
     pub max_branches: usize,
     /// Seconds that a 503 of the edge's own asks to wait.
     pub retry_after: u32,
+    /// How old what the edge sealed may be when it comes back.
+    pub seal_max_age: Duration,
     own: Arc<Own>,
 }
 
@@ -64,6 +67,8 @@ pub struct Face {
     pub via_params: Vec<u8>,
     /// `host:port;transport=tls` of a Record-Route URI.
     pub record_route: Vec<u8>,
+    /// How many bytes of it are the host.
+    host: usize,
     /// A number that stands for the trunk in URIs; the same in every process with this configuration.
     pub mark: u32,
 }
@@ -85,6 +90,7 @@ impl Edge {
             limits: limits.clamped(),
             max_branches: 16,
             retry_after: 5,
+            seal_max_age: Duration::from_secs(7 * 86_400),
             own,
         }
     }
@@ -144,6 +150,35 @@ impl Edge {
     /// Whether a URI's host is the edge: by a listener, a trunk's FQDN, or a site's FQDN.
     pub fn is_own_uri(&self, uri: &Uri<'_>) -> bool {
         self.is_own(uri.host, uri.port) || self.routing.site(uri.host).is_some()
+    }
+
+    /// Whether the edge owns the legs of calls between these two trunks.
+    pub fn owns_legs(&self, from: TrunkId, to: TrunkId) -> bool {
+        [from, to].into_iter().any(|id| self.trunk(id).is_some_and(|trunk| !trunk.transparent))
+    }
+
+    /// Writes where a side of a call finds the edge, `host:port;transport=tls`, under the name of a site where one is
+    /// given; gives how many bytes of it are the host.
+    pub fn write_own(&self, trunk: TrunkId, via: ListenerId, site: Option<&Site>, out: &mut Vec<u8>) -> usize {
+        let own = self.trunk(trunk);
+        let face = self.face(trunk).filter(|_| own.is_some_and(|own| own.listener == via));
+        let listener = self.listener(via);
+        let start = out.len();
+        match (site, face) {
+            (Some(site), _) => out.extend_from_slice(site.fqdn.as_bytes()),
+            (None, Some(face)) => out.extend_from_slice(face.record_route.get(..face.host).unwrap_or_default()),
+            (None, None) => {
+                let fqdn = own.and_then(|own| own.fqdn.as_ref()).or(listener.map(|listener| &listener.host));
+                out.extend_from_slice(fqdn.map(|host| host.as_bytes()).unwrap_or_default());
+            }
+        }
+        let host = out.len() - start;
+        match (face, listener) {
+            (Some(face), _) => out.extend_from_slice(face.record_route.get(face.host..).unwrap_or_default()),
+            (None, Some(listener)) => write_place(listener, out),
+            (None, None) => {}
+        }
+        host
     }
 
     /// The listener for a transport, best one on the address of `near`.
@@ -219,16 +254,25 @@ impl Face {
             Transport::Tls if trunk.connection_reuse => ";alias",
             Transport::Tcp | Transport::Tls => "",
         };
-        let uri_params = match transport {
-            Transport::Udp => String::new(),
-            _ => format!(";transport={}", transport.uri_token()),
-        };
+        let mut record_route = host.as_bytes().to_vec();
+        write_place(listener, &mut record_route);
         Self {
             via: format!("SIP/2.0/{} {host}:{port};branch=", transport.via_token()).into_bytes(),
             via_params: params.as_bytes().to_vec(),
-            record_route: format!("{host}:{port}{uri_params}").into_bytes(),
+            record_route,
+            host: host.len(),
             mark,
         }
+    }
+}
+
+/// Writes `:port;transport=tls`; UDP goes without saying.
+fn write_place(listener: &Listener, out: &mut Vec<u8>) {
+    out.push(b':');
+    write_decimal(out, u64::from(listener.port));
+    if listener.transport != Transport::Udp {
+        out.extend_from_slice(b";transport=");
+        out.extend_from_slice(listener.transport.uri_token().as_bytes());
     }
 }
 

@@ -18,6 +18,7 @@ use super::forward::{Branch, Forward};
 use super::leg::Leg;
 use super::numbers::{number_of, translated_by};
 use super::route_set::RouteSet;
+use super::seal::{Key, KeyRing};
 use super::{Edge, Secrets, Tools};
 use crate::routing::translate::Translation;
 use crate::routing::{Choice, Decision};
@@ -227,8 +228,9 @@ impl Onward<'_> {
         let trunk = self.edge.trunk(candidate.trunk)?;
         let target = candidate.target.and_then(|index| trunk.targets.get(usize::from(index)));
         let hop = self.hop(candidate, trunk, target)?;
+        let ring = KeyRing::new(Key::derive(&[0; 16]).ok()?, None).ok()?;
         // Nothing of these leaves: they stand in branches and tokens, which nobody sees.
-        let secrets = Secrets { hash: HashKey::new([0; 16]), tags: [0; 16], seal: SealKey::new([0; 16]) };
+        let secrets = Secrets { hash: HashKey::new([0; 16]), tags: [0; 16], seal: SealKey::new([0; 16]), ring };
         let forward = Forward {
             edge: self.edge,
             secrets: &secrets,

@@ -72,6 +72,12 @@ impl Forward<'_> {
         if sets_up_dialog(self.request.method(), self.essentials) {
             self.add_record_route(tools);
         }
+        self.edit_length(tools);
+        tools.edits.apply(self.request)
+    }
+
+    /// Messages of a stream say how long their body is (RFC 3261 section 18.3).
+    pub(super) fn edit_length(&self, tools: &mut Tools) {
         if self.hop.transport.is_reliable() && self.request.line(HeaderName::ContentLength).is_none() {
             let length = self.request.body().len() as u64;
             tools.edits.insert_with(self.request.header_block().end, |out| {
@@ -80,7 +86,6 @@ impl Forward<'_> {
                 out.extend_from_slice(b"\r\n");
             });
         }
-        tools.edits.apply(self.request)
     }
 
     /// The next hop is a strict router (RFC 3261 section 16.6 item 6)?
@@ -90,7 +95,7 @@ impl Forward<'_> {
         (self.essentials.to_tag.is_some() && !uri.is_loose()).then_some(uri)
     }
 
-    fn edit_request_uri(&self, tools: &mut Tools) {
+    pub(super) fn edit_request_uri(&self, tools: &mut Tools) {
         let Some(span) = self.request.request_uri_span() else { return };
         if let Some(strict) = self.strict_next() {
             return tools.edits.replace(span, strict.raw);
@@ -131,7 +136,7 @@ impl Forward<'_> {
     }
 
     /// Writes the calling number as the far side wants it, in From and P-Asserted-Identity.
-    fn edit_calling(&self, tools: &mut Tools) {
+    pub(super) fn edit_calling(&self, tools: &mut Tools) {
         let none = Translation::default();
         let (from, to) = (self.edge.translations(self.from), self.edge.translations(self.hop.trunk));
         let inbound = from.map_or(&none, |rules| &rules.inbound.calling);
@@ -168,7 +173,7 @@ impl Forward<'_> {
         }
     }
 
-    fn edit_max_forwards(&self, tools: &mut Tools) {
+    pub(super) fn edit_max_forwards(&self, tools: &mut Tools) {
         match (self.request.line(HeaderName::MaxForwards), self.essentials.max_forwards) {
             (Some(line), Some(left)) => {
                 let span = Span { start: line.value, end: line.value_end };

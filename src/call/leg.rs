@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::numbers::{number_of, with_number, written};
 use crate::routing::number::{Form, Number, NumberingPlan};
-use crate::routing::{Choice, Matched, Tenant, Way};
+use crate::routing::{Choice, Matched, Site, Tenant, Way};
 
 /// What one way asks for beyond sending the request on as it came.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Leg {
     pub tenant: Option<Arc<Tenant>>,
     /// Final codes that make the edge try the next place, instead of those of the trunk.
     pub failover_codes: Option<Arc<[u16]>>,
+    /// The site under whose name the edge shows itself; `None`: under the trunk's name for it.
+    pub site: Option<Arc<Site>>,
 }
 
 impl Leg {
@@ -27,7 +29,8 @@ impl Leg {
             Matched::Route(route) => route.failover_codes.clone(),
             _ => None,
         };
-        if way.called.is_none() && way.calling == Form::AsIs && failover_codes.is_none() {
+        let site = choice.far_site.filter(|site| site.teams == way.trunk).map(Arc::clone);
+        if way.called.is_none() && way.calling == Form::AsIs && failover_codes.is_none() && site.is_none() {
             return None;
         }
         Some(Arc::new(Self {
@@ -35,6 +38,7 @@ impl Leg {
             calling: way.calling,
             tenant: choice.tenant.map(Arc::clone),
             failover_codes,
+            site,
         }))
     }
 

@@ -33,8 +33,15 @@ pub struct Node {
     pub fqdn: Option<Arc<str>>,
     /// The key that seals what rides in the edge's own URIs.
     pub seal_key_file: Option<PathBuf>,
+    /// How old what was sealed may be when it comes back: how long a call may be without a refresh of its legs.
+    pub seal_max_age: Duration,
     /// Worker threads; `None`: one for each processor.
     pub workers: Option<usize>,
+}
+
+impl Node {
+    /// A week: no call that anybody makes is cut, and what was sealed is of no use for ever.
+    pub const SEAL_MAX_AGE: Duration = Duration::from_secs(7 * 86_400);
 }
 
 /// A listener with all that its sockets need.

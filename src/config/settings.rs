@@ -24,6 +24,7 @@ pub(super) fn node(mut table: Table<'_>) -> Node {
         name: name.map_or_else(|| "".into(), |name| name.value),
         fqdn: table.parsed("fqdn", host_name).map(|fqdn| fqdn.value),
         seal_key_file: table.path("seal_key_file").map(|path| path.value),
+        seal_max_age: table.seconds("seal_max_age_s", 3_600..=365 * DAY_S, Node::SEAL_MAX_AGE),
         workers: table.number("workers", 1..=1_024).and_then(|workers| usize::try_from(workers.value).ok()),
     };
     table.finish();

@@ -175,8 +175,8 @@ fn trunk<'t>(
         no_answer: t.millis("no_answer_ms", 100..=180_000, no_answer),
         stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
         connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
+        transparent: transparent(t, around.node),
     };
-    transparent(t);
     let tls = TrunkTls {
         client: client(t, listen, around.tls_client),
         accept_server_auth_only: t.boolean("accept_server_auth_only").map_or(teams, |flag| flag.value),
@@ -344,16 +344,14 @@ fn own_fqdn(table: &mut Table<'_>, teams: bool, listen: Option<&Listen>, node: &
     node.fqdn.clone()
 }
 
-fn transparent(table: &mut Table<'_>) {
-    if let Some(flag) = table.boolean("transparent")
-        && !flag.value
-    {
-        let message = format!("{}: this version has transparent trunks only", table.title);
-        table.log().add(
-            Draft::error(flag.place, message)
-                .help("leave `transparent` out: the edge adds Via and Record-Route and leaves Contact as it is"),
-        );
+fn transparent(table: &mut Table<'_>, node: &Node) -> bool {
+    let Some(flag) = table.boolean("transparent") else { return true };
+    if !flag.value && node.seal_key_file.is_none() {
+        let message = format!("{}: calls of a trunk that is not transparent end with the process", table.title);
+        let help = "give `seal_key_file` in [node]: calls then go on after a restart";
+        table.log().add(Draft::warning(flag.place, message).label("there is no lasting key to seal with").help(help));
     }
+    flag.value
 }
 
 /// The trunk's own client identity over that of `[tls_client]`.

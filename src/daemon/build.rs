@@ -29,11 +29,11 @@ pub enum BuildError {
 
 /// Draws the process's keys and reads the shared one.
 pub fn secrets(seal_key_file: Option<&Path>) -> Result<Secrets, SealKeyError> {
-    let seal = match seal_key_file {
-        Some(path) => seal_key::load_or_make(path)?,
-        None => SealKey::new(seal_key::random()?),
+    let (seal, ring) = match seal_key_file {
+        Some(path) => (seal_key::load_or_make(path)?, seal_key::ring_or_make(path)?),
+        None => (SealKey::new(seal_key::random()?), seal_key::ring_of_this_process()?),
     };
-    Ok(Secrets { hash: HashKey::new(seal_key::random()?), tags: seal_key::random()?, seal })
+    Ok(Secrets { hash: HashKey::new(seal_key::random()?), tags: seal_key::random()?, seal, ring })
 }
 
 /// What the resolver is told.
@@ -172,6 +172,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     let listeners = loaded.config.listeners.iter().map(with_port).collect();
     let mut edge = Edge::new(listeners, loaded.trunks.clone(), loaded.routing.clone(), timing, message_limits);
     edge.max_branches = limits.max_branches;
+    edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
     edge.health = Arc::new(health::Table::new(&edge.trunks, &loaded.config.trunk_health));
     edge

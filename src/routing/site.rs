@@ -37,6 +37,28 @@ pub struct Sites {
     list: Arc<[Arc<Site>]>,
     /// By FQDN in lower case.
     by_fqdn: Arc<HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>>,
+    by_mark: Arc<HashMap<SiteMark, u32, foldhash::fast::RandomState>>,
+}
+
+/// Numbers that stand for a site where there is little room; the same in every process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SiteMark {
+    pub tenant: u32,
+    pub site: u32,
+}
+
+impl Site {
+    /// The numbers that stand for it.
+    pub fn mark(&self) -> SiteMark {
+        SiteMark { tenant: mark_of(&self.tenant), site: mark_of(&self.fqdn.to_ascii_lowercase()) }
+    }
+}
+
+fn mark_of(name: &str) -> u32 {
+    use std::hash::Hasher;
+    let mut hash = siphasher::sip::SipHasher13::new_with_keys(0x7472_756e_6b77_6179, 2);
+    hash.write(name.as_bytes());
+    hash.finish() as u32
 }
 
 /// The longest name that DNS knows, in text (RFC 1035 section 2.3.4).
@@ -47,10 +69,12 @@ impl Sites {
     pub fn new(list: Vec<Site>) -> Self {
         let list: Arc<[Arc<Site>]> = list.into_iter().map(Arc::new).collect();
         let mut by_fqdn: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        let mut by_mark: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
         for (index, site) in (0_u32..).zip(&*list) {
+            by_mark.entry(site.mark()).or_insert(index);
             by_fqdn.entry(site.fqdn.to_ascii_lowercase().into_bytes().into_boxed_slice()).or_insert(index);
         }
-        Self { list, by_fqdn: Arc::new(by_fqdn) }
+        Self { list, by_fqdn: Arc::new(by_fqdn), by_mark: Arc::new(by_mark) }
     }
 
     /// The index of the site with this FQDN, in any case and with or without the root's dot.
@@ -61,6 +85,11 @@ impl Sites {
         lower.copy_from_slice(host);
         lower.make_ascii_lowercase();
         self.by_fqdn.get(&*lower).copied()
+    }
+
+    /// The site that a mark stands for.
+    pub fn marked(&self, mark: SiteMark) -> Option<&Arc<Site>> {
+        self.by_mark.get(&mark).and_then(|&index| self.get(index))
     }
 
     /// The site of an index.

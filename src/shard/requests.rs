@@ -2,6 +2,7 @@
 //! begun (RFC 3261 sections 16.3 to 16.6, 16.10).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Incoming, Legacy, Shard};
@@ -10,6 +11,7 @@ use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::forward::{Branch, Forward};
 use crate::call::loops::loop_hash;
+use crate::call::owned::{Crossing, Dialog};
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
@@ -75,7 +77,7 @@ impl Shard {
             out.counts.dropped += 1;
             return;
         };
-        let destination = destination::of_in_dialog(&asking(env, incoming), &routes, &mut out.counts);
+        let destination = inside_dialog(env, out, incoming, &routes);
         // Nobody answers an ACK, so that no other place would ever be tried.
         let Some(candidate) = destination.ok().and_then(Destination::into_first) else {
             out.counts.dropped += 1;
@@ -88,7 +90,7 @@ impl Shard {
             }
             return self.begin(env, out, incoming, None, 0, Destination::only(candidate));
         };
-        let bytes = Forward {
+        let forward = Forward {
             edge: env.edge,
             secrets: env.secrets,
             request,
@@ -101,8 +103,15 @@ impl Shard {
             leg: candidate.leg.as_deref(),
             branch: Branch::Stateless(ack_number(env.secrets, request)),
             loop_hash: 0,
-        }
-        .write(&mut self.tools);
+        };
+        let bytes = match &candidate.dialog {
+            Some(dialog) => forward.write_owned(&Crossing::inside(Arc::clone(dialog)), env.unix, &mut self.tools),
+            None => Ok(forward.write(&mut self.tools)),
+        };
+        let Ok(bytes) = bytes.inspect_err(|&reason| out.counts.not_sealed.add(reason as usize)) else {
+            out.counts.dropped += 1;
+            return;
+        };
         out.counts.forwarded += 1;
         out.commands.push(Command::Request { hop: hop.clone(), bytes, branch: None });
     }
@@ -181,9 +190,27 @@ fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u3
     let destination = if initial {
         destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
     } else {
-        destination::of_in_dialog(&asking, &routes, &mut out.counts)?
+        inside_dialog(env, out, incoming, &routes)?
     };
     Ok((hash, destination))
+}
+
+/// Finds where a request inside a dialog goes: by the token in its Request-URI, or else by its route set.
+fn inside_dialog(
+    env: &Env<'_>,
+    out: &mut Output,
+    incoming: &Incoming<'_>,
+    routes: &RouteSet<'_>,
+) -> Result<Destination, Refusal> {
+    let Incoming { from, essentials, .. } = *incoming;
+    if let Some(dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
+        return destination::of_dialog(env.edge, dialog);
+    }
+    // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
+    if routes.token.is_none() && env.edge.owns_legs(from, from) {
+        return Err(Refusal::new(481, "Call/Transaction Does Not Exist"));
+    }
+    destination::of_in_dialog(&asking(env, incoming), routes, &mut out.counts)
 }
 
 /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).

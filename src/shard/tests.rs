@@ -12,6 +12,7 @@ mod forks;
 mod health;
 mod hostile;
 mod legacy;
+mod legs;
 mod network;
 mod numbers;
 mod office;

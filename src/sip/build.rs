@@ -69,7 +69,8 @@ pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Byt
     out.into()
 }
 
-fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+/// Writes a line without folds.
+pub(crate) fn write_line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     write_unfolded(out, value);
@@ -89,7 +90,7 @@ fn write_unfolded(out: &mut Vec<u8>, value: &[u8]) {
 }
 
 /// Writes a Via line's values, the first of them completed by where it came from.
-fn write_top_via(out: &mut Vec<u8>, value: &[u8], remote: SocketAddr) {
+pub(crate) fn write_top_via(out: &mut Vec<u8>, value: &[u8], remote: SocketAddr) {
     let first = Values::new(value).next();
     match first {
         Some(Ok(first)) => match Via::parse(first) {

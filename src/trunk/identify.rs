@@ -138,6 +138,7 @@ mod tests {
             no_answer: Duration::ZERO,
             stream_when_large: true,
             connection_reuse: true,
+            transparent: true,
         }
     }
 

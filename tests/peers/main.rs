@@ -8,6 +8,7 @@ mod changes;
 mod handshakes;
 mod health;
 mod kamailio;
+mod legs;
 mod load;
 mod names;
 mod options;

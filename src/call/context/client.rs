@@ -9,6 +9,7 @@ use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
 use super::super::destination::Candidate;
 use super::super::leg::Leg;
+use super::super::owned::{Back, Crossing};
 use super::super::{Env, Tools};
 use super::{Context, Lane, Work};
 use crate::sip::{HeaderName, Message, build};
@@ -34,6 +35,8 @@ pub struct Branch {
     pub(super) target: Option<u16>,
     /// What routing asked for on the way here.
     leg: Option<Arc<Leg>>,
+    /// How the request left its leg; `None`: both sides are in one dialog.
+    pub(super) crossing: Option<Crossing>,
     lane: u8,
     /// The request as it was sent, or the ACK once an INVITE was refused.
     pub(super) sent: Bytes,
@@ -54,6 +57,7 @@ pub(super) struct Start {
     /// Index of the trunk's target behind `hop`.
     pub target: Option<u16>,
     pub leg: Option<Arc<Leg>>,
+    pub crossing: Option<Crossing>,
     pub lane: u8,
     pub sent: Bytes,
     pub no_answer: Option<Moment>,
@@ -84,7 +88,7 @@ struct CancelSent {
 
 impl Branch {
     pub(super) fn start(env: &Env<'_>, start: Start) -> Self {
-        let Start { invite, hop, target, leg, lane, sent, no_answer, fallback } = start;
+        let Start { invite, hop, target, leg, crossing, lane, sent, no_answer, fallback } = start;
         let (reliable, timing) = (hop.transport.is_reliable(), &env.edge.timing);
         let (client, timer_c) = if invite {
             let (machine, _) = InviteClient::start(env.now, reliable, timing);
@@ -100,6 +104,7 @@ impl Branch {
             hop,
             target,
             leg,
+            crossing,
             lane,
             sent,
             cancel: Cancel::No,
@@ -187,7 +192,8 @@ impl Context {
         }
         // The method is a part of what an answer is matched by (RFC 3261 section 17.1.3). Without the caller's Via there
         // is nobody to pass the answer to: it counts as none, so that a timer ends the branch.
-        if (cseq.method == b"INVITE") != invite || has_one_via(response) {
+        let owned = branch.crossing.is_some();
+        if (cseq.method == b"INVITE") != invite || has_one_via(response) != owned {
             out.counts.dropped += 1;
             return;
         }
@@ -226,17 +232,22 @@ impl Context {
                     self.cancel_branch(env, out, index, ELSEWHERE);
                 }
                 if status > 100 {
-                    self.pass_back(env, tools, out, response);
+                    self.pass_back(env, tools, out, index, response);
                 }
             }
+            200..=299 if branch.own_status => {}
             200..=299 => {
                 branch.finish(status);
                 branch.sent = Bytes::new();
-                self.pass_back(env, tools, out, response);
+                if !self.pass_back(env, tools, out, index, response) {
+                    return self.refuse_answered(env, tools, out, index);
+                }
                 self.stop_others(env, out, index, ELSEWHERE);
             }
             _ => {
                 branch.finish(status);
+                let crossed = self.crossed(env, tools, out, index, response);
+                let response = crossed.as_ref().unwrap_or(response);
                 let Some(work) = &mut self.work else { return };
                 if !work.answered {
                     Best::offer(&mut work.best, status, Some(response), tools);
@@ -264,12 +275,77 @@ impl Context {
         Message::reread(&tools.edits.apply(response))
     }
 
-    /// Sends an answer of a branch on to the caller, less the edge's Via.
-    fn pass_back(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, response: &Message) {
+    /// Sends an answer of a branch on to the caller, less the edge's Via. An early answer may go without a Contact that
+    /// has no room; gives whether the answer went.
+    fn pass_back(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        response: &Message,
+    ) -> bool {
         tools.edits.clear();
+        let whole = self.cross_back(env, tools, out, index, response);
+        if !whole && response.status() >= 200 {
+            return false;
+        }
         tools.edits.remove_values(response, HeaderName::Via, 1);
         let bytes = tools.edits.apply(response);
         self.answer(env, out, response.status(), bytes);
+        true
+    }
+
+    /// The answer as one of the caller's leg, still with the edge's Via; `None` when both sides are in one dialog.
+    fn crossed(
+        &self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        response: &Message,
+    ) -> Option<Message> {
+        self.work.as_ref()?.branches.get(usize::from(index))?.crossing.as_ref()?;
+        tools.edits.clear();
+        self.cross_back(env, tools, out, index, response);
+        Message::reread(&tools.edits.apply(response))
+    }
+
+    /// Makes the edits that an answer from an owned leg needs; false when what it brings cannot be sealed.
+    fn cross_back(&self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) -> bool {
+        let Some(work) = &self.work else { return true };
+        let Some(branch) = work.branches.get(usize::from(index)) else { return true };
+        let Some(crossing) = &branch.crossing else { return true };
+        let Some(request) = Message::reread(&work.request) else { return false };
+        let back = Back {
+            edge: &work.edge,
+            ring: &env.secrets.ring,
+            unix: env.unix,
+            request: &request,
+            remote: work.remote,
+            from: work.from,
+            listener: self.flow.listener,
+            to: branch.hop.trunk,
+            site: branch.leg.as_ref().and_then(|leg| leg.site.as_deref()),
+            crossing,
+        };
+        let Err(reason) = back.edit(response, tools) else { return true };
+        tracing::debug!(%reason, status = response.status(), "an answer's Contact is not sealed");
+        out.counts.not_sealed.add(reason as usize);
+        false
+    }
+
+    /// A call that was answered, but whose later requests would not find their way, fails for the caller.
+    fn refuse_answered(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+        let Some(branch) = self.branch(index) else { return };
+        branch.finish(503);
+        branch.own_status = true;
+        if let Some(work) = &mut self.work
+            && !work.answered
+        {
+            Best::offer(&mut work.best, 503, None, tools);
+        }
+        self.conclude(env, tools, out);
     }
 
     /// Tries the next target of a lane whose last failure asks for it; otherwise, when no branch is left to wait for,

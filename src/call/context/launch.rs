@@ -4,6 +4,7 @@ use super::super::best::Best;
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
 use super::super::forward::{Branch as ViaBranch, Forward};
+use super::super::owned::Crossing;
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::{Branch, Start};
@@ -160,13 +161,24 @@ impl Context {
         let target = candidate.target.and_then(|index| trunk?.targets.get(usize::from(index)));
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
+        let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
+        let crossing = match candidate.dialog.clone() {
+            Some(dialog) => Some(Crossing::inside(dialog)),
+            None if initial && edge.owns_legs(work.from, candidate.trunk) => {
+                Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
+            }
+            None => None,
+        };
+        if crossing.as_ref().is_some_and(Crossing::is_loop) {
+            return Best::offer(&mut work.best, 482, None, tools);
+        }
         let branch = if work.ack {
             ViaBranch::Stateless(super::super::ack_number(env.secrets, request))
         } else {
             ViaBranch::Stateful(number)
         };
         let forward = |hop: &Hop, tools: &mut Tools| {
-            Forward {
+            let forward = Forward {
                 edge: &edge,
                 secrets: env.secrets,
                 request,
@@ -179,20 +191,31 @@ impl Context {
                 leg: leg.as_deref(),
                 branch,
                 loop_hash: work.loop_hash,
+            };
+            match &crossing {
+                Some(crossing) => forward.write_owned(crossing, env.unix, tools),
+                None => Ok(forward.write(tools)),
             }
-            .write(tools)
         };
         let mut hop = hop;
-        let mut bytes = forward(&hop, tools);
+        let mut bytes = match forward(&hop, tools) {
+            Ok(bytes) => bytes,
+            Err(reason) => {
+                tracing::debug!(%reason, "a request's Contact or Call-ID is not sealed");
+                out.counts.not_sealed.add(reason as usize);
+                return Best::offer(&mut work.best, 503, None, tools);
+            }
+        };
         let mut fallback = None;
         if candidate.any_transport
             && bytes.len() > LARGE
             && trunk.is_some_and(|trunk| trunk.stream_when_large)
             && let Some(stream) = as_stream(&edge, &hop, trunk)
+            && let Ok(streamed) = forward(&stream, tools)
         {
             let place = Place::Hop(hop);
             fallback = Some(Box::new(Candidate { place, any_transport: false, ..candidate }));
-            bytes = forward(&stream, tools);
+            bytes = streamed;
             hop = stream;
         }
         if bytes.len() > MESSAGE_BYTES_TOP {
@@ -208,7 +231,7 @@ impl Context {
         let passed_over = work.invite && work.lanes.get(usize::from(index)).is_some_and(|lane| !lane.queue.is_empty());
         let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
         let (invite, sent, target) = (work.invite, bytes.clone(), candidate.target);
-        let start = Start { invite, hop: hop.clone(), target, leg, lane: index, sent, no_answer, fallback };
+        let start = Start { invite, hop: hop.clone(), target, leg, crossing, lane: index, sent, no_answer, fallback };
         work.branches.push(Branch::start(env, start));
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
     }

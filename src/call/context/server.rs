@@ -201,6 +201,7 @@ impl Context {
             None => {
                 let reason = match status {
                     408 => "Request Timeout",
+                    482 => "Loop Detected",
                     487 => "Request Terminated",
                     513 => "Message Too Large",
                     _ => "Service Unavailable",

@@ -285,7 +285,7 @@ fn every_table_complains_of_what_it_cannot_take() {
             "19:1 site 1 of tenant `one` has no `trunk`",
             "20:8 site 1 of tenant `one`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",
         ]),
-        ("transparent = false", &["17:15 trunk `carrier`: this version has transparent trunks only | leave `transparent` out: the edge adds Via and Record-Route and leaves Contact as it is"]),
+        ("transparent = 'no'", &["17:15 trunk `carrier`: `transparent` must be true or false"]),
         ("failover_codes = [503, 603]\nno_answer_ms = true\nfork = 'all'", &[
             "17:24 trunk `carrier`: `failover_codes` must be from 300 to 599",
             "18:16 trunk `carrier`: `no_answer_ms` must be a whole number",
@@ -364,6 +364,9 @@ fn warnings_tell_what_the_operator_may_not_want() {
         ("[dialplan.a]\nrules = []\n[dialplan.b]\nrules = []", &[
             "23:11 no trunk asks dial plan `a` | name it as `dialplan` of a trunk",
             "25:11 no trunk asks dial plan `b` | name it as `dialplan` of a trunk",
+        ]),
+        ("[trunk.x]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.9']\ntransparent = false\n[[route]]\nfrom = 'x'\nto = ['pbx']", &[
+            "27:15 trunk `x`: calls of a trunk that is not transparent end with the process | give `seal_key_file` in [node]: calls then go on after a restart",
         ]),
         ("[tenant.one]", &["23:1 tenant `one` has no site"]),
         ("[trunk.t]\nkind = 'teams'\nfqdn = 'sbc.example'\nlisten = 'inside'\ntargets = ['127.0.0.9']\ndialplan = 'a'\n[dialplan.a]\nrules=[]", &[

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::network::{Event, Network, Timer, Weather};
 use super::office::{SITE, office};
 use super::wire::{Request, headers, param, what};
-use super::world::{ALICE, World};
+use super::world::{ALICE, World, own_all_legs};
 use crate::sip::Transport;
 
 const T1_MILLIS: u64 = 500;
@@ -26,11 +26,18 @@ struct Caller {
     /// The final answers that came.
     finals: BTreeSet<u16>,
     /// Tags of phones that answered.
-    answered: BTreeMap<String, Vec<String>>,
+    answered: BTreeMap<String, Peer>,
     rings: bool,
     cancelled: bool,
     /// A request that is repeated until it is answered: INVITE, CANCEL or BYE.
     pending: Option<Request>,
+}
+
+/// Where a phone that answered is found.
+#[derive(Clone)]
+struct Peer {
+    contact: String,
+    routes: Vec<String>,
 }
 
 /// A phone that got an INVITE.
@@ -78,7 +85,8 @@ fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weathe
     let mut play = Play { network: Network::new(world, seed, weather), callers: Vec::new(), callees: Vec::new() };
     for index in 0..6 {
         let called = numbers[play.network.below(numbers.len() as u64) as usize];
-        let invite = Request::new("INVITE", &format!("sip:{called}@{host}"), &format!("{seed:x}-{index}"));
+        let invite = Request::new("INVITE", &format!("sip:{called}@{host}"), &format!("{seed:x}-{index}"))
+            .extra("Contact: <sip:a@192.0.2.10:5060>");
         let caller = Caller {
             invite,
             finals: BTreeSet::new(),
@@ -165,8 +173,8 @@ impl Play {
             GIVE_UP => caller.pending = None,
             HANG_UP if !caller.answered.is_empty() => {
                 let tags: Vec<_> = caller.answered.clone().into_iter().collect();
-                for (tag, routes) in tags {
-                    let mut bye = self.callers[timer.peer].in_dialog("BYE", &tag, &routes);
+                for (tag, peer) in tags {
+                    let mut bye = self.callers[timer.peer].in_dialog("BYE", &tag, &peer);
                     bye.cseq = 2;
                     bye.via.push_str(&tag);
                     self.caller_asks(timer.peer, bye);
@@ -208,9 +216,11 @@ impl Play {
             200..=299 => {
                 let tag = param(&headers(text, "To").concat(), "tag").expect("a tag");
                 let routes: Vec<_> = headers(text, "Record-Route").into_iter().rev().collect();
+                let contact = headers(text, "Contact").concat().trim_matches(['<', '>']).to_owned();
+                let phone = Peer { contact, routes };
                 caller.finals.insert(status);
-                let ack = caller.in_dialog("ACK", &tag, &routes).text();
-                let first = caller.answered.insert(tag, routes).is_none();
+                let ack = caller.in_dialog("ACK", &tag, &phone).text();
+                let first = caller.answered.insert(tag, phone).is_none();
                 self.caller_sends(ack);
                 if first {
                     let after = 1_000 + self.network.below(2_000);
@@ -291,7 +301,7 @@ impl Play {
             return;
         }
         callee.finished = true;
-        let text = answer(&callee.request, status, &callee.tag);
+        let text = callee.answer(status);
         callee.last = Some(text.clone());
         self.callee_sends(index, text);
         let peer = self.callers.len() + index;
@@ -304,7 +314,7 @@ impl Play {
         let callee = &mut self.callees[index];
         match timer.what {
             RING if !callee.finished && callee.rings => {
-                let text = answer(&callee.request, 180, &callee.tag);
+                let text = callee.answer(180);
                 callee.last = Some(text.clone());
                 self.callee_sends(index, text);
             }
@@ -324,18 +334,48 @@ impl Play {
     }
 }
 
+impl Callee {
+    fn answer(&self, status: u16) -> String {
+        let transport = if self.transport.is_reliable() { ";transport=tcp" } else { "" };
+        let contact = format!("Contact: <sip:{}@{}{transport}>", self.tag, self.addr);
+        super::wire::Answer::to(&self.request, status, &self.tag).extra(&contact).text()
+    }
+}
+
 impl Caller {
-    fn in_dialog(&self, method: &str, tag: &str, routes: &[String]) -> Request {
+    fn in_dialog(&self, method: &str, tag: &str, peer: &Peer) -> Request {
         let mut request = self.invite.following(method).tagged(tag);
         request.via.push_str(method);
-        request.uri = "sip:b@192.0.2.20".to_owned();
-        request.extra = routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
+        request.uri = peer.contact.clone();
+        request.extra = peer.routes.iter().map(|route| format!("Route: {route}\r\n")).collect();
         request
     }
 }
 
 fn answer(request: &str, status: u16, tag: &str) -> String {
     super::wire::Answer::to(request, status, tag).text()
+}
+
+/// The same calls, with legs of the edge's own.
+fn run_owned(seed: u64, weather: Weather) -> Outcome {
+    let numbers = ["200", "300", "400", "500", "600", "701", "550", "250"];
+    run_in(World::with(own_all_legs, 1_000), &numbers, "192.0.2.1", seed, weather)
+}
+
+#[test]
+fn owned_legs_fare_as_well_in_any_weather() {
+    for seed in 500..530 {
+        let outcome = run_owned(seed, Weather { duplicate: 0.3, jitter_millis: 300, ..FAIR });
+        assert_eq!((outcome.heard, outcome.acknowledged), (outcome.calls, outcome.accepted), "seed {seed}");
+    }
+    let (mut calls, mut heard) = (0, 0);
+    for seed in 530..590 {
+        let loss = f64::from(u32::try_from(seed % 31).expect("a small number")) / 100.0;
+        let outcome = run_owned(seed, Weather { loss, duplicate: 0.1, jitter_millis: 900, broken: 0.03 });
+        calls += outcome.calls;
+        heard += outcome.heard;
+    }
+    assert!(heard * 100 >= calls * 97, "{heard} of {calls}");
 }
 
 const FAIR: Weather = Weather { loss: 0.0, duplicate: 0.0, jitter_millis: 0, broken: 0.0 };

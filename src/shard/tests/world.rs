@@ -13,6 +13,7 @@ use super::super::{Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
+use crate::call::seal::{Key, KeyRing};
 use crate::call::{Command, Counts, Edge, Env, Heard, Names, Output, Secrets};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
@@ -157,6 +158,18 @@ impl Names for Known {
     }
 }
 
+/// Keys of owned legs, made of one byte.
+pub(super) fn ring(byte: u8) -> KeyRing {
+    KeyRing::new(Key::derive(&[byte; 32]).expect("a key"), None).expect("one key")
+}
+
+/// No trunk is transparent any more.
+pub(super) fn own_all_legs(edge: &mut Edge) {
+    for trunk in &mut Arc::make_mut(&mut edge.trunks).0 {
+        trunk.transparent = false;
+    }
+}
+
 /// A name that the edge wants to be looked up.
 #[derive(Clone, Debug)]
 pub(super) struct Lookup {
@@ -204,10 +217,22 @@ impl World {
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
-            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) },
+            secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
             shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
             sent: Vec::new(),
         }
+    }
+
+    /// The process is killed and another one begins, with the same seal keys and nothing else.
+    pub(super) fn restart(&mut self) {
+        self.secrets = Secrets { hash: HashKey::new([7; 16]), tags: [8; 16], ..self.secrets.clone() };
+        self.shards = (0..4).map(|index| Shard::new(index, self.now, 1_000)).collect();
+        self.sent.clear();
+    }
+
+    /// Other keys of owned legs.
+    pub(super) fn set_ring(&mut self, ring: KeyRing) {
+        self.secrets.ring = ring;
     }
 
     pub(super) fn know(&mut self, name: &str, places: &[&str]) {

@@ -26,7 +26,9 @@ impl Edge {
     /// Starts the edge and waits until it reads messages; `[node]` and `[metrics]` are added to the configuration.
     pub fn start(place: &Place, config: &str) -> Self {
         let metrics = place.metrics();
-        let text = format!("{config}\n[node]\nname = \"edge\"\n\n[metrics]\nbind = \"{metrics}\"\n");
+        let text = format!(
+            "{config}\n[node]\nname = \"edge\"\nseal_key_file = \"seal.key\"\n\n[metrics]\nbind = \"{metrics}\"\n"
+        );
         let path = place.write("edge.toml", &text);
         let mut process = Process::start("edge", place.folder(), trunkway("run").arg("--config").arg(path));
         process.ready("it listens", |process| process.output().contains("ready").then_some(()));
@@ -76,6 +78,11 @@ impl Edge {
         let status = status.expect("the edge runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the system tells VmRSS");
         line.trim().trim_end_matches("kB").trim().parse().expect("VmRSS is a number")
+    }
+
+    /// Ends the edge at once (SIGKILL), as a fault or a loss of power does.
+    pub fn kill(mut self) {
+        self.process.kill();
     }
 
     /// Asks the edge to end; it must do so without a complaint.

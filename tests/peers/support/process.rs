@@ -89,6 +89,14 @@ impl Process {
         self.wait(limit)
     }
 
+    /// Kills the program (SIGKILL) and waits until it is gone.
+    pub fn kill(&mut self) {
+        if self.ended().is_none() {
+            kill_process(self.pid(), Signal::KILL).expect("the process takes no signal");
+            self.wait(super::SOON);
+        }
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 use crate::call::dialog_token::SealKey;
+use crate::call::seal::{Key, KeyRing};
 use crate::sip::{Framing, Limits, Message, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::trunk::health::{State, Table};
@@ -82,7 +83,8 @@ struct Asked {
 
 impl Run {
     fn new() -> Self {
-        let secrets = Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]) };
+        let ring = KeyRing::new(Key::derive(&[4; 32]).unwrap(), None).unwrap();
+        let secrets = Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring };
         let now = Duration::from_secs(100);
         Self { watch: Watch::new(edge(CONFIG), secrets, now), names: Known::default(), now, out: Vec::new() }
     }

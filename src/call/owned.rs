@@ -1,0 +1,258 @@
+//! Owned legs: the edge stands between two dialogs, and each side sees nothing but the edge.
+//!
+//! What goes from one leg to the other is still one request, edited: Call-ID, Contact, Via, routes and host names are
+//! those of the leg, tags and bodies pass. The state is in the two Contacts that the edge made ([`super::seal`]), not in
+//! memory. A token holds the far side's target and routes, and behind an empty value those of the side that has the
+//! token: a target refresh makes the other side's token anew and has to name them there.
+
+mod answer;
+mod dialog;
+mod hosts;
+mod request;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::edge::Edge;
+use super::seal::{
+    Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
+};
+use crate::routing::Site;
+use crate::sip::{Edits, HeaderName, Message, Span};
+use crate::trunk::TrunkId;
+
+pub use answer::Back;
+pub use dialog::Dialog;
+
+/// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
+pub const MAX_PASSES: u16 = 4;
+
+/// How a request crosses from one leg to the other.
+#[derive(Clone, Debug)]
+pub struct Crossing {
+    /// The key of the dialog.
+    pub key: KeyId,
+    /// What the sender of the request is in the call.
+    pub near: Side,
+    /// The dialog that the request is in; `None`: it begins one, or is outside of any.
+    pub dialog: Option<Arc<Dialog>>,
+}
+
+impl Crossing {
+    /// Of a request outside of a dialog.
+    pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
+        let passed = ring.open_call_id(call_id, &mut Vec::new());
+        let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+    }
+
+    /// Of a request inside a dialog.
+    pub fn inside(dialog: Arc<Dialog>) -> Self {
+        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+    }
+
+    /// Whether the call has come by more often than any call should.
+    pub const fn is_loop(&self) -> bool {
+        matches!(self.near, Side::Caller { leg } if leg >= MAX_PASSES) && self.dialog.is_none()
+    }
+}
+
+/// Why a call's state could not be put into the edge's own URIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotSealed {
+    #[error("the Call-ID is too long")]
+    CallId,
+    #[error("Contact and route set are too long")]
+    Contact,
+    #[error("the route set has too many values")]
+    Routes,
+    #[error("the key has gone, the Contact holds NUL, or the cipher failed")]
+    Fault,
+}
+
+impl NotSealed {
+    /// All reasons, in the order of the counters.
+    pub const ALL: [Self; 4] = [Self::CallId, Self::Contact, Self::Routes, Self::Fault];
+
+    /// A short name for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CallId => "call-id",
+            Self::Contact => "contact",
+            Self::Routes => "routes",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+impl From<CallIdError> for NotSealed {
+    fn from(error: CallIdError) -> Self {
+        match error {
+            CallIdError::TooLong(_) => Self::CallId,
+            _ => Self::Fault,
+        }
+    }
+}
+
+impl From<SealError> for NotSealed {
+    fn from(error: SealError) -> Self {
+        match error {
+            SealError::DoesNotFit(_) => Self::Contact,
+            _ => Self::Fault,
+        }
+    }
+}
+
+impl From<TooManyRoutes> for NotSealed {
+    fn from(TooManyRoutes: TooManyRoutes) -> Self {
+        Self::Routes
+    }
+}
+
+/// Why a token that came back was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    Version,
+    Key,
+    Dialog,
+    Trunk,
+    Altered,
+    Age,
+    Content,
+}
+
+impl Refused {
+    /// All reasons, in the order of the counters.
+    pub const ALL: [Self; 7] =
+        [Self::Version, Self::Key, Self::Dialog, Self::Trunk, Self::Altered, Self::Age, Self::Content];
+
+    /// A short name for counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::Key => "key",
+            Self::Dialog => "dialog",
+            Self::Trunk => "trunk",
+            Self::Altered => "altered",
+            Self::Age => "age",
+            Self::Content => "content",
+        }
+    }
+
+    /// The reason; `None`: it is no token at all.
+    const fn of(error: OpenError) -> Option<Self> {
+        Some(match error {
+            OpenError::NotSealed => return None,
+            OpenError::UnknownVersion(_) => Self::Version,
+            OpenError::UnknownKey(_) => Self::Key,
+            OpenError::OtherDialog => Self::Dialog,
+            OpenError::OtherTrunk => Self::Trunk,
+            OpenError::Altered => Self::Altered,
+            OpenError::TooOld(_) => Self::Age,
+            OpenError::Malformed => Self::Content,
+        })
+    }
+}
+
+/// Route values of one side.
+type Values<'a> = SmallVec<[&'a [u8]; 8]>;
+
+/// What is sealed into a Contact, and where that stands.
+struct Sealing<'a> {
+    ring: &'a KeyRing,
+    key: KeyId,
+    bound: Bound<'a>,
+    /// `host:port;transport=tls` of the edge towards the side that gets the Contact.
+    own: &'a [u8],
+    state: LegState<'a>,
+    /// Of the side that the token leads to.
+    far: Values<'a>,
+    /// Of the side that gets the Contact; left out where there is no room for them.
+    near: Values<'a>,
+}
+
+impl Sealing<'_> {
+    /// Puts the Contact in the place of a message's own one, and takes that away when there is no room.
+    fn edit(&self, message: &Message, edits: &mut Edits) -> Result<(), NotSealed> {
+        let mut lines = message.lines_of(HeaderName::Contact);
+        let Some(line) = lines.next() else { return Ok(()) };
+        lines.for_each(|line| edits.remove_line(line));
+        let mut sealed = Ok(());
+        edits.replace_with(Span { start: line.start, end: line.next }, |out| sealed = self.write(out));
+        sealed
+    }
+
+    /// Writes the Contact, or nothing.
+    fn write(&self, out: &mut Vec<u8>) -> Result<(), NotSealed> {
+        let start = out.len();
+        out.extend_from_slice(b"Contact: <sip:");
+        let mut sealed = Err(NotSealed::Contact);
+        if !self.near.is_empty() {
+            sealed = self.token(true, out);
+        }
+        if sealed.is_err() {
+            sealed = self.token(false, out);
+        }
+        match sealed {
+            Ok(()) => {
+                out.push(b'@');
+                out.extend_from_slice(self.own);
+                out.extend_from_slice(b">\r\n");
+            }
+            Err(_) => out.truncate(start),
+        }
+        sealed
+    }
+
+    fn token(&self, whole: bool, out: &mut Vec<u8>) -> Result<(), NotSealed> {
+        let separator: &[u8] = b"";
+        let near = std::iter::once(separator).chain(self.near.iter().copied()).filter(|_| whole);
+        let routes = Routes::of(self.far.iter().copied().chain(near))?;
+        let state = LegState { routes, ..self.state };
+        Ok(self.ring.seal_leg(self.key, &state, self.bound, TokenRoom::beside(self.own.len()), out)?)
+    }
+}
+
+/// The site under whose name a side knows the edge.
+fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
+    edge.routing.site(host).filter(|site| site.teams == from).map(|site| &**site)
+}
+
+/// The mark of a trunk in tokens.
+fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+    edge.face(trunk).map_or(0, |face| face.mark)
+}
+
+/// Minutes since 1970.
+fn minutes(unix: u64) -> u32 {
+    u32::try_from(unix / 60).unwrap_or(u32::MAX)
+}
+
+/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies.
+pub fn digest(request: &Message) -> Bytes {
+    let kept = |name: HeaderName| {
+        matches!(
+            name,
+            HeaderName::Via
+                | HeaderName::RecordRoute
+                | HeaderName::From
+                | HeaderName::To
+                | HeaderName::CallId
+                | HeaderName::CSeq
+        )
+    };
+    let lines = || request.lines().iter().filter(|line| kept(line.name));
+    let start = request.at(Span { start: 0, end: request.header_block().start });
+    let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
+    let mut out = Vec::with_capacity(start.len() + len + 2);
+    out.extend_from_slice(start);
+    for line in lines() {
+        out.extend_from_slice(request.at(Span { start: line.start, end: line.next }));
+    }
+    out.extend_from_slice(b"\r\n");
+    out.into()
+}

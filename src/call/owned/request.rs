@@ -1,0 +1,139 @@
+//! The request on the far leg, as edits to the one that came on the near one.
+
+use bytes::Bytes;
+
+use super::super::Tools;
+use super::super::forward::{Forward, write_own_via};
+use super::super::seal::{Bound, Hold, LegState, Side};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, hosts, mark, minutes, site_of};
+use crate::routing::Site;
+use crate::sip::edit::{Edits, write_decimal};
+use crate::sip::{HeaderName, NameAddr, Span};
+
+impl Forward<'_> {
+    /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
+    ///
+    /// # Errors
+    /// [`NotSealed`] when a later request would not find its way.
+    pub fn write_owned(&self, crossing: &Crossing, unix: u64, tools: &mut Tools) -> Result<Bytes, NotSealed> {
+        tools.edits.clear();
+        let dialog = crossing.dialog.as_deref();
+        if dialog.is_none() {
+            self.edit_calling(tools);
+            self.edit_request_uri(tools);
+        }
+        self.edit_max_forwards(tools);
+        self.edit_length(tools);
+        let Tools { edits, scratch } = tools;
+        self.edit_path(dialog, edits);
+        scratch.clear();
+        let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
+        let own = scratch.len();
+        match (dialog, crossing.near) {
+            (Some(dialog), _) => scratch.extend_from_slice(&dialog.call_id),
+            (None, Side::Caller { leg }) => {
+                self.secrets.ring.seal_call_id(crossing.key, self.essentials.call_id, leg, scratch)?;
+            }
+            // Outside of a dialog whoever sends is the caller.
+            (None, Side::Callee) => return Err(NotSealed::Fault),
+        }
+        let (own, call_id) = scratch.split_at(own);
+        edits.replace(self.request.span_of(self.essentials.call_id), call_id);
+        hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
+        if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
+            self.edit_cseq(offset, edits);
+        }
+        self.edit_contact(crossing, unix, own, call_id, edits)?;
+        Ok(edits.apply(self.request))
+    }
+
+    /// The site under whose name the far side knows the edge.
+    fn site(&self, dialog: Option<&Dialog>) -> Option<&Site> {
+        match dialog {
+            Some(dialog) => self.edge.routing.sites().marked(dialog.site?).map(|site| &**site),
+            None => self.leg?.site.as_deref(),
+        }
+    }
+
+    /// Nothing of the near side's path goes on; in a dialog the far side's target and routes take its place.
+    fn edit_path(&self, dialog: Option<&Dialog>, edits: &mut Edits) {
+        for name in [HeaderName::Via, HeaderName::Route, HeaderName::RecordRoute] {
+            edits.remove_header(self.request, name);
+        }
+        let Some(top) = self.request.line(HeaderName::Via).map(|line| line.start) else { return };
+        edits.insert_with(top, |out| {
+            out.extend_from_slice(b"Via: ");
+            write_own_via(self.edge, self.hop, self.branch, self.loop_hash, out);
+            out.extend_from_slice(b"\r\n");
+        });
+        let (Some(dialog), Some(span)) = (dialog, self.request.request_uri_span()) else { return };
+        let strict = dialog.strict_route();
+        edits.replace(span, strict.map_or(dialog.target(), |uri| uri.raw));
+        let left = dialog.routes().skip(usize::from(strict.is_some()));
+        edits.insert_with(top, |out| {
+            for route in left {
+                out.extend_from_slice(b"Route: ");
+                out.extend_from_slice(route);
+                out.extend_from_slice(b"\r\n");
+            }
+            if strict.is_some() {
+                out.extend_from_slice(b"Route: <");
+                out.extend_from_slice(dialog.target());
+                out.extend_from_slice(b">\r\n");
+            }
+        });
+    }
+
+    fn edit_cseq(&self, offset: i32, edits: &mut Edits) {
+        let Some(value) = self.request.value(HeaderName::CSeq) else { return };
+        let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let Span { start, .. } = self.request.span_of(value);
+        let number = i64::from(self.essentials.cseq.number) + i64::from(offset);
+        // `digits` is no longer than the header block, which fits into 16 bits.
+        let span = Span { start, end: start + digits as u16 };
+        edits.replace_with(span, |out| write_decimal(out, number.clamp(0, i64::from(u32::MAX)).unsigned_abs()));
+    }
+
+    /// Seals the way back to the near side into the Contact.
+    fn edit_contact(
+        &self,
+        crossing: &Crossing,
+        unix: u64,
+        own: &[u8],
+        call_id: &[u8],
+        edits: &mut Edits,
+    ) -> Result<(), NotSealed> {
+        let Some(Ok(contact)) = self.request.contacts().next() else { return Ok(()) };
+        if contact == NameAddr::star() {
+            return Ok(());
+        }
+        let dialog = crossing.dialog.as_deref();
+        // Proxies between say so in every request, or they did so in the first.
+        let mut far: Values<'_> = self.request.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
+        if far.is_empty() {
+            far.extend(dialog.into_iter().flat_map(Dialog::near_routes));
+        }
+        let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
+        let sealing = Sealing {
+            ring: &self.secrets.ring,
+            key: crossing.key,
+            bound: Bound { call_id, trunk: mark(self.edge, self.hop.trunk) },
+            own,
+            state: LegState {
+                near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
+                hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+                created: minutes(unix),
+                far: mark(self.edge, self.from),
+                tenant: site.map(|site| site.tenant),
+                site: site.map(|site| site.site),
+                engine: dialog.and_then(|dialog| dialog.engine),
+                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                target: contact.uri,
+                ..LegState::default()
+            },
+            far,
+            near: dialog.into_iter().flat_map(Dialog::routes).collect(),
+        };
+        sealing.edit(self.request, edits)
+    }
+}

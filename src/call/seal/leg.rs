@@ -1,0 +1,230 @@
+//! What rides in a token: how a request that comes on one leg goes on to the other.
+//!
+//! ```text
+//! presence:1  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
+//! ```
+//! `presence` says which of the optional fields follow (a leg for callers), and who holds; the text is the remote target and
+//! behind it the route set, each ended by NUL but the last.
+
+use smallvec::SmallVec;
+
+use super::envelope::Buffer;
+use super::{text, varint};
+
+/// Most bytes of target and route set together before packing.
+pub const MAX_TEXT: usize = 2_048;
+
+/// Minutes before which no token was made: 2025-01-01 00:00 UTC. Dates are counted from there to take a byte less.
+const EPOCH: u32 = 20_089 * 24 * 60;
+
+const CALLER: u8 = 1;
+const HOLD_SHIFT: u8 = 1;
+const TENANT: u8 = 1 << 3;
+const SITE: u8 = 1 << 4;
+const ENGINE: u8 = 1 << 5;
+const CSEQ: u8 = 1 << 6;
+/// For what comes later; a token that has it is of a later format.
+const RESERVED: u8 = 1 << 7;
+
+/// The part of the side that presents the token, which says how the far leg's Call-ID is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// It sent the INVITE from which the far leg was made: its Call-ID is sealed, as leg `leg`.
+    Caller { leg: u16 },
+    /// It got the INVITE of the leg: its Call-ID is opened.
+    #[default]
+    Callee,
+}
+
+/// Which side has put the call on hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hold {
+    #[default]
+    None,
+    /// The side that presents the token.
+    Near,
+    /// The side that the token leads to.
+    Far,
+    Both,
+}
+
+impl Hold {
+    /// The same as the other side says it.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        match self {
+            Self::Near => Self::Far,
+            Self::Far => Self::Near,
+            other => other,
+        }
+    }
+}
+
+/// Most values of a route set that is sealed; a longer one would not fit anyway.
+pub const MAX_ROUTES: usize = 8;
+
+/// A route set: the values of a Route header, in the order in which they are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routes<'a> {
+    values: [&'a [u8]; MAX_ROUTES],
+    len: usize,
+}
+
+/// The route set has more than [`MAX_ROUTES`] values: the call store keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the route set has too many values to be sealed")]
+pub struct TooManyRoutes;
+
+impl<'a> Routes<'a> {
+    /// A route set of these values.
+    ///
+    /// # Errors
+    /// [`TooManyRoutes`].
+    pub fn of(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TooManyRoutes> {
+        let mut routes = Self::default();
+        for value in values {
+            *routes.values.get_mut(routes.len).ok_or(TooManyRoutes)? = value;
+            routes.len += 1;
+        }
+        Ok(routes)
+    }
+
+    /// The values.
+    pub fn values(&self) -> &[&'a [u8]] {
+        self.values.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// State of a leg's other side. *Near* is the side that has the token in the edge's Contact and presents it; *far* is
+/// where its requests go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegState<'a> {
+    /// What the near side is.
+    pub near: Side,
+    pub hold: Hold,
+    /// When the token was made, in minutes since 1970.
+    pub created: u32,
+    /// The mark of the far trunk. That of the near one is not carried, since it is bound to the token.
+    pub far: u32,
+    pub tenant: Option<u32>,
+    pub site: Option<u32>,
+    /// The media engine that has the call's streams.
+    pub engine: Option<u8>,
+    /// What is added to a CSeq number that goes from near to far.
+    pub cseq_offset: i32,
+    /// The remote target of the far dialog, a URI (RFC 3261 section 12.1).
+    pub target: &'a [u8],
+    /// The route set of the far dialog (RFC 3261 section 12.1).
+    pub routes: Routes<'a>,
+}
+
+/// The plain bytes are no leg state: a bug or a later format, as nobody else has the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the sealed bytes are no leg state")]
+pub struct Malformed;
+
+/// Why a state cannot be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PackError {
+    /// Target and routes have so many bytes.
+    TooLong(usize),
+    /// One of them holds NUL.
+    Nul,
+}
+
+impl<'a> LegState<'a> {
+    pub(super) fn pack(&self, out: &mut Buffer) -> Result<(), PackError> {
+        let len = self.target.len() + self.routes.values().iter().map(|route| route.len() + 1).sum::<usize>();
+        if len > MAX_TEXT {
+            return Err(PackError::TooLong(len));
+        }
+        let mut joined = SmallVec::<[u8; 512]>::from_slice(self.target);
+        for route in self.routes.values() {
+            joined.push(0);
+            joined.extend_from_slice(route);
+        }
+        if memchr::memchr_iter(0, &joined).count() != self.routes.len {
+            return Err(PackError::Nul);
+        }
+        let field = |flag: u8, present: bool| if present { flag } else { 0 };
+        out.push(
+            field(CALLER, matches!(self.near, Side::Caller { .. }))
+                | (self.hold as u8) << HOLD_SHIFT
+                | field(TENANT, self.tenant.is_some())
+                | field(SITE, self.site.is_some())
+                | field(ENGINE, self.engine.is_some())
+                | field(CSEQ, self.cseq_offset != 0),
+        );
+        varint::write(self.created.wrapping_sub(EPOCH), out);
+        if let Side::Caller { leg } = self.near {
+            varint::write(u32::from(leg), out);
+        }
+        for mark in [Some(self.far), self.tenant, self.site].into_iter().flatten() {
+            out.extend_from_slice(&mark.to_be_bytes());
+        }
+        out.extend(self.engine);
+        if self.cseq_offset != 0 {
+            varint::write(varint::zigzag(self.cseq_offset), out);
+        }
+        text::pack(&joined, out);
+        Ok(())
+    }
+
+    /// Reads the plain bytes of a token. Target and routes are unpacked to `scratch`, whose old content is dropped.
+    ///
+    /// # Errors
+    /// [`Malformed`] for any bytes but those that were packed.
+    pub fn unpack(plain: &[u8], scratch: &'a mut Vec<u8>) -> Result<Self, Malformed> {
+        Self::read(plain, scratch).ok_or(Malformed)
+    }
+
+    fn read(plain: &[u8], scratch: &'a mut Vec<u8>) -> Option<Self> {
+        let (&presence, mut rest) = plain.split_first()?;
+        if presence & RESERVED != 0 {
+            return None;
+        }
+        let created = varint::read(&mut rest)?.wrapping_add(EPOCH);
+        let near = if presence & CALLER != 0 {
+            Side::Caller { leg: u16::try_from(varint::read(&mut rest)?).ok()? }
+        } else {
+            Side::Callee
+        };
+        let mut mark = |present: bool| -> Option<Option<u32>> {
+            if !present {
+                return Some(None);
+            }
+            let (mark, left) = rest.split_first_chunk()?;
+            rest = left;
+            Some(Some(u32::from_be_bytes(*mark)))
+        };
+        let far = mark(true)??;
+        let tenant = mark(presence & TENANT != 0)?;
+        let site = mark(presence & SITE != 0)?;
+        let mut engine = None;
+        if presence & ENGINE != 0 {
+            let (&number, left) = rest.split_first()?;
+            (engine, rest) = (Some(number), left);
+        }
+        let cseq_offset = if presence & CSEQ != 0 { varint::unzigzag(varint::read(&mut rest)?) } else { 0 };
+        scratch.clear();
+        text::unpack(rest, MAX_TEXT, scratch).ok()?;
+        let mut texts = scratch.split(|&byte| byte == 0);
+        Some(Self {
+            near,
+            hold: match presence >> HOLD_SHIFT & 3 {
+                0 => Hold::None,
+                1 => Hold::Near,
+                2 => Hold::Far,
+                _ => Hold::Both,
+            },
+            created,
+            far,
+            tenant,
+            site,
+            engine,
+            cseq_offset,
+            target: texts.next()?,
+            routes: Routes::of(texts).ok()?,
+        })
+    }
+}
