@@ -221,13 +221,17 @@ impl Context {
             && !work.request.is_empty()
             && (work.answered || work.branches.iter().any(|branch| !branch.sent.is_empty()))
         {
-            // Answers of an owned leg get back what they do not bring themselves.
+            // Answers of an owned leg get back what they do not bring themselves: an INVITE may get several, and is
+            // kept for long, without what no answer copies; any other gets one soon.
             let owned = work.branches.iter().any(|branch| branch.crossing.is_some());
-            work.request = match Message::reread(&work.request).filter(|_| owned) {
+            if owned && !work.invite && !work.answered {
+                return;
+            }
+            work.digested = owned && work.invite;
+            work.request = match Message::reread(&work.request).filter(|_| work.digested) {
                 Some(request) => owned::digest(&request),
                 None => Bytes::new(),
             };
-            work.digested = owned;
         }
     }
 

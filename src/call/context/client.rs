@@ -8,6 +8,7 @@ use super::super::best::Best;
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
 use super::super::destination::Candidate;
+use super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::leg::Leg;
 use super::super::owned::{Back, Crossing};
 use super::super::{Env, Tools};
@@ -235,12 +236,12 @@ impl Context {
                     self.pass_back(env, tools, out, index, response);
                 }
             }
-            200..=299 if branch.own_status => {}
+            200..=299 if branch.own_status => self.hang_up(env, out, index, response),
             200..=299 => {
                 branch.finish(status);
-                branch.sent = Bytes::new();
+                let sent = std::mem::take(&mut branch.sent);
                 if !self.pass_back(env, tools, out, index, response) {
-                    return self.refuse_answered(env, tools, out, index);
+                    return self.refuse_answered(env, tools, out, index, (response, sent));
                 }
                 self.stop_others(env, out, index, ELSEWHERE);
             }
@@ -335,11 +336,36 @@ impl Context {
         false
     }
 
+    /// Ends an INVITE's dialog with whoever answered; a copy of the answer has that said again.
+    fn hang_up(&self, env: &Env<'_>, out: &mut Output, index: u16, response: &Message) {
+        let Some(work) = self.work.as_ref().filter(|work| work.invite) else { return };
+        let Some(branch) = work.branches.get(usize::from(index)) else { return };
+        let Some(sent) = Message::reread(&branch.sent) else { return };
+        let (call_id, tag) = (sent.call_id().unwrap_or_default(), response.to_tag().unwrap_or_default());
+        for method in [&b"ACK"[..], b"BYE"] {
+            let number = env.secrets.number(5, &[call_id, tag, method]);
+            let mut via = Vec::with_capacity(96);
+            write_own_via(&work.edge, &branch.hop, ViaBranch::Stateless(number), 0, &mut via);
+            if let Some(bytes) = build::after_2xx(&sent, response, method, &via) {
+                out.commands.push(Command::Request { hop: branch.hop.clone(), bytes, branch: None });
+            }
+        }
+    }
+
     /// A call that was answered, but whose later requests would not find their way, fails for the caller.
-    fn refuse_answered(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+    fn refuse_answered(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        (response, sent): (&Message, Bytes),
+    ) {
         let Some(branch) = self.branch(index) else { return };
         branch.finish(503);
         branch.own_status = true;
+        branch.sent = sent;
+        self.hang_up(env, out, index, response);
         if let Some(work) = &mut self.work
             && !work.answered
         {

@@ -114,7 +114,7 @@ impl Party {
         let text = self.answer_text(&request.text(), status, more);
         self.send(world, &text);
         let mut sent = world.take();
-        sent.retain(|sent| sent.what() != "ACK");
+        sent.retain(|sent| !matches!(sent.what().as_str(), "ACK" | "BYE"));
         assert_eq!(sent.len(), 1, "{sent:?}");
         sent.remove(0)
     }

@@ -121,10 +121,17 @@ fn what_does_not_fit_fails_with_a_reason() {
     callee.contact = format!("sip:{}@192.0.2.20", random(3, 300));
     let ringing = callee.answers(&mut world, &sent, 180, "");
     assert_eq!((ringing.status(), ringing.header("Contact")), (180, None));
-    let failed = callee.answers(&mut world, &sent, 200, "");
-    assert_eq!(failed.status(), 503);
-    let copy = callee.answer_text(&sent.text(), 200, "");
-    callee.send(&mut world, &copy);
-    world.expect(&[]);
+    // The callee is told so, again when its answer comes again.
+    let record = "Record-Route: <sip:one;lr>, <sip:two;lr>\r\n";
+    let ok = callee.answer_text(&sent.text(), 200, record);
+    callee.send(&mut world, &ok);
+    let ended = world.expect(&["ACK 192.0.2.20:5060", "BYE 192.0.2.20:5060", "503 192.0.2.10:5060"]);
+    for (sent, cseq) in [(&ended[0], "1 ACK"), (&ended[1], "2 BYE")] {
+        assert_eq!((sent.uri(), sent.header("CSeq").as_deref()), (callee.contact.clone(), Some(cseq)));
+        assert_eq!(sent.headers("Route"), ["<sip:two;lr>", "<sip:one;lr>"]);
+        assert_eq!((sent.header("Call-ID"), sent.to_tag().as_deref()), (Some(callee.call_id.clone()), Some("of-bob")));
+    }
+    callee.send(&mut world, &ok);
+    world.expect(&["ACK 192.0.2.20:5060", "BYE 192.0.2.20:5060"]);
     world.finish();
 }
