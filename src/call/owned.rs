@@ -16,18 +16,26 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::edge::Edge;
+use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
 use crate::sip::{Edits, HeaderName, Message, Span};
-use crate::trunk::TrunkId;
+use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
 pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
 pub const MAX_PASSES: u16 = 4;
+
+/// Names the edge's maker towards Teams; other sides need not know.
+fn add_product(message: &Message, edge: &Edge, to: TrunkId, edits: &mut Edits) {
+    if edge.trunk(to).is_some_and(|trunk| trunk.kind == TrunkKind::Teams) {
+        edits.insert(message.header_block().end, PRODUCT.as_bytes());
+    }
+}
 
 /// How a request crosses from one leg to the other.
 #[derive(Clone, Debug)]

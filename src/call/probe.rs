@@ -20,8 +20,8 @@ use crate::trunk::{Hop, Target, TrunkId, TrunkKind};
 /// What every branch of OPTIONS of the edge's own starts with.
 const PREFIX: &[u8] = b"z9hG4bKtp";
 
-/// Vendor, product and version, as Microsoft's support wants to see them.
-const PRODUCT: &str = concat!("X-MS-SBC: Trunkway/Edge/", env!("CARGO_PKG_VERSION"), "\r\n");
+/// A header line with vendor, product and version, as Microsoft's support wants to see them in whatever comes to Teams.
+pub(super) const PRODUCT: &str = concat!("X-MS-SBC: Trunkway/Edge/", env!("CARGO_PKG_VERSION"), "\r\n");
 
 /// One OPTIONS request: whom it asks and a number that nobody can guess.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

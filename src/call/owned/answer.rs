@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::super::Tools;
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::build::{write_line, write_top_via};
 use crate::sip::edit::Edits;
@@ -42,6 +42,7 @@ impl Back<'_> {
         let Tools { edits, scratch } = tools;
         self.edit_path(response, edits);
         self.edit_names(response, edits);
+        add_product(response, self.edge, self.from, edits);
         scratch.clear();
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);

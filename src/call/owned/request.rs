@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::Tools;
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span};
@@ -44,6 +44,7 @@ impl Forward<'_> {
             self.edit_cseq(offset, edits);
         }
         self.edit_contact(crossing, unix, own, call_id, edits)?;
+        add_product(self.request, self.edge, self.hop.trunk, edits);
         Ok(edits.apply(self.request))
     }
 
