@@ -179,7 +179,7 @@ const CALLS: [(Caller, &str, Lands); 22] = [
     (Teams(FABRIKAM), "+442079460000", Ok(("byoc", "+442079460000"))),
     (Trunk("pbx-f"), "+442079460000", Ok(("byoc", "+442079460000"))),
     // Help.
-    (Teams(CONTOSO), "+999", Ok(("ers", "999"))),
+    (Teams(CONTOSO), "+999", Ok(("ers", "+999"))),
     (Trunk("pbx-c"), "999", Ok(("ers", "999"))),
     // Nothing falls through.
     (Trunk("carrier"), "+442079460000", Err(404)),

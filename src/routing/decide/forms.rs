@@ -62,10 +62,11 @@ fn own_number<'n>(user: &'n User, called: &'n Number) -> &'n Number {
     telephones().find(alike).or_else(|| telephones().next()).unwrap_or(called)
 }
 
-/// An extension or a service number that came with a `+`, as Teams writes both, without it: nobody else could dial it.
+/// An extension that came with a `+`, as Teams writes it, without: nobody else could dial it. Numbers for help stay as
+/// they came.
 fn without_plus(number: &Number, came: &[u8]) -> Option<Box<[u8]>> {
-    let is_short = matches!(number, Number::Extension(_) | Number::Service(_));
-    (is_short && came.starts_with(b"+")).then(|| number.to_string().into_bytes().into_boxed_slice())
+    (matches!(number, Number::Extension(_)) && came.starts_with(b"+"))
+        .then(|| number.to_string().into_bytes().into_boxed_slice())
 }
 
 /// A number in a form; `None`: it has none, or came so.

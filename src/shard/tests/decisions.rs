@@ -140,7 +140,7 @@ fn calls_for_help_pass_where_nothing_else_does() {
     for (id, called) in [("2", "999"), ("3", "+112"), ("4", "112")] {
         let help = from_pbx(&mut world, &outgoing(called, id)).remove(0);
         assert_eq!(help.to, "192.0.2.30:5060".parse().unwrap());
-        assert!(help.uri().starts_with(&format!("sip:{}@", called.trim_start_matches("+"))), "{}", help.uri());
+        assert!(help.uri().starts_with(&format!("sip:{called}@")), "{}", help.uri());
     }
     assert_eq!((world.counts.emergency, world.counts.over_limit), (3, 1));
     world.finish();
