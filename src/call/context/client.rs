@@ -1,5 +1,7 @@
 //! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
 
+mod back;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,9 +10,8 @@ use super::super::best::Best;
 use super::super::branch::BranchId;
 use super::super::command::{Command, Output};
 use super::super::destination::Candidate;
-use super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::leg::Leg;
-use super::super::owned::{Back, Crossing};
+use super::super::owned::Crossing;
 use super::super::{Env, Tools};
 use super::{Context, Lane, Work};
 use crate::sip::{HeaderName, Message, build};
@@ -264,114 +265,6 @@ impl Context {
                 }
             }
         }
-    }
-
-    /// The answer with a Content-Length, when it has none and goes back over a stream (RFC 3261 section 18.3).
-    fn completed(&self, tools: &mut Tools, response: &Message) -> Option<Message> {
-        if !self.flow.transport.is_reliable() || response.line(HeaderName::ContentLength).is_some() {
-            return None;
-        }
-        tools.edits.clear();
-        tools.edits.append_header(response, "Content-Length", response.body().len().to_string().as_bytes());
-        Message::reread(&tools.edits.apply(response))
-    }
-
-    /// Sends an answer of a branch on to the caller, less the edge's Via. An early answer may go without a Contact that
-    /// has no room; gives whether the answer went.
-    fn pass_back(
-        &mut self,
-        env: &Env<'_>,
-        tools: &mut Tools,
-        out: &mut Output,
-        index: u16,
-        response: &Message,
-    ) -> bool {
-        tools.edits.clear();
-        let whole = self.cross_back(env, tools, out, index, response);
-        if !whole && response.status() >= 200 {
-            return false;
-        }
-        tools.edits.remove_values(response, HeaderName::Via, 1);
-        let bytes = tools.edits.apply(response);
-        self.answer(env, out, response.status(), bytes);
-        true
-    }
-
-    /// The answer as one of the caller's leg, still with the edge's Via; `None` when both sides are in one dialog.
-    fn crossed(
-        &self,
-        env: &Env<'_>,
-        tools: &mut Tools,
-        out: &mut Output,
-        index: u16,
-        response: &Message,
-    ) -> Option<Message> {
-        self.work.as_ref()?.branches.get(usize::from(index))?.crossing.as_ref()?;
-        tools.edits.clear();
-        self.cross_back(env, tools, out, index, response);
-        Message::reread(&tools.edits.apply(response))
-    }
-
-    /// Makes the edits that an answer from an owned leg needs; false when what it brings cannot be sealed.
-    fn cross_back(&self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16, response: &Message) -> bool {
-        let Some(work) = &self.work else { return true };
-        let Some(branch) = work.branches.get(usize::from(index)) else { return true };
-        let Some(crossing) = &branch.crossing else { return true };
-        let Some(request) = Message::reread(&work.request) else { return false };
-        let back = Back {
-            edge: &work.edge,
-            ring: &env.secrets.ring,
-            unix: env.unix,
-            request: &request,
-            remote: work.remote,
-            from: work.from,
-            listener: self.flow.listener,
-            to: branch.hop.trunk,
-            site: branch.leg.as_ref().and_then(|leg| leg.site.as_deref()),
-            crossing,
-        };
-        let Err(reason) = back.edit(response, tools) else { return true };
-        tracing::debug!(%reason, status = response.status(), "an answer's Contact is not sealed");
-        out.counts.not_sealed.add(reason as usize);
-        false
-    }
-
-    /// Ends an INVITE's dialog with whoever answered; a copy of the answer has that said again.
-    fn hang_up(&self, env: &Env<'_>, out: &mut Output, index: u16, response: &Message) {
-        let Some(work) = self.work.as_ref().filter(|work| work.invite) else { return };
-        let Some(branch) = work.branches.get(usize::from(index)) else { return };
-        let Some(sent) = Message::reread(&branch.sent) else { return };
-        let (call_id, tag) = (sent.call_id().unwrap_or_default(), response.to_tag().unwrap_or_default());
-        for method in [&b"ACK"[..], b"BYE"] {
-            let number = env.secrets.number(5, &[call_id, tag, method]);
-            let mut via = Vec::with_capacity(96);
-            write_own_via(&work.edge, &branch.hop, ViaBranch::Stateless(number), 0, &mut via);
-            if let Some(bytes) = build::after_2xx(&sent, response, method, &via) {
-                out.commands.push(Command::Request { hop: branch.hop.clone(), bytes, branch: None });
-            }
-        }
-    }
-
-    /// A call that was answered, but whose later requests would not find their way, fails for the caller.
-    fn refuse_answered(
-        &mut self,
-        env: &Env<'_>,
-        tools: &mut Tools,
-        out: &mut Output,
-        index: u16,
-        (response, sent): (&Message, Bytes),
-    ) {
-        let Some(branch) = self.branch(index) else { return };
-        branch.finish(503);
-        branch.own_status = true;
-        branch.sent = sent;
-        self.hang_up(env, out, index, response);
-        if let Some(work) = &mut self.work
-            && !work.answered
-        {
-            Best::offer(&mut work.best, 503, None, tools);
-        }
-        self.conclude(env, tools, out);
     }
 
     /// Tries the next target of a lane whose last failure asks for it; otherwise, when no branch is left to wait for,
