@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-use super::super::number::{Form, Interface, Number, NumberingPlan};
+use super::super::number::{Form, Interface, MAX_EXTENSION, Number, NumberingPlan};
 use super::super::{Tenant, User, Way};
 use super::{Ask, Steps};
 use crate::trunk::{TrunkId, TrunkKind};
@@ -15,7 +15,7 @@ impl<S: Steps> Ask<'_, '_, S> {
         let called = called.or(origin.map(|origin| origin.called)).unwrap_or_default();
         let calling = calling.or(origin.map(|origin| origin.calling)).unwrap_or_default();
         let changed = match called {
-            Form::AsIs => without_plus(self.number(), self.query.user),
+            Form::AsIs => without_plus(self.query.user, || self.number()),
             form => written(form, self.number(), self.numbering(), self.query.user),
         };
         // After a detour the number that was dialled means nothing to the far side.
@@ -43,7 +43,7 @@ impl<S: Steps> Ask<'_, '_, S> {
             }
             _ if to_teams && is_short => written(Form::E164, own, plan, came),
             (_, Form::AsIs) if self.detoured => written(Form::E164, own, plan, came),
-            (_, Form::AsIs) => without_plus(number, came),
+            (_, Form::AsIs) => without_plus(came, || number),
             (_, Form::Extension) => written(form, own, plan, came),
             _ if is_short => written(form, own, plan, came),
             _ => written(form, number, plan, came),
@@ -63,10 +63,14 @@ fn own_number<'n>(user: &'n User, called: &'n Number) -> &'n Number {
 }
 
 /// An extension that came with a `+`, as Teams writes it, without: nobody else could dial it. Numbers for help stay as
-/// they came.
-fn without_plus(number: &Number, came: &[u8]) -> Option<Box<[u8]>> {
-    (matches!(number, Number::Extension(_)) && came.starts_with(b"+"))
-        .then(|| number.to_string().into_bytes().into_boxed_slice())
+/// they came. A number that is too long for an extension is not read for this.
+fn without_plus<'n>(came: &[u8], number: impl FnOnce() -> &'n Number) -> Option<Box<[u8]>> {
+    let digits = came.strip_prefix(b"+")?.iter().take_while(|byte| **byte != b';');
+    if digits.filter(|byte| byte.is_ascii_digit()).count() > MAX_EXTENSION {
+        return None;
+    }
+    let Number::Extension(extension) = number() else { return None };
+    Some(extension.to_string().into_bytes().into_boxed_slice())
 }
 
 /// A number in a form; `None`: it has none, or came so.
