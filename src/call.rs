@@ -17,6 +17,7 @@ pub mod caller;
 pub mod command;
 pub mod context;
 pub mod destination;
+pub mod dialect;
 pub mod dialog_token;
 pub mod edge;
 pub mod explain;

@@ -5,6 +5,7 @@
 //! keeps the whole configuration back. Warnings come along with a configuration that is taken.
 
 mod address;
+mod dialect;
 mod dialplans;
 mod emergency;
 mod fault;

@@ -1,5 +1,6 @@
 //! A trunk: a peer and all that is known of it. Pure: values that `config` compiles and the core reads.
 
+pub mod dialect;
 pub mod flow;
 pub mod health;
 pub mod identify;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use dialect::Dialect;
 pub use flow::{ConnectionId, Flow, Hop, ListenerId};
 pub use identify::Identify;
 pub use listener::Listener;
@@ -157,6 +159,8 @@ pub struct Trunk {
     /// A textbook proxy towards this peer: Record-Route, and Contact and Call-ID as they came. Otherwise the edge owns
     /// both legs of the calls that this trunk takes part in.
     pub transparent: bool,
+    /// How the peer speaks.
+    pub dialect: Arc<Dialect>,
 }
 
 /// All trunks of a configuration, by [`TrunkId`].

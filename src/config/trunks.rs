@@ -176,6 +176,7 @@ fn trunk<'t>(
         stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
         connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
         transparent: transparent(t, around.node),
+        dialect: Arc::new(super::dialect::read(t, kind.unwrap_or(TrunkKind::Pbx))),
     };
     let tls = TrunkTls {
         client: client(t, listen, around.tls_client),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::Tools;
+use super::super::dialect::Passing;
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
@@ -42,17 +43,27 @@ impl Back<'_> {
         let Tools { edits, scratch } = tools;
         self.edit_path(response, edits);
         self.edit_names(response, edits);
-        add_product(response, self.edge, self.from, edits);
         scratch.clear();
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);
-        hosts::edit(response, scratch.get(..host).unwrap_or_default(), edits);
+        let own = scratch.get(..host).unwrap_or_default();
+        hosts::edit(response, own, edits);
+        self.edit_dialect(response, own, edits);
+        add_product(response, self.edge, self.from, edits);
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
             _ => self.edit_contact(response, scratch, edits)?,
         }
         Ok(())
+    }
+
+    fn edit_dialect(&self, response: &Message, host: &[u8], edits: &mut Edits) {
+        let (Some(from), Some(to)) = (self.edge.trunk(self.to), self.edge.trunk(self.from)) else { return };
+        let method = response.cseq().map(|cseq| cseq.method).unwrap_or_default();
+        let initial = self.crossing.dialog.is_none();
+        Passing { edge: self.edge, message: response, request: Some(self.request), method, from, to, initial, host }
+            .edit(edits);
     }
 
     /// The near side's Vias and record of its route go back as they came (RFC 3261 sections 8.2.6.2, 12.1.1).

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::super::Tools;
+use super::super::dialect::Passing;
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
@@ -44,8 +45,15 @@ impl Forward<'_> {
             self.edit_cseq(offset, edits);
         }
         self.edit_contact(crossing, unix, own, call_id, edits)?;
+        self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
         Ok(edits.apply(self.request))
+    }
+
+    fn edit_dialect(&self, initial: bool, host: &[u8], edits: &mut Edits) {
+        let (Some(from), Some(to)) = (self.edge.trunk(self.from), self.edge.trunk(self.hop.trunk)) else { return };
+        let method = self.request.method();
+        Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host }.edit(edits);
     }
 
     /// The site under whose name the far side knows the edge.
