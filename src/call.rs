@@ -23,6 +23,7 @@ pub mod edge;
 pub mod explain;
 pub mod forward;
 pub mod leg;
+pub mod live;
 pub mod loops;
 pub mod numbers;
 pub mod owned;

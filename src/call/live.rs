@@ -1,0 +1,3 @@
+//! Calls that are up, as far as the edge remembers them.
+
+pub mod timer;
