@@ -21,7 +21,8 @@ use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
-use crate::sip::{Edits, HeaderName, Message, Span};
+use crate::sip::session_expires::is_of_session_timer;
+use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
@@ -240,7 +241,8 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies.
+/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that decide about none.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -251,9 +253,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Supported
+                | HeaderName::Require
         )
     };
-    let lines = || request.lines().iter().filter(|line| kept(line.name));
+    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);
