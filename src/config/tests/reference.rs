@@ -76,6 +76,8 @@ fn reference_shows_the_defaults() {
         "stream_when_large",
         "connection_reuse",
         "transparent",
+        "refer",
+        "max_transfers",
         "called_form",
         "calling_form",
     ];
