@@ -27,6 +27,7 @@ pub mod loops;
 pub mod numbers;
 pub mod owned;
 pub mod probe;
+pub mod refer;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
