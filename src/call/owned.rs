@@ -6,6 +6,8 @@
 //! token: a target refresh makes the other side's token anew and has to name them there.
 
 mod answer;
+mod contact;
+pub mod cseq;
 mod dialog;
 mod hosts;
 mod request;
@@ -25,6 +27,7 @@ use crate::sip::{Edits, HeaderName, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
+pub use contact::write_contact;
 pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
@@ -229,12 +232,12 @@ impl Sealing<'_> {
 }
 
 /// The site under whose name a side knows the edge.
-fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
+pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
     edge.routing.site(host).filter(|site| site.teams == from).map(|site| &**site)
 }
 
 /// The mark of a trunk in tokens.
-fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 
