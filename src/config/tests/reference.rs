@@ -80,6 +80,8 @@ fn reference_shows_the_defaults() {
         "session_expires_s",
         "min_session_expires_s",
         "offerless",
+        "refer",
+        "max_transfers",
         "called_form",
         "calling_form",
     ];
