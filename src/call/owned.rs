@@ -15,12 +15,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::dialect::media;
 use super::edge::Edge;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
+use crate::sdp::Outline;
 use crate::sip::{Edits, HeaderName, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
@@ -46,6 +48,10 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// The request is of a call for help.
+    pub emergency: bool,
+    /// The session description in the request, as it came.
+    pub offer: Option<Outline>,
 }
 
 impl Crossing {
@@ -53,12 +59,18 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, emergency: false, offer: None }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None }
+    }
+
+    /// The same with what of the request has to be known when its answer comes.
+    #[must_use]
+    pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        Self { emergency, offer: media::said_in(request), ..self }
     }
 
     /// Whether the call has come by more often than any call should.
