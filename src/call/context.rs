@@ -20,7 +20,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use client::Branch;
-pub use errand::BeginErrand;
+pub use errand::{AddedLeg, BeginErrand};
 pub use local::{BeginLocal, ack_key};
 pub use server::{answer_flow, fallback_hop};
 
@@ -74,6 +74,8 @@ struct Work {
     invite: bool,
     /// An ACK that waits for a name to be looked up: no answer will come.
     ack: bool,
+    /// A call for help.
+    emergency: bool,
     loop_hash: u32,
     /// The request is what [`owned::digest`] left of it.
     digested: bool,
@@ -136,6 +138,7 @@ impl Context {
             from,
             invite,
             ack,
+            emergency: destination.emergency,
             loop_hash,
             digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),

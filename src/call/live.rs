@@ -16,6 +16,7 @@ pub mod learn;
 pub mod midcall;
 pub mod session;
 mod table;
+pub mod timer;
 
 use std::sync::Arc;
 

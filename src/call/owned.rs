@@ -17,12 +17,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::dialect::media;
 use super::edge::Edge;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
+use crate::sdp::Outline;
+use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
@@ -57,6 +60,13 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
+    /// sender knows that peer, and will go on to know whoever answers.
+    pub known_as: Option<Arc<[u8]>>,
+    /// The request is of a call for help.
+    pub emergency: bool,
+    /// The session description in the request, as it came.
+    pub offer: Option<Outline>,
 }
 
 impl Crossing {
@@ -64,17 +74,31 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passes(passed.leg).saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
     }
 
-    /// Of an INVITE that the edge makes in the name of a side, which adds a leg of this number to its call.
-    pub fn added(ring: &KeyRing, leg: u16) -> Self {
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+    /// Of an INVITE that the edge makes in the name of a side, which adds a leg of this number to its call; `known_as` as
+    /// in [`Crossing`].
+    pub fn added(ring: &KeyRing, leg: u16, known_as: Option<Arc<[u8]>>) -> Self {
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, emergency: false, offer: None, known_as }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None, known_as: None }
+    }
+
+    /// The same with what of the request has to be known when its answer comes.
+    #[must_use]
+    pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        Self { emergency, offer: media::said_in(request), ..self }
     }
 
     /// Whether the call has come by more often than any call should.
@@ -262,11 +286,8 @@ fn is_learned(request: &Message, line: &Line) -> bool {
     let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
     line.name == HeaderName::Other
         && match name.len() {
-            1 => is("x"),
             5 => is("Allow"),
-            6 => is("Min-SE"),
-            15 => is("Session-Expires"),
-            _ => false,
+            _ => is_of_session_timer(name),
         }
 }
 
@@ -284,6 +305,7 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::CSeq
                 | HeaderName::Contact
                 | HeaderName::Supported
+                | HeaderName::Require
         )
     };
     let lines = || request.lines().iter().filter(|line| kept(line.name) || is_learned(request, line));

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::super::Tools;
-use super::super::dialect::Passing;
+use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
-use crate::sip::{HeaderName, NameAddr, Span};
+use crate::sip::{HeaderName, NameAddr, Span, body};
 
 impl Forward<'_> {
     /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
@@ -24,7 +24,6 @@ impl Forward<'_> {
             self.edit_request_uri(tools);
         }
         self.edit_max_forwards(tools);
-        self.edit_length(tools);
         let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
@@ -40,18 +39,51 @@ impl Forward<'_> {
         }
         let (own, call_id) = scratch.split_at(own);
         edits.replace(self.request.span_of(self.essentials.call_id), call_id);
+        if let Some(dialog) = dialog {
+            self.edit_tags(dialog, edits);
+        }
         hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
         self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
-        self.edit_contact(crossing, unix, own, call_id, edits)?;
-        self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
-        add_product(self.request, self.edge, self.hop.trunk, edits);
+        let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
+        let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
+        self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
+        if let Some(passing) = passing {
+            passing.edit(edits);
+            add_product(self.request, self.edge, self.hop.trunk, edits);
+            media::slim(&passing, self.hop.transport, edits);
+        }
+        body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
 
-    fn edit_dialect(&self, initial: bool, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.from), self.edge.trunk(self.hop.trunk)) else { return };
-        let method = self.request.method();
-        Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host }.edit(edits);
+    /// The tags of the far leg, where the two have not the same.
+    fn edit_tags(&self, dialog: &Dialog, edits: &mut Edits) {
+        let pairs = [(self.essentials.from_tag, &dialog.from_tag), (self.essentials.to_tag, &dialog.to_tag)];
+        for (near, far) in pairs {
+            if let (Some(near), Some(far)) = (near, far) {
+                edits.replace(self.request.span_of(near), far);
+            }
+        }
+    }
+
+    /// The request as the dialects of both sides see it.
+    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+        let dialog = crossing.dialog.as_deref();
+        Some(Passing {
+            edge: self.edge,
+            message: self.request,
+            request: None,
+            method: self.request.method(),
+            from: self.edge.trunk(self.from)?,
+            to: self.edge.trunk(self.hop.trunk)?,
+            initial: dialog.is_none(),
+            emergency: crossing.emergency,
+            said: crossing.offer,
+            offer: None,
+            hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
+            spoken: None,
+            host,
+        })
     }
 
     /// The site under whose name the far side knows the edge.
@@ -106,7 +138,7 @@ impl Forward<'_> {
     fn edit_contact(
         &self,
         crossing: &Crossing,
-        unix: u64,
+        (unix, hold): (u64, Hold),
         own: &[u8],
         call_id: &[u8],
         edits: &mut Edits,
@@ -129,13 +161,20 @@ impl Forward<'_> {
             own,
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
-                hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+                hold,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
+                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
+                // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
+                from_tag: match dialog {
+                    Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
+                    None => crossing.known_as.as_deref(),
+                },
+                to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,
                 ..LegState::default()
             },
