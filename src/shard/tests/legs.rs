@@ -1,7 +1,11 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
 mod calls;
+mod errands;
+mod hang_up;
+mod live;
 mod party;
+mod records;
 mod refresh;
 mod teams;
 mod tokens;

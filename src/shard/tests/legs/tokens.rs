@@ -126,7 +126,7 @@ fn what_does_not_fit_fails_with_a_reason() {
     let ok = callee.answer_text(&sent.text(), 200, record);
     callee.send(&mut world, &ok);
     let ended = world.expect(&["ACK 192.0.2.20:5060", "BYE 192.0.2.20:5060", "503 192.0.2.10:5060"]);
-    for (sent, cseq) in [(&ended[0], "1 ACK"), (&ended[1], "2 BYE")] {
+    for (sent, cseq) in [(&ended[0], "256 ACK"), (&ended[1], "257 BYE")] {
         assert_eq!((sent.uri(), sent.header("CSeq").as_deref()), (callee.contact.clone(), Some(cseq)));
         assert_eq!(sent.headers("Route"), ["<sip:two;lr>", "<sip:one;lr>"]);
         assert_eq!((sent.header("Call-ID"), sent.to_tag().as_deref()), (Some(callee.call_id.clone()), Some("of-bob")));
