@@ -443,11 +443,24 @@ impl World {
     /// A machine of the only call that is up does something.
     #[track_caller]
     pub(super) fn with_call(&mut self, act: impl FnOnce(&Env<'_>, &mut Tools, &mut Output, LiveId)) {
-        let id = self.live().id;
+        self.live();
+        self.with_call_at(0, act);
+    }
+
+    /// A machine of one of the calls that are up does something.
+    pub(super) fn with_call_at(&mut self, index: usize, act: impl FnOnce(&Env<'_>, &mut Tools, &mut Output, LiveId)) {
+        let mut left = index;
         self.with_env(|env, shards, out| {
-            let shard = shards.iter_mut().find(|shard| shard.calls() > 0).expect("a shard with a call");
-            act(env, &mut shard.tools, out, id);
-            shard.work_off(env, out);
+            for shard in shards {
+                let id = shard.live_calls().nth(left).map(|call| call.id);
+                match id {
+                    Some(id) => {
+                        act(env, &mut shard.tools, out, id);
+                        return shard.work_off(env, out);
+                    }
+                    None => left -= shard.calls(),
+                }
+            }
         });
     }
 
