@@ -1,6 +1,7 @@
 //! The keys of `[trunk.NAME]` that say how a peer speaks.
 
 mod early;
+mod headers;
 mod identity;
 mod media;
 mod methods;
@@ -19,5 +20,6 @@ pub(super) fn read(table: &mut Table<'_>, kind: TrunkKind) -> Dialect {
         session: session::read(table, kind),
         transfer: transfer::read(table, kind),
         identity: identity::read(table, kind),
+        headers: headers::read(table, kind),
     }
 }

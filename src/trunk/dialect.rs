@@ -2,6 +2,7 @@
 //! it counts where the edge owns the legs of a call.
 
 pub mod early;
+pub mod headers;
 pub mod identity;
 pub mod media;
 pub mod methods;
@@ -9,6 +10,7 @@ pub mod session;
 pub mod transfer;
 
 pub use early::Early;
+pub use headers::Headers;
 pub use identity::Identity;
 pub use media::Media;
 pub use methods::Methods;
@@ -32,6 +34,8 @@ pub struct Dialect {
     pub transfer: Transfer,
     /// Who calls, and the headers that say so.
     pub identity: Identity,
+    /// Headers that it gets or is spared.
+    pub headers: Headers,
 }
 
 impl Dialect {
@@ -44,6 +48,7 @@ impl Dialect {
             session: Session::of_kind(kind),
             transfer: Transfer::of_kind(kind),
             identity: Identity::of_kind(kind),
+            headers: Headers::of_kind(kind),
         }
     }
 }
