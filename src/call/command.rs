@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::branch::{BranchId, ContextId};
+use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
 use crate::routing::NoRoute;
 use crate::trunk::health::Outcome;
@@ -71,6 +72,8 @@ pub struct Counts {
     pub not_sealed: Tally<{ NotSealed::ALL.len() }>,
     /// Tokens that came back and were refused, in the order of [`Refused::ALL`].
     pub tokens_refused: Tally<{ Refused::ALL.len() }>,
+    /// Calls that did not go to a trunk for what they say of people, in the order of [`NotTold::ALL`].
+    pub identity_refused: Tally<{ NotTold::ALL.len() }>,
 }
 
 /// One number for each of some reasons.
@@ -140,6 +143,7 @@ impl Counts {
         self.beside += other.beside;
         self.not_sealed.add_all(&other.not_sealed);
         self.tokens_refused.add_all(&other.tokens_refused);
+        self.identity_refused.add_all(&other.identity_refused);
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod answer;
 mod dialog;
-mod hosts;
+pub(super) mod hosts;
 mod request;
 
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
+    pub hidden: bool,
 }
 
 impl Crossing {
@@ -53,12 +55,12 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, hidden: false }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+        Self { key: dialog.key, near: dialog.near, hidden: dialog.hidden, dialog: Some(dialog) }
     }
 
     /// Whether the call has come by more often than any call should.

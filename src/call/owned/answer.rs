@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::super::Tools;
 use super::super::dialect::Passing;
+use super::super::dialect::identity::{self, Ends};
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
@@ -47,8 +48,11 @@ impl Back<'_> {
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);
         let own = scratch.get(..host).unwrap_or_default();
-        hosts::edit(response, own, edits);
-        self.edit_dialect(response, own, edits);
+        if let Some(passing) = self.passing(response, own) {
+            let seen = hosts::edit(&passing, edits);
+            passing.edit(edits);
+            identity::edit(&passing, &Ends::default(), seen, edits);
+        }
         add_product(response, self.edge, self.from, edits);
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
@@ -58,12 +62,11 @@ impl Back<'_> {
         Ok(())
     }
 
-    fn edit_dialect(&self, response: &Message, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.to), self.edge.trunk(self.from)) else { return };
-        let method = response.cseq().map(|cseq| cseq.method).unwrap_or_default();
-        let initial = self.crossing.dialog.is_none();
-        Passing { edge: self.edge, message: response, request: Some(self.request), method, from, to, initial, host }
-            .edit(edits);
+    fn passing<'p>(&'p self, message: &'p Message, host: &'p [u8]) -> Option<Passing<'p>> {
+        let (from, to) = (self.edge.trunk(self.to)?, self.edge.trunk(self.from)?);
+        let method = message.cseq().map(|cseq| cseq.method).unwrap_or_default();
+        let (request, initial) = (Some(self.request), self.crossing.dialog.is_none());
+        Some(Passing { edge: self.edge, message, request, method, from, to, initial, host })
     }
 
     /// The near side's Vias and record of its route go back as they came (RFC 3261 sections 8.2.6.2, 12.1.1).
@@ -162,6 +165,7 @@ impl Back<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
+                hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
                 target,
                 ..LegState::default()

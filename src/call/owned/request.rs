@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::super::Tools;
 use super::super::dialect::Passing;
+use super::super::dialect::identity::{self, Ends};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
@@ -22,6 +23,7 @@ impl Forward<'_> {
         if dialog.is_none() {
             self.edit_calling(tools);
             self.edit_request_uri(tools);
+            identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
         self.edit_length(tools);
@@ -40,20 +42,32 @@ impl Forward<'_> {
         }
         let (own, call_id) = scratch.split_at(own);
         edits.replace(self.request.span_of(self.essentials.call_id), call_id);
-        hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
+        let host = own.get(..host).unwrap_or_default();
+        let passing = self.passing(dialog.is_none(), host).ok_or(NotSealed::Fault)?;
+        let seen = hosts::edit(&passing, edits);
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
         }
         self.edit_contact(crossing, unix, own, call_id, edits)?;
-        self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
+        passing.edit(edits);
+        identity::edit(&passing, &self.ends(crossing), seen, edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
         Ok(edits.apply(self.request))
     }
 
-    fn edit_dialect(&self, initial: bool, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.from), self.edge.trunk(self.hop.trunk)) else { return };
+    fn passing<'p>(&'p self, initial: bool, host: &'p [u8]) -> Option<Passing<'p>> {
+        let (from, to) = (self.edge.trunk(self.from)?, self.edge.trunk(self.hop.trunk)?);
         let method = self.request.method();
-        Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host }.edit(edits);
+        Some(Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host })
+    }
+
+    /// What is known of the caller and of the call beyond the message.
+    fn ends(&self, crossing: &Crossing) -> Ends<'_> {
+        let hidden = match crossing.dialog.as_deref() {
+            Some(dialog) => dialog.hidden && matches!(dialog.near, Side::Caller { .. }),
+            None => crossing.hidden,
+        };
+        Ends { leg: self.leg, hidden }
     }
 
     /// The site under whose name the far side knows the edge.
@@ -136,6 +150,7 @@ impl Forward<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
+                hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
                 target: contact.uri,
                 ..LegState::default()
