@@ -6,6 +6,8 @@
 //! token: a target refresh makes the other side's token anew and has to name them there.
 
 mod answer;
+mod contact;
+pub mod cseq;
 mod dialog;
 pub(super) mod hosts;
 mod request;
@@ -21,10 +23,12 @@ use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
-use crate::sip::{Edits, HeaderName, Message, Span};
+use crate::sip::session_expires::is_of_session_timer;
+use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
+pub use contact::write_contact;
 pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
@@ -228,12 +232,12 @@ impl Sealing<'_> {
 }
 
 /// The site under whose name a side knows the edge.
-fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
+pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
     edge.routing.site(host).filter(|site| site.teams == from).map(|site| &**site)
 }
 
 /// The mark of a trunk in tokens.
-fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 
@@ -242,7 +246,8 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies.
+/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that decide about none.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -253,9 +258,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Supported
+                | HeaderName::Require
         )
     };
-    let lines = || request.lines().iter().filter(|line| kept(line.name));
+    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);

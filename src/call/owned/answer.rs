@@ -41,7 +41,7 @@ impl Back<'_> {
     /// # Errors
     /// [`NotSealed`] when there is no room for the Contact: the answer has none then.
     pub fn edit(&self, response: &Message, tools: &mut Tools) -> Result<(), NotSealed> {
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(response, edits);
         self.edit_names(response, edits);
         scratch.clear();

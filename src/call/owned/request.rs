@@ -27,7 +27,7 @@ impl Forward<'_> {
         }
         self.edit_max_forwards(tools);
         self.edit_length(tools);
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);

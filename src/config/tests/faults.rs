@@ -133,7 +133,7 @@ error: trunk `carrier` has no key `max_calls`
 18 | max_calls = 100
    | ^^^^^^^^^ unknown key
    |
-   = help: known keys: accept_server_auth_only, alive_codes, allow_from, called_form, calling_form, cloud, connection_reuse, dialplan, down_after, failover_codes, fork, fqdn, kind, listen, no_answer_ms, options_interval_s, options_timeout_ms, peer_names, rates, rates_files, stream_when_large, targets, tenant, tls_client, translate, transparent, up_after
+   = help: known keys: accept_server_auth_only, alive_codes, allow_from, called_form, calling_form, cloud, connection_reuse, dialplan, down_after, failover_codes, fork, fqdn, kind, listen, min_session_expires_s, no_answer_ms, offerless, options_interval_s, options_timeout_ms, peer_names, rates, rates_files, session_expires_s, session_timer, stream_when_large, targets, tenant, tls_client, translate, transparent, up_after
 
 error: trunk `pbx` is there twice
  --> tenants/a.toml:1:8
@@ -286,6 +286,12 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:8 site 1 of tenant `one`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",
         ]),
         ("transparent = 'no'", &["17:15 trunk `carrier`: `transparent` must be true or false"]),
+        ("session_timer = 'peer'", &["17:17 trunk `carrier`: `session_timer`: `peer` is none of `edge`, `pass`, `off`"]),
+        ("offerless = 'drop'", &["17:13 trunk `carrier`: `offerless`: `drop` is none of `insert`, `pass`, `refuse`"]),
+        ("session_expires_s = 89", &["17:21 trunk `carrier`: `session_expires_s` must be from 90 to 86400"]),
+        ("session_expires_s = 600\nmin_session_expires_s = 900", &[
+            "18:25 trunk `carrier`: `min_session_expires_s` is 900, more than the edge itself asks for | let `session_expires_s` be the same or more",
+        ]),
         ("failover_codes = [503, 603]\nno_answer_ms = true\nfork = 'all'", &[
             "17:24 trunk `carrier`: `failover_codes` must be from 300 to 599",
             "18:16 trunk `carrier`: `no_answer_ms` must be a whole number",

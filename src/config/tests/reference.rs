@@ -76,6 +76,10 @@ fn reference_shows_the_defaults() {
         "stream_when_large",
         "connection_reuse",
         "transparent",
+        "session_timer",
+        "session_expires_s",
+        "min_session_expires_s",
+        "offerless",
         "called_form",
         "calling_form",
     ];
