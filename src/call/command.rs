@@ -73,15 +73,12 @@ pub struct Counts {
     pub not_sealed: Tally<{ NotSealed::ALL.len() }>,
     /// Tokens that came back and were refused, in the order of [`Refused::ALL`].
     pub tokens_refused: Tally<{ Refused::ALL.len() }>,
-<<<<<<< HEAD
     /// Calls that did not go to a trunk for what they say of people, in the order of [`NotTold::ALL`].
     pub identity_refused: Tally<{ NotTold::ALL.len() }>,
-=======
     /// Calls that came up and were not remembered since `max_calls_remembered` was reached.
     pub calls_not_remembered: u32,
     /// Calls that are over.
     pub calls_ended: Ended,
->>>>>>> integ
 }
 
 /// One number for each of some reasons.
@@ -151,12 +148,9 @@ impl Counts {
         self.beside += other.beside;
         self.not_sealed.add_all(&other.not_sealed);
         self.tokens_refused.add_all(&other.tokens_refused);
-<<<<<<< HEAD
         self.identity_refused.add_all(&other.identity_refused);
-=======
         self.calls_not_remembered += other.calls_not_remembered;
         self.calls_ended.add_all(&other.calls_ended);
->>>>>>> integ
     }
 }
 

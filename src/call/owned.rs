@@ -52,6 +52,9 @@ pub struct Crossing {
     pub dialog: Option<Arc<Dialog>>,
     /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
     pub hidden: bool,
+    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
+    /// sender knows that peer, and will go on to know whoever answers.
+    pub known_as: Option<Arc<[u8]>>,
 }
 
 impl Crossing {
@@ -59,12 +62,12 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, hidden: false }
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, hidden: false, known_as: None }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, hidden: dialog.hidden, dialog: Some(dialog) }
+        Self { key: dialog.key, near: dialog.near, hidden: dialog.hidden, dialog: Some(dialog), known_as: None }
     }
 
     /// Whether the call has come by more often than any call should.

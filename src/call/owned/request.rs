@@ -42,6 +42,9 @@ impl Forward<'_> {
         }
         let (own, call_id) = scratch.split_at(own);
         edits.replace(self.request.span_of(self.essentials.call_id), call_id);
+        if let Some(dialog) = dialog {
+            self.edit_tags(dialog, edits);
+        }
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(dialog.is_none(), host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
@@ -53,6 +56,16 @@ impl Forward<'_> {
         identity::edit(&passing, &self.ends(crossing), seen, edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
         Ok(edits.apply(self.request))
+    }
+
+    /// The tags of the far leg, where the two have not the same.
+    fn edit_tags(&self, dialog: &Dialog, edits: &mut Edits) {
+        let pairs = [(self.essentials.from_tag, &dialog.from_tag), (self.essentials.to_tag, &dialog.to_tag)];
+        for (near, far) in pairs {
+            if let (Some(near), Some(far)) = (near, far) {
+                edits.replace(self.request.span_of(near), far);
+            }
+        }
     }
 
     fn passing<'p>(&'p self, initial: bool, host: &'p [u8]) -> Option<Passing<'p>> {
@@ -152,6 +165,13 @@ impl Forward<'_> {
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
+                // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
+                from_tag: match dialog {
+                    Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
+                    None => crossing.known_as.as_deref(),
+                },
+                to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,
                 ..LegState::default()
             },
