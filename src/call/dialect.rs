@@ -64,12 +64,11 @@ impl<'a> Passing<'a> {
 }
 
 impl Passing<'_> {
-    /// Adds what the dialects ask for.
+    /// Adds what the dialects ask for, but for who calls: [`identity::edit`] needs to know more.
     pub fn edit(&self, edits: &mut Edits) {
         methods::edit(self, edits);
         early::edit(self, edits);
         session::edit(self, edits);
-        identity::edit(self, edits);
         media::edit(self, edits);
     }
 }

@@ -9,7 +9,7 @@ mod answer;
 mod contact;
 pub mod cseq;
 mod dialog;
-mod hosts;
+pub(super) mod hosts;
 mod request;
 
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
+    pub hidden: bool,
     /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
     /// sender knows that peer, and will go on to know whoever answers.
     pub known_as: Option<Arc<[u8]>>,
@@ -72,13 +74,22 @@ impl Crossing {
             dialog: None,
             emergency: false,
             offer: None,
+            hidden: false,
             known_as: None,
         }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None, known_as: None }
+        Self {
+            key: dialog.key,
+            near: dialog.near,
+            hidden: dialog.hidden,
+            dialog: Some(dialog),
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
     }
 
     /// The same with what of the request has to be known when its answer comes.
