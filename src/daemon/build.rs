@@ -14,7 +14,7 @@ use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
 use crate::trunk::health;
-use crate::trunk::{Listener, ListenerId, Trunk, TrunkId};
+use crate::trunk::{Listener, ListenerId, Trunk, TrunkId, TrunkKind};
 use crate::{dns, transport};
 
 /// Why a checked configuration does not become a running edge.
@@ -72,6 +72,8 @@ pub fn workers(config: &config::Config) -> usize {
 fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -> Result<ListenerSettings, BuildError> {
     let Listener { id, transport, bind, .. } = listen.listener;
     let mut settings = ListenerSettings::new(id, transport, bind);
+    let teams = loaded.trunks.0.iter().filter(|trunk| trunk.listener == id && trunk.kind == TrunkKind::Teams);
+    settings.welcome = teams.flat_map(|trunk| trunk.allow_from.iter().copied()).collect();
     settings.sockets = listen.sockets.unwrap_or(workers).max(1);
     if let Some(server) = &listen.tls {
         let fault = |error| BuildError::ServerTls { listener: Arc::clone(&listen.listener.name), error };
