@@ -108,8 +108,7 @@ impl Streams {
         counters: Arc<Counters>,
     ) -> Arc<Self> {
         let welcoming = identities.iter().any(|identity| !identity.welcome.is_empty());
-        let doors =
-            Doors::new(limits.max_connections, limits.max_connections_per_address, welcoming, counters.clone());
+        let doors = Doors::new(limits.max_connections, limits.max_connections_per_address, welcoming, counters.clone());
         Arc::new(Self {
             identities,
             trunk_tls: ArcSwap::from_pointee(trunk_tls),
