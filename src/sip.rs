@@ -32,5 +32,5 @@ pub use parse::Framing;
 pub use transport::Transport;
 pub use uri::{Scheme, Uri};
 pub use validate::Essentials;
-pub use values::{CSeq, Reason};
+pub use values::{CSeq, RAck, Reason};
 pub use via::Via;
