@@ -49,15 +49,10 @@ pub fn offered(to: &Trunk, far: Option<&Trunk>, said: Option<MethodSet>) -> Meth
     if knows(b"PRACK") && (far.is_none_or(|far| ends_reliable(to, far)) || far_knows(b"PRACK")) {
         set = set.with(b"PRACK");
     }
-    if takes_refer(to) && (to.kind == TrunkKind::Teams || far_knows(b"REFER")) {
+    if to.dialect.transfer.takes_refer() {
         set = set.with(b"REFER");
     }
     set
-}
-
-/// Whether a peer may ask for a transfer.
-fn takes_refer(peer: &Trunk) -> bool {
-    peer.dialect.methods.known.has(b"REFER")
 }
 
 /// Whether a peer can be sent a request of this method. What the edge does not tell apart is for the peers themselves.
@@ -228,7 +223,7 @@ mod tests {
     fn allow_says_what_the_edge_takes_on_that_leg() {
         use TrunkKind::{Carrier, Pbx, Teams};
         const BASIC: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY";
-        let full = format!("{BASIC}, REFER, INFO, UPDATE, PRACK, MESSAGE, SUBSCRIBE, PUBLISH");
+        let full = format!("{BASIC}, INFO, UPDATE, PRACK, MESSAGE, SUBSCRIBE, PUBLISH");
         for (from, to, said, wanted) in [
             (Pbx, Carrier, "", full.clone()),
             (
@@ -238,9 +233,9 @@ mod tests {
                 format!("{BASIC}, INFO, UPDATE, X-OWN"),
             ),
             // The edge ends PRACK and UPDATE for a side that knows them.
-            (Teams, Pbx, "ALLOW: INVITE,ACK,OPTIONS,CANCEL,BYE,NOTIFY\r\n", format!("{BASIC}, UPDATE, PRACK")),
-            (Pbx, Teams, "Allow: INVITE, INFO\r\nAllow: PRACK, UPDATE, X-OWN\r\n", BASIC.to_owned()),
-            (Pbx, Teams, "", BASIC.to_owned()),
+            (Teams, Pbx, "ALLOW: INVITE,ACK,OPTIONS,CANCEL,BYE,NOTIFY\r\n", format!("{BASIC}, REFER, UPDATE, PRACK")),
+            (Pbx, Teams, "Allow: INVITE, INFO\r\nAllow: PRACK, UPDATE, X-OWN\r\n", format!("{BASIC}, REFER")),
+            (Pbx, Teams, "", format!("{BASIC}, REFER")),
         ] {
             let text = edited(&request(said), b"INVITE", from, to);
             assert_eq!(allow(&text), Some(&*wanted), "{from:?} {to:?} {said}");

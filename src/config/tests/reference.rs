@@ -84,6 +84,12 @@ fn reference_shows_the_defaults() {
         "answers_from",
         "drop_on_503",
         "transparent",
+        "session_timer",
+        "session_expires_s",
+        "min_session_expires_s",
+        "offerless",
+        "refer",
+        "max_transfers",
         "called_form",
         "calling_form",
     ];
