@@ -10,6 +10,7 @@ use crate::sip::scan::Values;
 use crate::sip::{Edits, HeaderName, Line, Message, NameAddr, Span};
 use crate::trunk::dialect::early::{Reliable, Ringing};
 use crate::trunk::dialect::methods::MethodSet;
+use crate::trunk::dialect::session::Timer;
 use crate::trunk::{Trunk, TrunkKind};
 
 /// Methods that go through the edge only when whoever is on the far side knows them.
@@ -125,11 +126,18 @@ fn edit_options(passing: &Passing<'_>, edits: &mut Edits) {
     let Passing { message, from, to, method, .. } = *passing;
     let (ends, request) = (ends_reliable(from, to), message.is_request());
     let known = &to.dialect.methods;
-    // Whether `timer` passes is decided with the session timers.
-    let passes = |tag: &[u8]| is(tag, b"timer") || known.knows(tag) && !(ends && is(tag, RELIABLE));
+    // Whether `timer` passes is decided with the session timers; here it is looked at so that no line is left empty.
+    let timer = to.dialect.session.timer_beside(&from.dialect.session) == Timer::Pass;
+    let passes = |tag: &[u8]| match tag {
+        tag if is(tag, b"timer") => timer,
+        tag if is(tag, RELIABLE) => !ends && known.knows(tag),
+        tag => known.knows(tag),
+    };
     remove_tags(message, HeaderName::Supported, edits, |tag| !passes(tag));
+    remove_tags(message, HeaderName::Require, edits, |tag| {
+        ends && is(tag, RELIABLE) || is(tag, b"timer") && !timer
+    });
     if ends {
-        remove_tags(message, HeaderName::Require, edits, |tag| is(tag, RELIABLE));
         for line in lines_named(message, b"RSeq") {
             edits.remove_line(line);
         }
