@@ -291,6 +291,12 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:8 site 1 of tenant `one`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",
         ]),
         ("transparent = 'no'", &["17:15 trunk `carrier`: `transparent` must be true or false"]),
+        ("session_timer = 'peer'", &["17:17 trunk `carrier`: `session_timer`: `peer` is none of `edge`, `pass`, `off`"]),
+        ("offerless = 'drop'", &["17:13 trunk `carrier`: `offerless`: `drop` is none of `insert`, `pass`, `refuse`"]),
+        ("session_expires_s = 89", &["17:21 trunk `carrier`: `session_expires_s` must be from 90 to 86400"]),
+        ("session_expires_s = 600\nmin_session_expires_s = 900", &[
+            "18:25 trunk `carrier`: `min_session_expires_s` is 900, more than the edge itself asks for | let `session_expires_s` be the same or more",
+        ]),
         ("early = 'loud'\nreliable_early = true\nprogress_after_ms = 180001", &[
             "17:9 trunk `carrier`: `early`: `loud` is none of `pass`, `first`, `183-to-180`, `180-only`",
             "18:18 trunk `carrier`: `reliable_early` must be a string",
@@ -300,11 +306,6 @@ fn every_table_complains_of_what_it_cannot_take() {
             "17:20 trunk `carrier`: `methods`: `BYE` is none of REFER, INFO, UPDATE, PRACK, MESSAGE, SUBSCRIBE, PUBLISH | what every peer knows goes without saying",
             "18:15 trunk `carrier`: `extensions`: `100 rel` is no option tag",
             "19:15 trunk `carrier`: `answers_to`: `401>503` is not two codes | write `401=503`, or `5xx=503` for all from 500 to 599",
-        ("session_timer = 'peer'", &["17:17 trunk `carrier`: `session_timer`: `peer` is none of `edge`, `pass`, `off`"]),
-        ("offerless = 'drop'", &["17:13 trunk `carrier`: `offerless`: `drop` is none of `insert`, `pass`, `refuse`"]),
-        ("session_expires_s = 89", &["17:21 trunk `carrier`: `session_expires_s` must be from 90 to 86400"]),
-        ("session_expires_s = 600\nmin_session_expires_s = 900", &[
-            "18:25 trunk `carrier`: `min_session_expires_s` is 900, more than the edge itself asks for | let `session_expires_s` be the same or more",
         ]),
         ("failover_codes = [503, 603]\nno_answer_ms = true\nfork = 'all'", &[
             "17:24 trunk `carrier`: `failover_codes` must be from 300 to 599",
