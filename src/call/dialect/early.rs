@@ -113,10 +113,16 @@ impl Shown {
 
 /// The answer as a 180 without a body and what describes one.
 pub fn as_ringing(response: &Message, edits: &mut Edits) -> Bytes {
+    without_body(response, Some(b"180 Ringing"), edits)
+}
+
+/// The answer without its body and what describes one, and with another status and reason.
+pub fn without_body(response: &Message, status: Option<&[u8]>, edits: &mut Edits) -> Bytes {
     const DESCRIBES: [&[u8]; 4] = [b"Content-Disposition", b"Content-Encoding", b"Content-Language", b"MIME-Version"];
     edits.clear();
-    let version = 8; // `SIP/2.0 ` is the same in every answer that is read.
-    edits.replace(Span { start: version, end: first_line_end(response) }, b"180 Ringing");
+    if let Some(status) = status {
+        edits.replace(status_span(response), status);
+    }
     for line in response.lines() {
         let named = || DESCRIBES.iter().any(|name| response.name_at(line).eq_ignore_ascii_case(name));
         match line.name {
@@ -128,6 +134,12 @@ pub fn as_ringing(response: &Message, edits: &mut Edits) -> Bytes {
     }
     edits.remove(response.body_span());
     edits.apply(response)
+}
+
+/// Where status and reason of an answer stand.
+pub fn status_span(response: &Message) -> Span {
+    // `SIP/2.0 ` is the same in every answer that is read.
+    Span { start: 8, end: first_line_end(response) }
 }
 
 /// Where the line break of the first line begins.

@@ -134,9 +134,7 @@ fn edit_options(passing: &Passing<'_>, edits: &mut Edits) {
         tag => known.knows(tag),
     };
     remove_tags(message, HeaderName::Supported, edits, |tag| !passes(tag));
-    remove_tags(message, HeaderName::Require, edits, |tag| {
-        ends && is(tag, RELIABLE) || is(tag, b"timer") && !timer
-    });
+    remove_tags(message, HeaderName::Require, edits, |tag| ends && is(tag, RELIABLE) || is(tag, b"timer") && !timer);
     if ends {
         for line in lines_named(message, b"RSeq") {
             edits.remove_line(line);
@@ -274,8 +272,8 @@ mod tests {
         for (line, to_teams, to_pbx) in [
             (
                 "Supported: timer, 100rel, replaces, path",
-                "Supported: timer, replaces",
-                "Supported: timer, replaces, path",
+                "Supported: replaces",
+                "Supported: replaces, path",
             ),
             ("k: 100rel,timer", "k: timer", "k: timer"),
             ("Supported: 100rel", "", ""),
