@@ -17,6 +17,12 @@ struct Edit {
     text_end: u32,
 }
 
+impl Edit {
+    const fn text_len(&self) -> usize {
+        (self.text_end - self.text_start) as usize
+    }
+}
+
 /// A list of edits to one message. Kept and cleared between messages, it allocates nothing once warm.
 ///
 /// Edits may come in any order; at one place they stand in the order in which they were added. Where a
@@ -133,6 +139,39 @@ impl Edits {
         }
     }
 
+    /// Forgets what was to become of a stretch, but for what is inserted at its ends: before it is replaced as a whole.
+    pub fn retract(&mut self, span: Span) {
+        self.list.retain(|edit| {
+            let inside = edit.start >= span.start && edit.end <= span.end;
+            let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+            !inside || at_an_end
+        });
+    }
+
+    /// Appends a stretch as the edits inside it make it, without what is inserted at its ends.
+    pub fn render(&self, message: &Message, span: Span, out: &mut Vec<u8>) {
+        let source: &[u8] = message.bytes();
+        let mut inside: SmallVec<[Edit; 8]> = self
+            .list
+            .iter()
+            .filter(|edit| {
+                let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+                edit.start >= span.start && edit.end <= span.end && !at_an_end
+            })
+            .copied()
+            .collect();
+        inside.sort_by_key(|edit| edit.start);
+        let mut at = usize::from(span.start);
+        for edit in inside {
+            let start = usize::from(edit.start).max(at);
+            out.extend_from_slice(source.get(at..start).unwrap_or_default());
+            let text = self.text.get(edit.text_start as usize..edit.text_end as usize);
+            out.extend_from_slice(text.unwrap_or_default());
+            at = usize::from(edit.end).max(start);
+        }
+        out.extend_from_slice(source.get(at..usize::from(span.end)).unwrap_or_default());
+    }
+
     /// Removes the values of a header that `is_meant` picks, whole lines where no other is left.
     pub fn remove_values_where(&mut self, message: &Message, header: HeaderName, is_meant: impl Fn(&[u8]) -> bool) {
         for line in message.lines_of(header) {
@@ -163,6 +202,43 @@ impl Edits {
                 self.remove(cut);
             }
         }
+    }
+
+    /// Whether an edit removes or replaces any of a stretch.
+    pub fn touches(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start < span.end && edit.end > span.start)
+    }
+
+    /// Whether an edit removes or replaces the whole of a stretch.
+    pub fn covers(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start <= span.start && edit.end >= span.end && edit.start < edit.end)
+    }
+
+    /// How many bytes a stretch at the message's end has once the edits are made that begin within it.
+    pub fn len_within(&self, span: Span) -> usize {
+        let within = |edit: &&Edit| edit.start >= span.start;
+        let inserted: usize = self.list.iter().filter(within).map(Edit::text_len).sum();
+        usize::from(span.end - span.start) + inserted - self.removed_within(span)
+    }
+
+    /// How many bytes the message has once the edits are made.
+    pub fn len_after(&self, message: &Message) -> usize {
+        // The index holds no longer messages.
+        self.len_within(Span { start: 0, end: message.bytes().len() as u16 })
+    }
+
+    fn removed_within(&self, span: Span) -> usize {
+        let mut stretches: SmallVec<[(u16, u16); 32]> =
+            self.list.iter().filter(|edit| edit.end > edit.start).map(|edit| (edit.start, edit.end)).collect();
+        stretches.sort_unstable();
+        let mut at = span.start;
+        let mut removed = 0;
+        for (start, end) in stretches {
+            let (start, end) = (start.max(at), end.min(span.end));
+            removed += usize::from(end.saturating_sub(start));
+            at = at.max(end);
+        }
+        removed
     }
 
     /// Writes the message with all edits applied, in one pass and one allocation, and clears the list.
@@ -322,6 +398,25 @@ mod tests {
             cuts.reverse();
             prop_assert_eq!(run(&cuts), forward);
         }
+    }
+
+    #[test]
+    fn a_stretch_is_rendered_and_its_edits_are_retracted() {
+        let it = message(TEXT);
+        let mut edits = Edits::new();
+        let line = *it.lines_of(HeaderName::Other).next().unwrap();
+        let value = Span { start: line.value, end: line.value_end };
+        edits.insert(line.start, b"X-Before: 1\r\n");
+        edits.replace(Span { start: line.value + 6, end: line.value + 9 }, b"was");
+        edits.replace(Span { start: line.value, end: line.value + 2 }, b"AS");
+        edits.insert(line.value_end, b"!");
+        let mut out = Vec::new();
+        edits.render(&it, value, &mut out);
+        assert_eq!(std::str::from_utf8(&out).unwrap(), "AS it was came");
+        edits.retract(value);
+        edits.replace(value, b"new");
+        let wanted = TEXT.replace("Subject:  as it  came", "X-Before: 1\r\nSubject:  new!");
+        assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted);
     }
 
     #[test]
