@@ -65,6 +65,11 @@ impl Destination {
         Self { lanes: SmallVec::from_buf([lane]), emergency: false }
     }
 
+    /// The dialog between owned legs that the request is in.
+    pub fn dialog(&self) -> Option<&Arc<Dialog>> {
+        self.lanes.first()?.candidates.first()?.dialog.as_ref()
+    }
+
     /// The place that is tried first, alone: for what nobody answers.
     pub fn into_first(mut self) -> Option<Candidate> {
         self.lanes.first_mut()?.candidates.pop()
@@ -280,7 +285,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,
