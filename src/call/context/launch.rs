@@ -162,12 +162,14 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let crossing = match candidate.dialog.clone() {
-            Some(dialog) => Some(Crossing::inside(dialog)),
-            None if initial && edge.owns_legs(work.from, candidate.trunk) => {
+        let own = work.own.as_ref().map(|own| own.behalf.clone());
+        let crossing = match (candidate.dialog.clone(), own.clone()) {
+            (Some(dialog), _) => Some(Crossing::inside(dialog)),
+            (None, Some(behalf)) => behalf.map(|behalf| Crossing::added(&env.secrets.ring, behalf)),
+            (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
                 Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
             }
-            None => None,
+            (None, None) => None,
         };
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
             return Best::offer(&mut work.best, 482, None, tools);
@@ -194,6 +196,7 @@ impl Context {
             };
             match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools),
+                None if own.is_some() => Ok(forward.write_own(tools)),
                 None => Ok(forward.write(tools)),
             }
         };

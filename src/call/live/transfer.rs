@@ -17,7 +17,6 @@ use super::{End, LiveCall, LiveId, LiveLeg, compose, learn};
 use crate::call::refer::machine::{Event, Machine};
 use crate::call::refer::{Faulty, ReferTo, wants_no_notify};
 use crate::call::{Env, Output, Tools, record};
-use crate::sip::Message;
 use crate::transaction::Moment;
 use crate::trunk::TrunkKind;
 use crate::trunk::dialect::transfer::Refer;
@@ -170,7 +169,7 @@ fn refused(status: u16, reason: &'static str) -> Option<Midcall> {
 
 /// A REFER: it goes on to the other side, is refused, or begins a transfer.
 fn refer(env: &Env<'_>, tools: &mut Tools, out: &mut Output, within: &Within<'_>) -> Option<Midcall> {
-    let dialect = env.edge.trunk(within.from).map(|trunk| trunk.dialect.transfer).unwrap_or_default();
+    let dialect = env.edge.trunk(within.from)?.dialect.transfer;
     match dialect.refer {
         Refer::Off => return refused(603, "Decline"),
         Refer::Pass if far_takes_refer(env, tools, within) => return None,

@@ -1,12 +1,14 @@
 //! What a transfer's machine wants done, as requests on the legs of the call.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::super::errand::{Ack, Errand, Invitation, Order, Purpose};
 use super::super::hang_up::Cause;
-use super::super::{Allowed, End, LiveCall, LiveId, LiveLeg, compose, learn};
+use super::super::{Allowed, End, LiveId, LiveLeg, compose, learn};
 use super::{CHANGE, GIVE_BACK, SETTLE, TAKE, Target, Transfer, connected, invite, offset_behind};
-use crate::call::owned::LEG_STEP;
+use crate::call::owned::{Behalf, LEG_STEP};
 use crate::call::refer::machine::{Action, Actions, Event, Machine};
 use crate::call::refer::{ReferTo, event, sipfrag, subscription_state};
 use crate::call::{Env, Output, Tools, record};
@@ -212,6 +214,7 @@ impl Running<'_, '_> {
         let from = invite::sender(env, call, referrer).ok_or(503_u16)?;
         let errand = self.errand(referrer, Purpose::Target);
         let behalf = Behalf {
+            leg,
             known_as: other.own_tag().into(),
             site: other.site,
             back_offset: self.transfer.offset,
@@ -221,10 +224,9 @@ impl Running<'_, '_> {
             request,
             from,
             listener: other.listener,
-            leg,
+            behalf: Arc::new(behalf),
             to: Some(to),
             ack: Ack::AtOnce,
-            behalf,
         })));
         Ok(())
     }

@@ -11,7 +11,7 @@ pub const MARGIN: u32 = 16 * cseq::STRIDE;
 
 /// What is to be added to a new peer's CSeq numbers on this leg; `None` when there are no numbers left.
 pub fn offset_behind(leg: &LiveLeg) -> Option<i32> {
-    let first = leg.sent_cseq.checked_add(MARGIN).filter(|&first| first < cseq::MAX / 2)?;
+    let first = leg.sent_cseq.max(leg.cseq_floor).checked_add(MARGIN).filter(|&first| first < cseq::MAX / 2)?;
     i32::try_from(first).ok()
 }
 
