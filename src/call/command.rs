@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::branch::{BranchId, ContextId};
+use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
 use super::record::{CallRecord, Ended};
 use crate::routing::NoRoute;
@@ -72,6 +73,8 @@ pub struct Counts {
     pub not_sealed: Tally<{ NotSealed::ALL.len() }>,
     /// Tokens that came back and were refused, in the order of [`Refused::ALL`].
     pub tokens_refused: Tally<{ Refused::ALL.len() }>,
+    /// Calls that did not go to a trunk for what they say of people, in the order of [`NotTold::ALL`].
+    pub identity_refused: Tally<{ NotTold::ALL.len() }>,
     /// Calls that came up and were not remembered since `max_calls_remembered` was reached.
     pub calls_not_remembered: u32,
     /// Calls that are over.
@@ -149,6 +152,7 @@ impl Counts {
         self.beside += other.beside;
         self.not_sealed.add_all(&other.not_sealed);
         self.tokens_refused.add_all(&other.tokens_refused);
+        self.identity_refused.add_all(&other.identity_refused);
         self.calls_not_remembered += other.calls_not_remembered;
         self.calls_ended.add_all(&other.calls_ended);
         self.transfers += other.transfers;

@@ -97,7 +97,8 @@ impl<'a> Asking<'a> {
     /// Who calls.
     pub fn caller(&self) -> Calling<'a> {
         let rules = self.edge.translations(self.from).map(|rules| &rules.inbound.calling);
-        Calling { request: self.request, rules }
+        let believed = self.edge.trunk(self.from).is_none_or(|trunk| trunk.dialect.identity.believed);
+        Calling { request: self.request, rules, believed }
     }
 
     /// What routing is asked.
@@ -137,7 +138,8 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
     let mut lanes: SmallVec<[Lane; 1]> = SmallVec::new();
     for way in &choice.ways {
         let Some(trunk) = edge.trunk(way.trunk) else { continue };
-        let leg = Leg::new(choice, way);
+        // The trunk's rules for headers may name the tenant.
+        let leg = Leg::new(choice, way, !trunk.dialect.headers.outbound.is_empty());
         let places = || trunk.targets.iter().enumerate();
         let candidates = places().map(|(index, target)| of_target(trunk, index, target, leg.as_ref()));
         match lanes.last_mut() {

@@ -25,17 +25,20 @@ pub struct Leg {
     pub asked_by: Option<TrunkId>,
     /// Request-URI, From and Referred-By go as they are: Teams names its own targets (RFC 3515 section 2.1).
     pub verbatim: bool,
+    /// A call for help: who calls is told in any case.
+    pub emergency: bool,
 }
 
 impl Leg {
-    /// The leg of a way; `None` for one that changes nothing.
-    pub fn new(choice: &Choice<'_>, way: &Way) -> Option<Arc<Self>> {
+    /// The leg of a way; `None` for one that changes nothing, unless its names are `wanted` in any case.
+    pub fn new(choice: &Choice<'_>, way: &Way, wanted: bool) -> Option<Arc<Self>> {
         let failover_codes = match choice.matched {
             Matched::Route(route) => route.failover_codes.clone(),
             _ => None,
         };
         let site = choice.far_site.filter(|site| site.teams == way.trunk).map(Arc::clone);
-        if way.called.is_none() && way.calling == Form::AsIs && failover_codes.is_none() && site.is_none() {
+        let changes = way.called.is_some() || way.calling != Form::AsIs || failover_codes.is_some() || site.is_some();
+        if !(changes || wanted || choice.emergency) {
             return None;
         }
         Some(Arc::new(Self {
@@ -46,6 +49,7 @@ impl Leg {
             site,
             asked_by: None,
             verbatim: false,
+            emergency: choice.emergency,
         }))
     }
 
@@ -59,6 +63,7 @@ impl Leg {
             site,
             asked_by: None,
             verbatim,
+            emergency: false,
         };
         Arc::new(Self { asked_by: Some(asked_by), ..of_way.cloned().unwrap_or_else(plain) })
     }

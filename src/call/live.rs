@@ -16,6 +16,7 @@ pub mod learn;
 pub mod midcall;
 pub mod session;
 mod table;
+pub mod timer;
 pub mod transfer;
 
 use std::sync::Arc;

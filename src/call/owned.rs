@@ -9,7 +9,7 @@ mod answer;
 mod contact;
 pub mod cseq;
 mod dialog;
-mod hosts;
+pub(super) mod hosts;
 mod request;
 
 use std::sync::Arc;
@@ -17,12 +17,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::dialect::media;
 use super::edge::Edge;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::{Site, SiteMark};
+use crate::sdp::Outline;
+use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
@@ -59,6 +62,12 @@ pub struct Crossing {
     pub dialog: Option<Arc<Dialog>>,
     /// Of an INVITE that the edge makes in the name of a side of a call that is up.
     pub behalf: Option<Arc<Behalf>>,
+    /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
+    pub hidden: bool,
+    /// The request is of a call for help.
+    pub emergency: bool,
+    /// The session description in the request, as it came.
+    pub offer: Option<Outline>,
 }
 
 /// What a side in whose name the edge sends an INVITE is in its own dialog, which is to lead to whoever answers.
@@ -79,17 +88,27 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passes(passed.leg).saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, behalf: None }
+        Self::of(ring.current(), Side::Caller { leg })
     }
 
     /// Of an INVITE that the edge makes in the name of a side, which adds a leg to its call.
     pub fn added(ring: &KeyRing, behalf: Arc<Behalf>) -> Self {
-        Self { key: ring.current(), near: Side::Caller { leg: behalf.leg }, dialog: None, behalf: Some(behalf) }
+        Self { behalf: Some(Arc::clone(&behalf)), ..Self::of(ring.current(), Side::Caller { leg: behalf.leg }) }
+    }
+
+    const fn of(key: KeyId, near: Side) -> Self {
+        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), behalf: None }
+        Self { hidden: dialog.hidden, dialog: Some(Arc::clone(&dialog)), ..Self::of(dialog.key, dialog.near) }
+    }
+
+    /// The same with what of the request has to be known when its answer comes.
+    #[must_use]
+    pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        Self { emergency, offer: media::said_in(request), ..self }
     }
 
     /// Whether the call has come by more often than any call should.
@@ -271,18 +290,10 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// Headers that [`super::live`] learns from beside those that answers need.
+/// Whether [`super::live`] learns from a header, or answers need it.
 fn is_learned(request: &Message, line: &Line) -> bool {
     let name = request.name_at(line);
-    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-    line.name == HeaderName::Other
-        && match name.len() {
-            1 => is("x"),
-            5 => is("Allow"),
-            6 => is("Min-SE"),
-            15 => is("Session-Expires"),
-            _ => false,
-        }
+    line.name == HeaderName::Other && (is_of_session_timer(name) || name.eq_ignore_ascii_case(b"Allow"))
 }
 
 /// What is needed of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
@@ -299,6 +310,7 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::CSeq
                 | HeaderName::Contact
                 | HeaderName::Supported
+                | HeaderName::Require
         )
     };
     let lines = || request.lines().iter().filter(|line| kept(line.name) || is_learned(request, line));

@@ -17,6 +17,8 @@ pub struct Outline {
     active: u8,
     len: u8,
     ice: bool,
+    /// There are more streams.
+    more: bool,
 }
 
 impl Outline {
@@ -62,6 +64,8 @@ impl Outline {
             self.directions |= u16::from(level.direction() as u8) << (2 * index);
             self.active |= u8::from(level.active) << index;
             self.len = index as u8 + 1;
+        } else {
+            self.more = true;
         }
     }
 
@@ -77,6 +81,12 @@ impl Outline {
         all.fold(Direction::Inactive, |all, one| {
             Direction::new(all.sends() | one.sends(), all.receives() | one.receives())
         })
+    }
+
+    /// Whether each stream goes both ways.
+    pub fn is_plain(&self) -> bool {
+        let plain = |index| self.stream(index) == Some(Direction::SendRecv);
+        !self.more && (0..usize::from(self.len)).all(plain)
     }
 
     /// Whether it speaks of ICE (RFC 8839).

@@ -73,6 +73,7 @@ impl Context {
             invite,
             ack: false,
             loop_hash: 0,
+            emergency: destination.emergency,
             digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),
             branches: SmallVec::new(),

@@ -29,6 +29,8 @@ pub struct Dialog {
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
+    /// Who has called hides.
+    pub hidden: bool,
     /// What is added to the near side's CSeq numbers on the far leg.
     pub cseq_offset: i32,
     /// The same for the far side's on the near leg, as far as it is known.
@@ -108,6 +110,7 @@ impl Dialog {
             hold: state.hold,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
+            hidden: state.hidden,
             cseq_offset: state.cseq_offset,
             back_offset: state.back_offset,
             call_id,

@@ -1,11 +1,12 @@
 //! What rides in a token: how a request that comes on one leg goes on to the other.
 //!
 //! ```text
-//! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  [back:varint]  text
+//! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]
+//! [back:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others: the far leg's Call-ID, its tags in From and in To; and whether `back` is there. The text is those, the remote target and behind
-//! it the route set, each ended by NUL but the last.
+//! before the others (the far leg's Call-ID, its tags in From and in To), whether the caller hides, and whether `back` is
+//! there. The text is those, the remote target and behind it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -30,9 +31,10 @@ const MORE: u8 = 1 << 7;
 const CALL_ID: u8 = 1;
 const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
-const BACK: u8 = 1 << 3;
+const HIDDEN: u8 = 1 << 3;
+const BACK: u8 = 1 << 4;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | BACK);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN | BACK);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +120,8 @@ pub struct LegState<'a> {
     pub site: Option<u32>,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
+    /// Who has called hides: later requests must not tell (RFC 3323).
+    pub hidden: bool,
     /// What is added to a CSeq number that goes from near to far.
     pub cseq_offset: i32,
     /// The same for a number that goes from far to near: a target refresh makes the far side's token anew and needs it.
@@ -170,6 +174,7 @@ impl<'a> LegState<'a> {
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
             | field(TO_TAG, self.to_tag.is_some())
+            | field(HIDDEN, self.hidden)
             | field(BACK, self.back_offset != 0);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
@@ -270,6 +275,7 @@ impl<'a> LegState<'a> {
             tenant,
             site,
             engine,
+            hidden: more & HIDDEN != 0,
             cseq_offset,
             back_offset,
             call_id,
