@@ -7,7 +7,7 @@ use crate::call::Env;
 use crate::call::branch::ContextId;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
-use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
+use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
@@ -68,7 +68,7 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             session::agreed(env, call, agreed);
             Some(id)
         }
-        Some(Known::Ended { .. }) => None,
+        Some(Known::Aside(_) | Known::Ended { .. }) => None,
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -100,6 +100,9 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         id: LiveId::default(),
         key: agreed.crossing.key,
         leg,
+        named: dialog.is_some_and(|dialog| dialog.call_id_named),
+        transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
+        transfer: None,
         hold: if near == End::Caller { hold } else { hold.turned() },
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
@@ -185,7 +188,7 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
         sent_cseq,
         cseq_floor: 0,
         heard_cseq: 0,
-        cseq_offset: 0,
+        cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
         sdp: sdp_of(response).into(),
         allows: Allowed::of(response).unwrap_or_default(),
         supports: Supports::of(response).unwrap_or_default(),
