@@ -28,6 +28,8 @@ pub struct Agreed<'a> {
     pub sent: Option<&'a Message>,
     /// The answer as it came.
     pub response: &'a Message,
+    /// What [`session::mark_of`] makes of the description in the request as it came.
+    pub offer: u64,
     pub crossing: &'a Crossing,
     /// The trunk and the listener that the request came by.
     pub from: TrunkId,
@@ -224,6 +226,35 @@ pub fn note_ack(call: &mut LiveCall, near: End, ack: &Message, now: Moment) {
     set(&mut call.leg_mut(near).sdp, sdp_of(ack));
 }
 
+/// Takes over the description in a message of a leg's peer; whether it says anything new but its version.
+pub(super) fn hear_description(env: &Env<'_>, leg: &mut LiveLeg, message: &Message) -> bool {
+    let sdp = sdp_of(message);
+    if sdp.is_empty() {
+        return false;
+    }
+    let changed = !is_same_session(&leg.sdp, sdp);
+    set(&mut leg.sdp, sdp);
+    leg.session.heard = session::mark_of(env.secrets, sdp);
+    changed
+}
+
+/// Takes over the Contact in a message of a leg's peer; whether it is another.
+pub(super) fn hear_target(leg: &mut LiveLeg, message: &Message) -> bool {
+    let target = contact_of(message).unwrap_or_default();
+    let moved = !target.is_empty() && *leg.target != *target;
+    set(&mut leg.target, target);
+    moved
+}
+
+/// Whether two descriptions are the same but for their version (RFC 8866 section 5.2).
+fn is_same_session(one: &[u8], other: &[u8]) -> bool {
+    let lines = |sdp| -> Vec<&[u8]> {
+        let lines = <[u8]>::split(sdp, |&byte| byte == b'\n').map(<[u8]>::trim_ascii_end);
+        lines.filter(|line| !line.is_empty() && !line.starts_with(b"o=")).collect()
+    };
+    lines(one) == lines(other)
+}
+
 /// Puts a new value in the place of an old one, unless it is empty or the same.
 fn set(old: &mut Box<[u8]>, new: &[u8]) {
     if !new.is_empty() && **old != *new {
@@ -239,7 +270,7 @@ pub fn sdp_of(message: &Message) -> &[u8] {
     if kind.is_empty() || kind.eq_ignore_ascii_case(b"application/sdp") { message.body() } else { b"" }
 }
 
-fn contact_of(message: &Message) -> Option<&[u8]> {
+pub(super) fn contact_of(message: &Message) -> Option<&[u8]> {
     let contact = message.contacts().next()?.ok()?;
     (!contact.uri.is_empty()).then_some(contact.uri)
 }

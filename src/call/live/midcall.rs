@@ -1,7 +1,7 @@
 //! Requests inside a call that is up: each passes, is answered by the edge, or is taken by one of its machines.
 
-use super::errand::News;
-use super::{End, LiveId};
+use super::errand::{News, Purpose};
+use super::{End, LiveId, local, relay, session};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
 use crate::call::{Env, Output, Tools};
@@ -55,9 +55,23 @@ impl LocalAnswer {
 }
 
 /// Decides about a request inside a dialog between owned legs.
-pub fn decide(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _within: &Within<'_>) -> Midcall {
-    Midcall::Pass
+pub fn decide(env: &Env<'_>, tools: &mut Tools, _out: &mut Output, within: &Within<'_>) -> Midcall {
+    local::decide(env, tools, within)
 }
 
 /// Hands news to the machine that waits for it.
-pub fn hear(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _news: News) {}
+pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
+    match news {
+        News::Errand { errand, status, response } => {
+            let response = response.as_ref();
+            match errand.purpose {
+                Purpose::Refresh => session::hear(env, tools, out, errand, status, response),
+                Purpose::Relay { .. } => relay::hear(env, tools, out, errand, status, response),
+                Purpose::HangUp | Purpose::Notify | Purpose::Target | Purpose::Connect { .. } => {}
+            }
+        }
+        News::GivenUp { context } => relay::give_up(tools, context),
+        News::Acknowledged { ack, .. } => local::hear_ack(env, tools, &ack),
+        News::NotAcknowledged { .. } => {}
+    }
+}
