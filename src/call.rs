@@ -28,6 +28,7 @@ pub mod loops;
 pub mod numbers;
 pub mod owned;
 pub mod probe;
+pub mod refer;
 pub mod record;
 pub mod route_set;
 pub mod screen;

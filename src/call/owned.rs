@@ -50,6 +50,9 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
+    /// sender knows that peer, and will go on to know whoever answers.
+    pub known_as: Option<Arc<[u8]>>,
 }
 
 impl Crossing {
@@ -57,12 +60,12 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, known_as: None }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), known_as: None }
     }
 
     /// Whether the call has come by more often than any call should.
