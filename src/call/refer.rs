@@ -225,9 +225,7 @@ fn header_of(uri: &Uri<'_>, name: &[u8]) -> Option<Vec<u8>> {
     uri.headers.split(|&byte| byte == b'&').find_map(|header| {
         let equals = memchr::memchr(b'=', header)?;
         let (written, value) = header.split_at(equals);
-        unescaped(written)
-            .eq_ignore_ascii_case(name)
-            .then(|| unescaped(value.get(1..).unwrap_or_default()))
+        unescaped(written).eq_ignore_ascii_case(name).then(|| unescaped(value.get(1..).unwrap_or_default()))
     })
 }
 
@@ -342,7 +340,8 @@ mod tests {
         assert_eq!(of(teams), Ok(Some(replaces("9d2b", "sbc12", "0f0e"))));
         let early = of("Replaces: 1@a ;from-tag=0;to-tag=7;early-only;x=y\r\n").unwrap().unwrap();
         assert_eq!(early, Replaces { early_only: true, ..replaces("1@a", "7", "0") });
-        for bad in ["1", "1;to-tag=a", ";to-tag=a;from-tag=b", "1;to-tag=a;to-tag=b;from-tag=c", "1;to-tag;from-tag=b"] {
+        for bad in ["1", "1;to-tag=a", ";to-tag=a;from-tag=b", "1;to-tag=a;to-tag=b;from-tag=c", "1;to-tag;from-tag=b"]
+        {
             assert_eq!(of(&format!("Replaces: {bad}\r\n")), Err(Faulty::Value), "{bad}");
         }
         assert_eq!(of(&format!("{teams}{teams}")), Err(Faulty::Count));

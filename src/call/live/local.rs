@@ -12,11 +12,9 @@ use crate::call::{Env, Tools};
 use crate::sip::build::write_line;
 use crate::sip::session_expires::write_min_se;
 use crate::sip::{Edits, HeaderName, Message};
+use crate::trunk::dialect::methods::MethodSet;
 use crate::trunk::dialect::session::{Offerless, Timer};
 use crate::trunk::{Trunk, TrunkKind};
-
-/// What Teams takes, and so do all others.
-const BASIC: [&[u8]; 6] = [b"INVITE", b"ACK", b"OPTIONS", b"CANCEL", b"BYE", b"NOTIFY"];
 
 /// What an INFO may carry to a side that knows none: it asks for a key frame, of which there is none in a call.
 const KEY_FRAME: &[u8] = b"application/media_control+xml";
@@ -169,32 +167,23 @@ impl Asked<'_> {
 
     /// Whether the far side takes a method: by its Allow as far as it told, else by what its trunk is.
     fn far_knows(&self, tools: &Tools, method: &[u8]) -> bool {
-        let known = self.far.kind != TrunkKind::Teams || BASIC.contains(&method);
+        let told_apart = Allowed::tells(method);
+        // What has no name here passes, but to Teams, which takes nothing of the kind.
+        let known = match told_apart {
+            true => self.far.dialect.methods.known.has(method),
+            false => self.far.kind != TrunkKind::Teams,
+        };
         let said = self.within.call.and_then(|(id, end)| Some(tools.lives.get(id)?.leg(end.other()).allows));
-        let said = said.filter(|allows| *allows != Allowed::default() && Allowed::tells(method));
+        let said = said.filter(|allows| told_apart && *allows != Allowed::default());
         known && said.is_none_or(|allows| allows.has(method))
     }
 
     /// 405, with what the far side does take (RFC 3261 section 21.4.6).
     fn not_allowed(&self, tools: &Tools) -> LocalAnswer {
-        const ALL: [&[u8]; 12] = [
-            b"INVITE",
-            b"ACK",
-            b"CANCEL",
-            b"BYE",
-            b"OPTIONS",
-            b"NOTIFY",
-            b"REFER",
-            b"INFO",
-            b"UPDATE",
-            b"PRACK",
-            b"MESSAGE",
-            b"SUBSCRIBE",
-        ];
-        let known = ALL.into_iter().filter(|method| BASIC.contains(method) || self.far_knows(tools, method));
-        let known: Vec<&[u8]> = known.collect();
+        let known = |method: &&str| MethodSet::BASIC.has(method.as_bytes()) || self.far_knows(tools, method.as_bytes());
+        let known: Vec<&str> = MethodSet::ALL.iter().filter(known).collect();
         let mut answer = LocalAnswer::new(405, "Method Not Allowed");
-        write_line(&mut answer.headers, "Allow", &known.join(&b", "[..]));
+        write_line(&mut answer.headers, "Allow", known.join(", ").as_bytes());
         answer
     }
 

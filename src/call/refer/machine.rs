@@ -68,7 +68,10 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Tell the referrer how far it is; the last of these ends its subscription.
-    Notify { status: u16, last: bool },
+    Notify {
+        status: u16,
+        last: bool,
+    },
     /// Call the target.
     Call,
     /// Give up the call to the target: CANCEL.
