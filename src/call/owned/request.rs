@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::super::Tools;
-use super::super::dialect::Passing;
+use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
-use crate::sip::{HeaderName, NameAddr, Span};
+use crate::sip::{HeaderName, NameAddr, Span, body};
 
 impl Forward<'_> {
     /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
@@ -24,7 +24,6 @@ impl Forward<'_> {
             self.edit_request_uri(tools);
         }
         self.edit_max_forwards(tools);
-        self.edit_length(tools);
         let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
@@ -47,9 +46,15 @@ impl Forward<'_> {
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
         }
-        self.edit_contact(crossing, unix, own, call_id, edits)?;
-        self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
-        add_product(self.request, self.edge, self.hop.trunk, edits);
+        let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
+        let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
+        self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
+        if let Some(passing) = passing {
+            passing.edit(edits);
+            add_product(self.request, self.edge, self.hop.trunk, edits);
+            media::slim(&passing, self.hop.transport, edits);
+        }
+        body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
 
@@ -63,10 +68,24 @@ impl Forward<'_> {
         }
     }
 
-    fn edit_dialect(&self, initial: bool, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.from), self.edge.trunk(self.hop.trunk)) else { return };
-        let method = self.request.method();
-        Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host }.edit(edits);
+    /// The request as the dialects of both sides see it.
+    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+        let dialog = crossing.dialog.as_deref();
+        Some(Passing {
+            edge: self.edge,
+            message: self.request,
+            request: None,
+            method: self.request.method(),
+            from: self.edge.trunk(self.from)?,
+            to: self.edge.trunk(self.hop.trunk)?,
+            initial: dialog.is_none(),
+            emergency: crossing.emergency,
+            said: crossing.offer,
+            offer: None,
+            hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
+            spoken: None,
+            host,
+        })
     }
 
     /// The site under whose name the far side knows the edge.
@@ -120,7 +139,7 @@ impl Forward<'_> {
     fn edit_contact(
         &self,
         crossing: &Crossing,
-        unix: u64,
+        (unix, hold): (u64, Hold),
         own: &[u8],
         call_id: &[u8],
         edits: &mut Edits,
@@ -143,7 +162,7 @@ impl Forward<'_> {
             own,
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
-                hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+                hold,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
