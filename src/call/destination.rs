@@ -65,6 +65,11 @@ impl Destination {
         Self { lanes: SmallVec::from_buf([lane]), emergency: false }
     }
 
+    /// The dialog between owned legs that the request is in.
+    pub fn dialog(&self) -> Option<&Arc<Dialog>> {
+        self.lanes.first()?.candidates.first()?.dialog.as_ref()
+    }
+
     /// The place that is tried first, alone: for what nobody answers.
     pub fn into_first(mut self) -> Option<Candidate> {
         self.lanes.first_mut()?.candidates.pop()

@@ -26,7 +26,13 @@ pub struct Answer<'a> {
 
 /// Builds the answer to a request that came from `remote`.
 pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Bytes {
-    let mut out = Vec::with_capacity(usize::from(request.header_block().end).min(1_024) + answer.headers.len());
+    answer_with(request, remote, answer, b"")
+}
+
+/// Builds the answer to a request that came from `remote`, with a body whose type is among the answer's headers.
+pub fn answer_with(request: &Message, remote: SocketAddr, answer: &Answer<'_>, body: &[u8]) -> Bytes {
+    let headers = usize::from(request.header_block().end).min(1_024) + answer.headers.len();
+    let mut out = Vec::with_capacity(headers + body.len());
     out.extend_from_slice(b"SIP/2.0 ");
     write_decimal(&mut out, u64::from(answer.status));
     out.push(b' ');
@@ -65,7 +71,10 @@ pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Byt
         }
     }
     out.extend_from_slice(answer.headers);
-    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out.extend_from_slice(b"Content-Length: ");
+    write_decimal(&mut out, body.len() as u64);
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
     out.into()
 }
 

@@ -162,12 +162,14 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let crossing = match candidate.dialog.clone() {
-            Some(dialog) => Some(Crossing::inside(dialog)),
-            None if initial && edge.owns_legs(work.from, candidate.trunk) => {
+        let own = work.own.as_ref().map(|own| own.leg);
+        let crossing = match (candidate.dialog.clone(), own) {
+            (Some(dialog), _) => Some(Crossing::inside(dialog)),
+            (None, Some(leg)) => leg.map(|leg| Crossing::added(&env.secrets.ring, leg)),
+            (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
                 Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
             }
-            None => None,
+            (None, None) => None,
         };
         let crossing = crossing.map(|crossing| crossing.carrying(request, work.emergency));
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
@@ -195,6 +197,7 @@ impl Context {
             };
             match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools),
+                None if own.is_some() => Ok(forward.write_own(tools)),
                 None => Ok(forward.write(tools)),
             }
         };

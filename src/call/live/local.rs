@@ -3,10 +3,9 @@
 
 use super::learn::{self, sdp_of};
 use super::midcall::{LocalAnswer, Midcall, Within};
-use super::table::LegKey;
 use super::timer::too_small;
 use super::{Allowed, End, LiveCall, LiveId, compose, relay, session};
-use crate::call::dialect::Passing;
+use crate::call::dialect::{Passing, media};
 use crate::call::owned::site_of;
 use crate::call::{Env, Tools};
 use crate::sip::build::write_line;
@@ -74,7 +73,7 @@ impl Asked<'_> {
     /// side would have to be told of no other Contact.
     fn is_refresh(&self, call: &LiveCall, end: End) -> bool {
         let (leg, request) = (call.leg(end), self.within.request);
-        let heard = session::mark_of(self.env.secrets, sdp_of(request));
+        let heard = learn::mark_of(sdp_of(request));
         self.timer() != Timer::Pass
             && heard != 0
             && heard == leg.session.heard
@@ -244,17 +243,11 @@ impl Asked<'_> {
         let plain = Message::reread(&text.into())?;
         let host = self.own_name();
         edits.clear();
-        Passing {
-            edge: self.env.edge,
-            message: &plain,
-            request: Some(request),
-            method: request.method(),
-            from: self.far,
-            to: self.near,
-            initial: false,
-            host: &host,
-        }
-        .edit(edits);
+        let passing = Passing::inside(self.env.edge, &plain, [self.far, self.near], &host);
+        let (method, offer) = (request.method(), media::said_in(request));
+        // Who holds is told by the token for the near side; here the far one is the sender.
+        let hold = self.within.dialog.hold.turned();
+        Passing { request: Some(request), method, offer, hold, ..passing }.edit(edits);
         let made = Message::reread(&edits.apply(&plain))?;
         let mut answer = LocalAnswer::new(200, "OK");
         answer.headers.extend_from_slice(contact);
@@ -271,18 +264,9 @@ impl Asked<'_> {
 
 /// The ACK of an answer of the edge's own has come: after an INVITE without an offer it brings an answer, of which the
 /// other side hears when it is another description than before.
-pub(super) fn hear_ack(env: &Env<'_>, tools: &mut Tools, ack: &Message) {
-    if sdp_of(ack).is_empty() {
-        return;
-    }
-    let tag = |address: Result<crate::sip::NameAddr<'_>, _>| {
-        address.ok().and_then(|address| address.tag()).map(<[u8]>::to_vec)
-    };
-    let (peer, own) = (tag(ack.from()).unwrap_or_default(), tag(ack.to()).unwrap_or_default());
-    let key = LegKey::new(env.secrets, ack.call_id().unwrap_or_default(), &peer, &own);
-    let Some((id, end)) = tools.lives.up(key) else { return };
+pub(super) fn hear_ack(env: &Env<'_>, tools: &mut Tools, (id, end): (LiveId, End), ack: &Message) {
     let Some(call) = tools.lives.get_mut(id) else { return };
-    if learn::hear_description(env, call.leg_mut(end), ack) {
+    if learn::hear_description(call.leg_mut(end), ack) {
         session::owe(env, call, end.other());
     }
 }

@@ -1,6 +1,7 @@
 //! Requests inside a call that is up: each passes, is answered by the edge, or is taken by one of its machines.
 
-use super::errand::{News, Purpose};
+use super::errand::{News, Order, Purpose};
+use super::hang_up::Cause;
 use super::{End, LiveId, local, relay, session};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
@@ -62,7 +63,7 @@ pub fn decide(env: &Env<'_>, tools: &mut Tools, _out: &mut Output, within: &With
 /// Hands news to the machine that waits for it.
 pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
     match news {
-        News::Errand { errand, status, response } => {
+        News::Errand { errand, status, response, .. } => {
             let response = response.as_ref();
             match errand.purpose {
                 Purpose::Refresh => session::hear(env, tools, out, errand, status, response),
@@ -70,8 +71,13 @@ pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
                 Purpose::HangUp | Purpose::Notify | Purpose::Target | Purpose::Connect { .. } => {}
             }
         }
-        News::GivenUp { context } => relay::give_up(tools, context),
-        News::Acknowledged { ack, .. } => local::hear_ack(env, tools, &ack),
-        News::NotAcknowledged { .. } => {}
+        News::GivenUp { context, call: Some(call) } => relay::give_up(tools, call, context),
+        News::Acknowledged { call: Some(call), ack, .. } => local::hear_ack(env, tools, call, &ack),
+        News::NotAcknowledged { call: Some((call, end)), .. } => {
+            tools.orders.push(Order::HangUp { call, cause: Cause::NotAcknowledged(end) });
+        }
+        News::GivenUp { call: None, .. }
+        | News::Acknowledged { call: None, .. }
+        | News::NotAcknowledged { call: None, .. } => {}
     }
 }

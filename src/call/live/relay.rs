@@ -74,7 +74,7 @@ pub(super) fn hear(
         let kept = session::who_keeps(env, call, far) == Timer::Edge;
         let leg = call.leg_mut(far);
         leg.session.timer.agree(env.now, agreed_by_uas(response).filter(|_| kept));
-        learn::hear_description(env, leg, response);
+        learn::hear_description(leg, response);
         learn::hear_target(leg, response);
     }
     let Some(relayed) = relayed else {
@@ -107,7 +107,7 @@ impl Relayed {
         let failed = LocalAnswer::new(500, "Server Internal Error");
         let Some(request) = Message::reread(&self.request) else { return failed };
         let Ok(essentials) = Essentials::of_request(&request, &env.edge.limits) else { return failed };
-        learn::hear_description(env, call.leg_mut(near), &request);
+        learn::hear_description(call.leg_mut(near), &request);
         let Self { flow, from, ref dialog, asker, .. } = *self;
         let call_of = Some((call.id, near));
         let within =
@@ -140,17 +140,11 @@ fn refusal(status: u16, response: Option<&Message>) -> LocalAnswer {
 }
 
 /// Whoever asked has given up.
-pub(super) fn give_up(tools: &mut Tools, context: ContextId) {
-    let asks = |end: End, call: &super::LiveCall| {
-        call.leg(end).session.relayed.as_ref().is_some_and(|relayed| relayed.asker == context)
-    };
-    let found = tools.lives.iter().find_map(|call| {
-        let near = End::BOTH.into_iter().find(|&end| asks(end, call))?;
-        Some((call.id, near))
-    });
-    let Some((id, near)) = found else { return };
+pub(super) fn give_up(tools: &mut Tools, (id, near): (LiveId, End), context: ContextId) {
     let Some(call) = tools.lives.get_mut(id) else { return };
-    call.leg_mut(near).session.relayed = None;
-    let errand = Errand { call: id, end: near.other(), purpose: Purpose::Relay { asker: context } };
-    tools.orders.push(Order::Cancel { errand });
+    let relayed = &mut call.leg_mut(near).session.relayed;
+    if relayed.take_if(|relayed| relayed.asker == context).is_some() {
+        let errand = Errand { call: id, end: near.other(), purpose: Purpose::Relay { asker: context } };
+        tools.orders.push(Order::Cancel { errand });
+    }
 }

@@ -7,7 +7,7 @@ use super::learn::{self, Agreed};
 use super::relay::Relayed;
 use super::timer::{self, Act, Refusal, SessionTimer, agreed_by_uac, agreed_by_uas};
 use super::{End, LiveCall, LiveId, compose};
-use crate::call::{Env, Output, Secrets, Tools};
+use crate::call::{Env, Output, Tools};
 use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Message, Refresher, SessionExpires};
 use crate::transaction::Moment;
@@ -18,7 +18,7 @@ use crate::trunk::dialect::session::Timer;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionState {
     pub timer: SessionTimer,
-    /// Tells whether a description of the peer's is the one before: what [`mark_of`] makes of it; 0: none is known.
+    /// Tells whether a description of the peer's is the one before: what [`learn::mark_of`] makes of it; 0: none is known.
     pub heard: u64,
     /// The peer has to be told of the other side's present description or target, at this time.
     owed: Option<Moment>,
@@ -30,17 +30,12 @@ pub struct SessionState {
     pub(super) relayed: Option<Box<Relayed>>,
 }
 
-/// A number for a description as it came; 0 for none.
-pub fn mark_of(secrets: &Secrets, sdp: &[u8]) -> u64 {
-    if sdp.is_empty() { 0 } else { secrets.number(7, &[sdp]).max(1) }
-}
-
 /// The two sides have agreed on a session, anew or for the first time: a 2xx to an INVITE or UPDATE passed.
 pub fn agreed(env: &Env<'_>, call: &mut LiveCall, agreed: &Agreed<'_>) {
     let near = agreed.near();
     let far = near.other();
-    let heard = mark_of(env.secrets, learn::sdp_of(agreed.response));
-    for (end, heard) in [(near, agreed.offer), (far, heard)] {
+    let heard = learn::mark_of(learn::sdp_of(agreed.response));
+    for (end, heard) in [(near, agreed.crossing.mark), (far, heard)] {
         if heard != 0 {
             call.leg_mut(end).session.heard = heard;
         }
@@ -220,7 +215,7 @@ fn refreshed(env: &Env<'_>, call: &mut LiveCall, end: End, response: &Message) {
     let leg = call.leg_mut(end);
     leg.session.timer.agree(env.now, agreed_by_uas(response).filter(|_| kept));
     let echo = std::mem::take(&mut leg.session.echo);
-    let changed = learn::hear_description(env, leg, response);
+    let changed = learn::hear_description(leg, response);
     let moved = learn::hear_target(leg, response);
     if (changed && !echo) || moved {
         let session = &mut call.leg_mut(end.other()).session;

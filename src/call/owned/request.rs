@@ -6,7 +6,7 @@ use super::super::Tools;
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
@@ -43,9 +43,7 @@ impl Forward<'_> {
             self.edit_tags(dialog, edits);
         }
         hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
-        if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
-            self.edit_cseq(offset, edits);
-        }
+        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
         let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
@@ -125,14 +123,15 @@ impl Forward<'_> {
         });
     }
 
+    /// Numbers of the far leg are spread out ([`cseq`]).
     fn edit_cseq(&self, offset: i32, edits: &mut Edits) {
         let Some(value) = self.request.value(HeaderName::CSeq) else { return };
         let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let Span { start, .. } = self.request.span_of(value);
-        let number = i64::from(self.essentials.cseq.number) + i64::from(offset);
+        let number = cseq::far(self.essentials.cseq.number, offset);
         // `digits` is no longer than the header block, which fits into 16 bits.
         let span = Span { start, end: start + digits as u16 };
-        edits.replace_with(span, |out| write_decimal(out, number.clamp(0, i64::from(u32::MAX)).unsigned_abs()));
+        edits.replace_with(span, |out| write_decimal(out, u64::from(number)));
     }
 
     /// Seals the way back to the near side into the Contact.
@@ -168,7 +167,7 @@ impl Forward<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
