@@ -77,16 +77,29 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passes(passed.leg).saturating_add(1));
-        Self::first(ring.current(), leg)
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            mark: 0,
+            known_as: None,
+        }
     }
 
-    /// Of an INVITE that the edge makes in the name of a side, which adds a leg of this number to its call.
-    pub fn added(ring: &KeyRing, leg: u16) -> Self {
-        Self::first(ring.current(), leg)
-    }
-
-    const fn first(key: KeyId, leg: u16) -> Self {
-        Self { key, near: Side::Caller { leg }, dialog: None, emergency: false, offer: None, mark: 0, known_as: None }
+    /// Of an INVITE that the edge makes in the name of a side, which adds a leg of this number to its call; `known_as` as
+    /// in [`Crossing`].
+    pub fn added(ring: &KeyRing, leg: u16, known_as: Option<Arc<[u8]>>) -> Self {
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            mark: 0,
+            known_as,
+        }
     }
 
     /// Of a request inside a dialog.
@@ -291,7 +304,12 @@ fn minutes(unix: u64) -> u32 {
 /// Headers that [`super::live`] learns from beside those that answers need.
 fn is_learned(request: &Message, line: &Line) -> bool {
     let name = request.name_at(line);
-    line.name == HeaderName::Other && (name.eq_ignore_ascii_case(b"Allow") || is_of_session_timer(name))
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    line.name == HeaderName::Other
+        && match name.len() {
+            5 => is("Allow"),
+            _ => is_of_session_timer(name),
+        }
 }
 
 /// What is needed of a request once it cannot be sent on any more: its head, less the headers that no answer copies and

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::requests::refuse;
 use super::{CALLS, Incoming, Shard};
 use crate::call::branch::ContextId;
-use crate::call::context::{BeginErrand, BeginLocal, Context, ack_key};
+use crate::call::context::{AddedLeg, BeginErrand, BeginLocal, Context, ack_key};
 use crate::call::destination::{self, Asking, Destination};
 use crate::call::live::errand::{Composed, Invitation};
 use crate::call::live::hang_up::{Cause, hang_up};
@@ -160,9 +160,9 @@ impl Shard {
             None if bye => {
                 // Its 2xx may still be on the way.
                 let until = env.now + env.edge.timing.timer_l();
-                let (from_tag, to_tag) =
-                    (essentials.from_tag.unwrap_or_default(), essentials.to_tag.unwrap_or_default());
-                let far = LegKey::new(env.secrets, &dialog.call_id, to_tag, from_tag);
+                let own_tag = dialog.from_tag.as_deref().or(essentials.from_tag).unwrap_or_default();
+                let peer_tag = dialog.to_tag.as_deref().or(essentials.to_tag).unwrap_or_default();
+                let far = LegKey::new(env.secrets, &dialog.call_id, peer_tag, own_tag);
                 for key in [leg_key(env, essentials), far] {
                     self.tools.lives.bury(key, until, false);
                 }
@@ -295,7 +295,8 @@ impl Shard {
     }
 
     fn invite(&mut self, env: &Env<'_>, out: &mut Output, invitation: Invitation) {
-        let Invitation { errand, request, from, listener, leg, to, ack } = invitation;
+        let Invitation { errand, request, from, listener, leg, known_as, to, ack } = invitation;
+        let leg = AddedLeg { number: leg, known_as };
         let to = to.map_or_else(|| route_own(env, out, from, &request), Ok);
         match to {
             Ok(to) => self.begin_errand(env, out, (errand, ack), (from, listener, Some(leg)), &request, to),
@@ -311,7 +312,7 @@ impl Shard {
         env: &Env<'_>,
         out: &mut Output,
         (errand, ack): (Errand, Ack),
-        (from, listener, leg): (TrunkId, ListenerId, Option<u16>),
+        (from, listener, leg): (TrunkId, ListenerId, Option<AddedLeg>),
         bytes: &Bytes,
         destination: Destination,
     ) {

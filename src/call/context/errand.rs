@@ -26,8 +26,8 @@ use crate::trunk::{ConnectionId, Flow, ListenerId, TrunkId};
 pub(super) struct Own {
     pub errand: Errand,
     pub ack: Ack,
-    /// The number of the leg that an INVITE in a side's name begins; `None`: the request is inside a dialog.
-    pub leg: Option<u16>,
+    /// The leg that an INVITE in a side's name begins; `None`: the request is inside a dialog.
+    pub leg: Option<AddedLeg>,
     /// The branch whose 2xx counts, the tag of that, and the 2xx itself until it is acknowledged.
     accepted: Option<Accepted>,
     /// The final status has been told.
@@ -41,6 +41,15 @@ struct Accepted {
     unacknowledged: Option<Message>,
 }
 
+/// A leg that the edge adds to a call.
+#[derive(Clone, Debug)]
+pub struct AddedLeg {
+    /// Its number in its sealed Call-ID.
+    pub number: u16,
+    /// The tag by which the side in whose name it is made knows the peer that the new one takes the place of.
+    pub known_as: Option<Arc<[u8]>>,
+}
+
 /// A request of the edge's own that begins a context.
 #[derive(Debug)]
 pub struct BeginErrand<'a> {
@@ -51,7 +60,7 @@ pub struct BeginErrand<'a> {
     /// The trunk in whose name an INVITE is sent, of other requests the one that gets it.
     pub from: TrunkId,
     pub listener: ListenerId,
-    pub leg: Option<u16>,
+    pub leg: Option<AddedLeg>,
     pub destination: Destination,
     pub ack: Ack,
 }
@@ -70,7 +79,6 @@ impl Context {
             from,
             invite,
             ack: false,
-            emergency: destination.emergency,
             loop_hash: 0,
             digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),
@@ -79,6 +87,7 @@ impl Context {
             cancelled: false,
             answered: false,
             cancel_headers: Box::default(),
+            emergency: false,
             own: Some(Box::new(Own { errand, ack, leg, accepted: None, told: false })),
         };
         let mut context = Self {

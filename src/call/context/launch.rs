@@ -162,10 +162,11 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let own = work.own.as_ref().map(|own| own.leg);
-        let crossing = match (candidate.dialog.clone(), own) {
+        let added = work.own.as_ref().map(|own| own.leg.clone());
+        let own = added.is_some();
+        let crossing = match (candidate.dialog.clone(), added) {
             (Some(dialog), _) => Some(Crossing::inside(dialog)),
-            (None, Some(leg)) => leg.map(|leg| Crossing::added(&env.secrets.ring, leg)),
+            (None, Some(leg)) => leg.map(|leg| Crossing::added(&env.secrets.ring, leg.number, leg.known_as)),
             (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
                 Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
             }
@@ -197,7 +198,7 @@ impl Context {
             };
             match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools),
-                None if own.is_some() => Ok(forward.write_own(tools)),
+                None if own => Ok(forward.write_own(tools)),
                 None => Ok(forward.write(tools)),
             }
         };

@@ -1,5 +1,7 @@
 //! Requests of the edge's own inside a call, what comes of them, and what the machines of a call want done.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::hang_up::Cause;
@@ -105,8 +107,11 @@ pub struct Invitation {
     /// Its trunk and listener.
     pub from: TrunkId,
     pub listener: ListenerId,
-    /// The number of the new leg in its sealed Call-ID; not that of a leg that the call has.
+    /// The number of the new leg in its sealed Call-ID; not that of a leg that the call has: a multiple of
+    /// [`crate::call::owned::LEG_STEP`] more.
     pub leg: u16,
+    /// The tag by which that side knows the peer whose place the new leg takes ([`crate::call::owned::Crossing`]).
+    pub known_as: Option<Arc<[u8]>>,
     /// Where it goes; `None`: where routing sends it.
     pub to: Option<Destination>,
     pub ack: Ack,
