@@ -17,6 +17,7 @@ pub mod parse;
 #[cfg(feature = "rsip")]
 pub mod rsip;
 pub mod scan;
+pub mod session_expires;
 pub mod transport;
 pub mod uri;
 pub mod validate;
@@ -30,6 +31,7 @@ pub use limits::Limits;
 pub use message::{Line, Message, Span, Start};
 pub use name::HeaderName;
 pub use parse::Framing;
+pub use session_expires::{Refresher, SessionExpires};
 pub use transport::Transport;
 pub use uri::{Scheme, Uri};
 pub use validate::Essentials;

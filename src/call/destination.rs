@@ -257,6 +257,19 @@ pub fn of_dialog(edge: &Edge, dialog: Dialog) -> Result<Destination, Refusal> {
     Ok(Destination::only(Candidate { dialog: Some(Arc::new(dialog)), ..candidate }))
 }
 
+/// The place where requests on a leg of a live call go: to its first route or its target.
+pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -> Option<Candidate> {
+    let candidate = of_uri(edge, trunk, uri).filter(|_| !uri.host.is_empty())?;
+    let place = match candidate.place {
+        // The leg began on another listener of the same transport: it stays there.
+        Place::Hop(hop) if edge.listener(listener).is_some_and(|own| own.transport == hop.transport) => {
+            Place::Hop(Hop { listener, ..hop })
+        }
+        place => place,
+    };
+    Some(Candidate { place, ..candidate })
+}
+
 /// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;

@@ -42,6 +42,27 @@ pub struct Passing<'a> {
     pub host: &'a [u8],
 }
 
+impl<'a> Passing<'a> {
+    /// A request inside a dialog, of which no more is known than what it says.
+    pub fn inside(edge: &'a Edge, message: &'a Message, [from, to]: [&'a Trunk; 2], host: &'a [u8]) -> Self {
+        Self {
+            edge,
+            message,
+            request: None,
+            method: message.method(),
+            from,
+            to,
+            initial: false,
+            emergency: false,
+            said: media::said_in(message),
+            offer: None,
+            hold: Hold::None,
+            spoken: None,
+            host,
+        }
+    }
+}
+
 impl Passing<'_> {
     /// Adds what the dialects ask for.
     pub fn edit(&self, edits: &mut Edits) {

@@ -6,6 +6,8 @@
 //! token: a target refresh makes the other side's token anew and has to name them there.
 
 mod answer;
+mod contact;
+pub mod cseq;
 mod dialog;
 mod hosts;
 mod request;
@@ -23,10 +25,12 @@ use super::seal::{
 };
 use crate::routing::Site;
 use crate::sdp::Outline;
-use crate::sip::{Edits, HeaderName, Message, Span};
+use crate::sip::session_expires::is_of_session_timer;
+use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
+pub use contact::write_contact;
 pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
@@ -48,6 +52,9 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
+    /// sender knows that peer, and will go on to know whoever answers.
+    pub known_as: Option<Arc<[u8]>>,
     /// The request is of a call for help.
     pub emergency: bool,
     /// The session description in the request, as it came.
@@ -59,12 +66,19 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, emergency: false, offer: None }
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None }
+        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None, known_as: None }
     }
 
     /// The same with what of the request has to be known when its answer comes.
@@ -238,12 +252,12 @@ impl Sealing<'_> {
 }
 
 /// The site under whose name a side knows the edge.
-fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
+pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
     edge.routing.site(host).filter(|site| site.teams == from).map(|site| &**site)
 }
 
 /// The mark of a trunk in tokens.
-fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 
@@ -252,7 +266,8 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies.
+/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that decide about none.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -263,9 +278,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Supported
+                | HeaderName::Require
         )
     };
-    let lines = || request.lines().iter().filter(|line| kept(line.name));
+    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);

@@ -139,6 +139,38 @@ impl Edits {
         }
     }
 
+    /// Removes the values of a header that `is_meant` picks, whole lines where no other is left.
+    pub fn remove_values_where(&mut self, message: &Message, header: HeaderName, is_meant: impl Fn(&[u8]) -> bool) {
+        for line in message.lines_of(header) {
+            let value = message.value_at(line);
+            let mut start = None;
+            let mut kept = false;
+            let mut cuts: SmallVec<[Span; 2]> = SmallVec::new();
+            for item in Values::new(value).filter_map(Result::ok) {
+                let at = line.value + scan::offset_in(value, item) as u16;
+                if is_meant(item) {
+                    start.get_or_insert(at);
+                } else {
+                    // What is removed takes the comma behind it along.
+                    cuts.extend(start.take().map(|start| Span { start, end: at }));
+                    kept = true;
+                }
+            }
+            match start {
+                _ if !kept && start.is_some() => {
+                    self.remove_line(line);
+                    continue;
+                }
+                // At the end it takes the one before it.
+                Some(start) => cuts.push(Span { start: before_comma(message, line, start), end: line.value_end }),
+                None => {}
+            }
+            for cut in cuts {
+                self.remove(cut);
+            }
+        }
+    }
+
     /// Whether an edit removes or replaces any of a stretch.
     pub fn touches(&self, span: Span) -> bool {
         self.list.iter().any(|edit| edit.start < span.end && edit.end > span.start)
@@ -194,6 +226,13 @@ impl Edits {
         self.clear();
         out.freeze()
     }
+}
+
+/// Where a list ends if what stands at `at` is cut off with the comma before it.
+fn before_comma(message: &Message, line: &Line, at: u16) -> u16 {
+    let head = scan::trim_end(message.at(Span { start: line.value, end: at }));
+    let head = scan::trim_end(head.strip_suffix(b",").unwrap_or(head));
+    line.value + head.len() as u16
 }
 
 /// Writes `Name: value` and a line break.
@@ -274,6 +313,27 @@ mod tests {
             let mut edits = Edits::new();
             edits.remove_values(&it, HeaderName::Via, count);
             assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted);
+        }
+    }
+
+    #[test]
+    fn chosen_values_are_removed_with_one_comma_each() {
+        for (list, wanted) in [
+            ("x", None),
+            ("x, X,x", None),
+            ("a", Some("a")),
+            ("a, x", Some("a")),
+            ("x ,a", Some("a")),
+            ("a, x,\r\n x, b", Some("a, b")),
+            ("x, a, x, b, x", Some("a, b")),
+            ("xx, x", Some("xx")),
+        ] {
+            let it = message(&format!("OPTIONS sip:a@b SIP/2.0\r\nSupported: {list}\r\nSubject: x\r\n\r\n"));
+            let mut edits = Edits::new();
+            edits.remove_values_where(&it, HeaderName::Supported, |value| value.eq_ignore_ascii_case(b"x"));
+            let line = wanted.map_or(String::new(), |value| format!("Supported: {value}\r\n"));
+            let wanted = format!("OPTIONS sip:a@b SIP/2.0\r\n{line}Subject: x\r\n\r\n");
+            assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted, "{list}");
         }
     }
 

@@ -40,7 +40,7 @@ impl Back<'_> {
     /// # Errors
     /// [`NotSealed`] when there is no room for the Contact: the answer has none then.
     pub fn edit(&self, response: &Message, tools: &mut Tools) -> Result<(), NotSealed> {
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(response, edits);
         self.edit_names(response, edits);
         scratch.clear();
@@ -184,6 +184,12 @@ impl Back<'_> {
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
+                from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
+                to_tag: match dialog {
+                    Some(dialog) => dialog.to_tag.as_deref(),
+                    None => self.crossing.known_as.as_ref().and(response.to_tag()),
+                },
                 target,
                 ..LegState::default()
             },

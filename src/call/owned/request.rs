@@ -24,7 +24,7 @@ impl Forward<'_> {
             self.edit_request_uri(tools);
         }
         self.edit_max_forwards(tools);
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
@@ -39,6 +39,9 @@ impl Forward<'_> {
         }
         let (own, call_id) = scratch.split_at(own);
         edits.replace(self.request.span_of(self.essentials.call_id), call_id);
+        if let Some(dialog) = dialog {
+            self.edit_tags(dialog, edits);
+        }
         hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
@@ -53,6 +56,16 @@ impl Forward<'_> {
         }
         body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
+    }
+
+    /// The tags of the far leg, where the two have not the same.
+    fn edit_tags(&self, dialog: &Dialog, edits: &mut Edits) {
+        let pairs = [(self.essentials.from_tag, &dialog.from_tag), (self.essentials.to_tag, &dialog.to_tag)];
+        for (near, far) in pairs {
+            if let (Some(near), Some(far)) = (near, far) {
+                edits.replace(self.request.span_of(near), far);
+            }
+        }
     }
 
     /// The request as the dialects of both sides see it.
@@ -156,6 +169,13 @@ impl Forward<'_> {
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
+                // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
+                from_tag: match dialog {
+                    Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
+                    None => crossing.known_as.as_deref(),
+                },
+                to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,
                 ..LegState::default()
             },
