@@ -78,6 +78,8 @@ pub struct LiveCall {
     pub leg: u16,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
     /// When it was answered, or learned again.

@@ -84,6 +84,7 @@ impl Crossing {
     /// The same with what of the request has to be known when its answer comes.
     #[must_use]
     pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        let emergency = emergency || self.dialog.as_ref().is_some_and(|dialog| dialog.emergency);
         Self { emergency, offer: media::said_in(request), ..self }
     }
 

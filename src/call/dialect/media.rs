@@ -13,6 +13,7 @@ use crate::call::seal::Hold;
 use crate::sdp::{self, Outline};
 use crate::sip::body::{Kind, Parts};
 use crate::sip::{Edits, Message, Span};
+use crate::trunk::dialect::media::Holding;
 
 use hold::{Parties, Role};
 pub use slim::slim;
@@ -25,6 +26,21 @@ pub fn said_in(message: &Message) -> Option<Outline> {
 /// Who holds once the message has passed, as its sender sees it.
 pub fn held(passing: &Passing<'_>) -> Hold {
     if negotiates(passing.method) { Parties::of(passing).after(Role::of(passing), passing.said) } else { passing.hold }
+}
+
+/// Who holds once a request with this offer has been answered, as its sender sees it; `before` is who held until then.
+pub fn agreed(before: Hold, first: bool, offer: Option<Outline>, answer: Option<Outline>) -> Hold {
+    parties_of(before.turned(), first).after(Role::answering(offer), answer).turned()
+}
+
+/// Who holds once an offer was made inside a call, as its sender sees it.
+pub fn offered(before: Hold, offer: &[u8]) -> Hold {
+    parties_of(before, false).after(Role::Offer, (!offer.is_empty()).then(|| Outline::of(offer)))
+}
+
+/// Two sides of which nothing is asked but who holds.
+const fn parties_of(before: Hold, first: bool) -> Parties {
+    Parties { from: Holding::AsIs, to: Holding::AsIs, before, first }
 }
 
 pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) {

@@ -5,12 +5,14 @@ use super::table::{Known, LegKey};
 use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
 use crate::call::Env;
 use crate::call::branch::ContextId;
+use crate::call::dialect::media;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
 use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
+use crate::sdp;
 use crate::sip::{HeaderName, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
@@ -90,7 +92,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         (Side::Caller { leg }, _) | (Side::Callee, Some(Side::Caller { leg })) => leg,
         (Side::Callee, _) => return None,
     };
-    let hold = dialog.map_or(Hold::None, |dialog| dialog.hold);
+    let hold = hold_after(agreed, dialog.map_or(Hold::None, |dialog| dialog.hold));
     let tenant = || {
         let sites = agreed.edge.routing.sites();
         let site = [near_leg.site, far_leg.site].into_iter().flatten().find_map(|mark| sites.marked(mark));
@@ -101,6 +103,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         key: agreed.crossing.key,
         leg,
         hold: if near == End::Caller { hold } else { hold.turned() },
+        emergency: agreed.crossing.emergency,
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
         began_unix: env.unix,
@@ -191,10 +194,20 @@ fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall
     })
 }
 
+/// Who holds from then on, as the side sees it that sent the request.
+fn hold_after(agreed: &Agreed<'_>, before: Hold) -> Hold {
+    let Crossing { dialog, offer, .. } = agreed.crossing;
+    media::agreed(before, dialog.is_none(), *offer, media::said_in(agreed.response))
+}
+
 /// A request inside the dialog was agreed to.
 fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
     let Agreed { request, response, .. } = *agreed;
     let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    call.hold = match near {
+        End::Caller => hold_after(agreed, call.hold),
+        End::Callee => hold_after(agreed, call.hold.turned()).turned(),
+    };
     for (end, message, sdp) in [(near, request, offer), (near.other(), response, sdp_of(response))] {
         let leg = call.leg_mut(end);
         set(&mut leg.sdp, sdp);
@@ -231,12 +244,9 @@ fn set(old: &mut Box<[u8]>, new: &[u8]) {
     }
 }
 
-/// The session description in a message; empty when there is none, or it is a part of something else.
+/// The session description in a message; empty when there is none.
 pub fn sdp_of(message: &Message) -> &[u8] {
-    let kind = message.value(HeaderName::ContentType).unwrap_or_default();
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    // A body without a type is one that its sender forgot to name: nothing else comes so.
-    if kind.is_empty() || kind.eq_ignore_ascii_case(b"application/sdp") { message.body() } else { b"" }
+    sdp::body_of(message).unwrap_or_default()
 }
 
 fn contact_of(message: &Message) -> Option<&[u8]> {

@@ -4,7 +4,7 @@
 //! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others: the far leg's Call-ID, its tags in From and in To. The text is those, the remote target and behind
+//! before the others: the far leg's Call-ID, its tags in From and in To; and whether it is a call for help. The text is those, the remote target and behind
 //! it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
@@ -30,8 +30,9 @@ const MORE: u8 = 1 << 7;
 const CALL_ID: u8 = 1;
 const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
+const EMERGENCY: u8 = 1 << 3;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | EMERGENCY);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +110,8 @@ pub struct LegState<'a> {
     /// What the near side is.
     pub near: Side,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// When the token was made, in minutes since 1970.
     pub created: u32,
     /// The mark of the far trunk. That of the near one is not carried, since it is bound to the token.
@@ -166,7 +169,8 @@ impl<'a> LegState<'a> {
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
-            | field(TO_TAG, self.to_tag.is_some());
+            | field(TO_TAG, self.to_tag.is_some())
+            | field(EMERGENCY, self.emergency);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
@@ -257,6 +261,7 @@ impl<'a> LegState<'a> {
                 2 => Hold::Far,
                 _ => Hold::Both,
             },
+            emergency: more & EMERGENCY != 0,
             created,
             far,
             tenant,

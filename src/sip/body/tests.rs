@@ -43,6 +43,12 @@ fn one_thing_is_one_part() {
     assert_eq!(parts(&message("application/sdp", "")), []);
     assert_eq!(parts(&message("application/EmergencyCallData.ProviderInfo+xml", "x")), [(Kind::Location, "x")]);
     assert_eq!(parts(&message("application/sdpx", "x")), [(Kind::Other, "x")]);
+    let untyped = Message::parse(
+        format!("INVITE sip:a@b SIP/2.0\r\n\r\n{SDP}").into_bytes().into(),
+        Framing::Datagram,
+        &Limits::default(),
+    );
+    assert_eq!(parts(&untyped.unwrap()), [(Kind::Sdp, SDP)]);
 }
 
 #[test]

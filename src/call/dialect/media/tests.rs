@@ -47,6 +47,35 @@ fn offers_are_said_as_the_other_side_takes_them() {
     }
 }
 
+/// A side that is held asks for a new offer: it gets what the other would do if nobody held.
+#[test]
+fn an_offer_that_was_asked_for_is_a_fresh_one() {
+    let held_by_pbx = |to| Parties { before: Hold::Far, ..from_teams(to) };
+    for (parties, said, wanted) in [
+        (held_by_pbx(Holding::AsIs), Inactive, SendRecv),
+        (Parties { before: Hold::Both, ..from_teams(Holding::AsIs) }, Inactive, Inactive),
+        (from_teams(Holding::SendOnly), Inactive, SendOnly),
+        (towards(Holding::Inactive), SendOnly, Inactive),
+        (towards(Holding::Inactive), SendRecv, SendRecv),
+    ] {
+        assert_eq!(parties.passed(Role::Asked, stream(said)), wanted, "{parties:?}");
+    }
+}
+
+#[test]
+fn who_holds_is_known_to_each_side_in_its_own_words() {
+    let said = |direction| Some(outline(direction));
+    assert_eq!(agreed(Hold::None, false, said(SendOnly), said(RecvOnly)), Hold::Near);
+    assert_eq!(agreed(Hold::Near, false, said(SendRecv), said(Inactive)), Hold::Far);
+    assert_eq!(agreed(Hold::Near, false, None, said(SendOnly)), Hold::Both);
+    assert_eq!(agreed(Hold::Both, false, None, None), Hold::Both);
+    assert_eq!(agreed(Hold::None, true, said(SendRecv), said(SendRecv)), Hold::None);
+    let text = |direction: Direction| format!("m=audio 5000 RTP/AVP 8\r\na={}\r\n", direction.name());
+    assert_eq!(offered(Hold::Far, text(SendOnly).as_bytes()), Hold::Both);
+    assert_eq!(offered(Hold::Far, text(Inactive).as_bytes()), Hold::Far);
+    assert_eq!(offered(Hold::Near, b""), Hold::Near);
+}
+
 #[test]
 fn answers_are_what_the_side_that_gets_them_asked_for() {
     let first = |parties: Parties| Parties { first: true, ..parties };

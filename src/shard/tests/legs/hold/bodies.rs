@@ -68,6 +68,39 @@ fn who_helps_is_told_where_the_caller_is_and_nobody_else() {
     }
 }
 
+/// A call for help stays one: a place that is told later arrives as well, in whatever process.
+#[test]
+fn a_call_for_help_is_known_as_such_to_its_end() {
+    let whole = mixed(&sdp("192.0.2.80", 1, "sendrecv"));
+    for (number, helps) in [("+999", true), ("+4930123456", false)] {
+        let mut world = owned_office(|_| {});
+        let mut teams = Party::new(TEAMS, Transport::Udp, "+441632768401", "");
+        teams.target = format!("sip:{number}@{SITE};user=phone");
+        teams.other = format!("<sip:{number}@{SITE};user=phone>");
+        let first = with_body(&teams.request("INVITE"), TYPE, &whole);
+        teams.send(&mut world, &first);
+        let invite = world.take().into_iter().find(|sent| sent.what() == "INVITE").expect("an INVITE");
+        let mut other = if helps {
+            Party::new(CARL, Transport::Tcp, "carl", "")
+        } else {
+            Party::new(ALICE, Transport::Udp, "alice", "")
+        };
+        teams.learns(&other.answers(&mut world, &invite, 200, ""));
+        teams.asks(&mut world, "ACK");
+        for turn in 0..2 {
+            world.restart();
+            teams.extra = GEOLOCATION.to_owned();
+            let again = with_body(&teams.request("INVITE"), TYPE, &whole);
+            teams.send(&mut world, &again);
+            let invite = world.take().into_iter().find(|sent| sent.what() == "INVITE").expect("an INVITE");
+            assert_eq!(invite.header("Geolocation").is_some(), helps, "{turn}");
+            assert_eq!(body(&invite) == whole, helps, "{turn}");
+            teams.learns(&other.answers(&mut world, &invite, 200, ""));
+            teams.asks(&mut world, "ACK");
+        }
+    }
+}
+
 #[test]
 fn a_trunk_may_be_told_always_or_never() {
     let whole = mixed(&sdp("192.0.2.80", 1, "sendrecv"));
