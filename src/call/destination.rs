@@ -65,6 +65,11 @@ impl Destination {
         Self { lanes: SmallVec::from_buf([lane]), emergency: false }
     }
 
+    /// The dialog between owned legs that the request is in.
+    pub fn dialog(&self) -> Option<&Arc<Dialog>> {
+        self.lanes.first()?.candidates.first()?.dialog.as_ref()
+    }
+
     /// The place that is tried first, alone: for what nobody answers.
     pub fn into_first(mut self) -> Option<Candidate> {
         self.lanes.first_mut()?.candidates.pop()
@@ -92,7 +97,8 @@ impl<'a> Asking<'a> {
     /// Who calls.
     pub fn caller(&self) -> Calling<'a> {
         let rules = self.edge.translations(self.from).map(|rules| &rules.inbound.calling);
-        Calling { request: self.request, rules }
+        let believed = self.edge.trunk(self.from).is_none_or(|trunk| trunk.dialect.identity.believed);
+        Calling { request: self.request, rules, believed }
     }
 
     /// What routing is asked.
@@ -132,7 +138,8 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
     let mut lanes: SmallVec<[Lane; 1]> = SmallVec::new();
     for way in &choice.ways {
         let Some(trunk) = edge.trunk(way.trunk) else { continue };
-        let leg = Leg::new(choice, way);
+        // The trunk's rules for headers may name the tenant.
+        let leg = Leg::new(choice, way, !trunk.dialect.headers.outbound.is_empty());
         let places = || trunk.targets.iter().enumerate();
         let candidates = places().map(|(index, target)| of_target(trunk, index, target, leg.as_ref()));
         match lanes.last_mut() {
@@ -278,7 +285,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,

@@ -76,6 +76,18 @@ impl Forward<'_> {
         tools.edits.apply(self.request)
     }
 
+    /// Writes a request of the edge's own: it is whole but for its Via.
+    pub fn write_own(&self, tools: &mut Tools) -> Bytes {
+        tools.edits.clear();
+        if let Some(line) = self.request.line(HeaderName::Via) {
+            let span = Span { start: line.value, end: line.value_end };
+            tools.edits.replace_with(span, |out| {
+                write_own_via(self.edge, self.hop, self.branch, self.loop_hash, out);
+            });
+        }
+        tools.edits.apply(self.request)
+    }
+
     /// Messages of a stream say how long their body is (RFC 3261 section 18.3).
     pub(super) fn edit_length(&self, tools: &mut Tools) {
         if self.hop.transport.is_reliable() && self.request.line(HeaderName::ContentLength).is_none() {

@@ -32,7 +32,7 @@ pub use errand::{Ack, Errand, News, Order, Purpose};
 pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
-pub use table::{Lives, Room};
+pub use table::{Known, LegKey, Lives, Room};
 
 /// Most requests of the edge's own that one call has under way.
 pub const MAX_ERRANDS: usize = 8;
@@ -160,6 +160,8 @@ pub struct LiveLeg {
     pub routes: Box<[u8]>,
     /// The last CSeq number that the edge sent.
     pub sent_cseq: u32,
+    /// The edge does not know what it sent before: numbers of its own begin above this one.
+    pub cseq_floor: u32,
     /// The last CSeq number that the peer sent.
     pub heard_cseq: u32,
     /// What is added to the peer's CSeq numbers on their way to the other leg.
@@ -191,7 +193,8 @@ impl LiveLeg {
 
     /// Takes the next CSeq number of the edge on this leg.
     pub const fn next_cseq(&mut self) -> u32 {
-        self.sent_cseq = self.sent_cseq.saturating_add(1);
+        let last = if self.sent_cseq < self.cseq_floor { self.cseq_floor } else { self.sent_cseq };
+        self.sent_cseq = last.saturating_add(1);
         self.sent_cseq
     }
 

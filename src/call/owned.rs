@@ -9,7 +9,7 @@ mod answer;
 mod contact;
 pub mod cseq;
 mod dialog;
-mod hosts;
+pub(super) mod hosts;
 mod request;
 
 use std::sync::Arc;
@@ -36,6 +36,14 @@ pub use dialog::Dialog;
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
 pub const MAX_PASSES: u16 = 4;
 
+/// Legs that the edge adds to a call that is up have numbers of their own: so many more for each.
+pub const LEG_STEP: u16 = 0x100;
+
+/// How often a call had passed when the leg of this number was made.
+const fn passes(leg: u16) -> u16 {
+    leg % LEG_STEP
+}
+
 /// Names the edge's maker towards Teams; other sides need not know.
 fn add_product(message: &Message, edge: &Edge, to: TrunkId, edits: &mut Edits) {
     if edge.trunk(to).is_some_and(|trunk| trunk.kind == TrunkKind::Teams) {
@@ -52,6 +60,8 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
+    pub hidden: bool,
     /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
     /// sender knows that peer, and will go on to know whoever answers.
     pub known_as: Option<Arc<[u8]>>,
@@ -65,20 +75,43 @@ impl Crossing {
     /// Of a request outside of a dialog.
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
-        let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
+        let leg = passed.map_or(0, |passed| passes(passed.leg).saturating_add(1));
         Self {
             key: ring.current(),
             near: Side::Caller { leg },
             dialog: None,
             emergency: false,
             offer: None,
+            hidden: false,
             known_as: None,
+        }
+    }
+
+    /// Of an INVITE that the edge makes in the name of a side, which adds a leg of this number to its call; `known_as` as
+    /// in [`Crossing`].
+    pub fn added(ring: &KeyRing, leg: u16, known_as: Option<Arc<[u8]>>) -> Self {
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            hidden: false,
+            offer: None,
+            known_as,
         }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog), emergency: false, offer: None, known_as: None }
+        Self {
+            key: dialog.key,
+            near: dialog.near,
+            hidden: dialog.hidden,
+            dialog: Some(dialog),
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
     }
 
     /// The same with what of the request has to be known when its answer comes.
@@ -90,7 +123,7 @@ impl Crossing {
 
     /// Whether the call has come by more often than any call should.
     pub const fn is_loop(&self) -> bool {
-        matches!(self.near, Side::Caller { leg } if leg >= MAX_PASSES) && self.dialog.is_none()
+        matches!(self.near, Side::Caller { leg } if passes(leg) >= MAX_PASSES) && self.dialog.is_none()
     }
 }
 
@@ -267,8 +300,19 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
-/// that decide about none.
+/// Headers that [`super::live`] learns from beside those that answers need.
+fn is_learned(request: &Message, line: &Line) -> bool {
+    let name = request.name_at(line);
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    line.name == HeaderName::Other
+        && match name.len() {
+            5 => is("Allow"),
+            _ => is_of_session_timer(name),
+        }
+}
+
+/// What is needed of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that tell nothing of the side that sent it.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -279,12 +323,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Contact
                 | HeaderName::Supported
                 | HeaderName::Require
         )
     };
-    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
-    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || is_learned(request, line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);

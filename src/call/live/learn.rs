@@ -17,7 +17,7 @@ use crate::sip::{HeaderName, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
 
-/// The first number of the edge's own on a leg whose numbers a restart made it forget: above any that it has used.
+/// Where numbers of the edge's own begin on a leg whose numbers a restart made it forget: above any that it has used.
 const AFRESH: u32 = 1 << 29;
 
 /// A 2xx to an INVITE or UPDATE that passed from one leg to the other.
@@ -142,7 +142,8 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
         peer: request.value(HeaderName::From)?.into(),
         target: contact_of(request)?.into(),
         routes,
-        sent_cseq: if dialog.is_some() { AFRESH } else { 0 },
+        sent_cseq: 0,
+        cseq_floor: if dialog.is_some() { AFRESH } else { 0 },
         heard_cseq: number,
         cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
         sdp: offer.into(),
@@ -153,7 +154,7 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
 }
 
 /// The leg on which it was sent on.
-fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
     let Agreed { edge, response, hop, .. } = *agreed;
     let (call_id, own, sent_cseq) = match (agreed.sent, first) {
         (Some(sent), _) => (sent.value(HeaderName::CallId)?, sent.value(HeaderName::From)?, sent.cseq().ok()?.number),
@@ -185,6 +186,7 @@ fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall
         target: contact_of(response).or(dialog.map(Dialog::target))?.into(),
         routes,
         sent_cseq,
+        cseq_floor: 0,
         heard_cseq: 0,
         cseq_offset: 0,
         sdp: sdp_of(response).into(),
@@ -221,14 +223,25 @@ fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
 pub fn note_request(call: &mut LiveCall, near: End, request: &Message, now: Moment, context: ContextId) {
     call.seen = now;
     let Ok(number) = request.cseq().map(|cseq| cseq.number) else { return };
-    let offset = call.leg(near).cseq_offset;
-    let heard = &mut call.leg_mut(near).heard_cseq;
-    *heard = number.max(*heard);
-    let sent = &mut call.leg_mut(near.other()).sent_cseq;
-    *sent = cseq::far(number, offset).max(*sent);
+    let offset = offset_for(call, near, number);
+    let from = call.leg_mut(near);
+    from.cseq_offset = offset;
+    from.heard_cseq = number.max(from.heard_cseq);
+    let to = call.leg_mut(near.other());
+    to.sent_cseq = cseq::far(number, offset).max(to.sent_cseq);
+    to.cseq_floor = 0;
     if matches!(request.method(), b"INVITE" | b"UPDATE") {
         call.passing = Some(context);
     }
+}
+
+/// What is added to number `number` of a side so that the other gets one that is greater than any before.
+pub fn offset_for(call: &LiveCall, near: End, number: u32) -> i32 {
+    let (from, to) = (call.leg(near), call.leg(near.other()));
+    if number <= from.heard_cseq {
+        return from.cseq_offset;
+    }
+    cseq::offset_after(to.sent_cseq, number, from.cseq_offset)
 }
 
 /// The ACK of an INVITE without an offer brings the answer.

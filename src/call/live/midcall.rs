@@ -1,6 +1,7 @@
 //! Requests inside a call that is up: each passes, is answered by the edge, or is taken by one of its machines.
 
-use super::errand::News;
+use super::errand::{News, Order};
+use super::hang_up::Cause;
 use super::{End, LiveId};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
@@ -60,4 +61,14 @@ pub fn decide(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _within: &W
 }
 
 /// Hands news to the machine that waits for it.
-pub fn hear(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _news: News) {}
+pub fn hear(_env: &Env<'_>, tools: &mut Tools, _out: &mut Output, news: News) {
+    match news {
+        News::NotAcknowledged { call: Some((call, end)), .. } => {
+            tools.orders.push(Order::HangUp { call, cause: Cause::NotAcknowledged(end) });
+        }
+        News::Errand { .. }
+        | News::GivenUp { .. }
+        | News::NotAcknowledged { call: None, .. }
+        | News::Acknowledged { .. } => {}
+    }
+}

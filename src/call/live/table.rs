@@ -41,6 +41,16 @@ pub enum Known {
     Ended { by_edge: bool },
 }
 
+impl Known {
+    /// The call, when it is up.
+    pub const fn call(self) -> Option<LiveId> {
+        match self {
+            Self::Up(id, _) => Some(id),
+            Self::Ended { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Up(u32, End),

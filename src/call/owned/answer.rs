@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::super::Tools;
+use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
@@ -47,11 +48,12 @@ impl Back<'_> {
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);
         let own = scratch.get(..host).unwrap_or_default();
-        hosts::edit(response, own, edits);
         let passing = self.passing(response, own);
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         if let Some(passing) = passing {
+            let seen = hosts::edit(&passing, edits);
             passing.edit(edits);
+            identity::edit(&passing, &Ends::default(), seen, edits);
             add_product(response, self.edge, self.from, edits);
         }
         let mut sealed = Ok(());
@@ -185,6 +187,7 @@ impl Back<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
+                hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),

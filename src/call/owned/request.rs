@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::super::Tools;
+use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
@@ -22,6 +23,7 @@ impl Forward<'_> {
         if dialog.is_none() {
             self.edit_calling(tools);
             self.edit_request_uri(tools);
+            identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
         let Tools { edits, scratch, .. } = tools;
@@ -42,18 +44,16 @@ impl Forward<'_> {
         if let Some(dialog) = dialog {
             self.edit_tags(dialog, edits);
         }
-        hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
-        if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
-            self.edit_cseq(offset, edits);
-        }
-        let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
-        let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
+        let host = own.get(..host).unwrap_or_default();
+        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
+        let seen = hosts::edit(&passing, edits);
+        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
+        let hold = media::held(&passing).turned();
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
-        if let Some(passing) = passing {
-            passing.edit(edits);
-            add_product(self.request, self.edge, self.hop.trunk, edits);
-            media::slim(&passing, self.hop.transport, edits);
-        }
+        passing.edit(edits);
+        identity::edit(&passing, &self.ends(crossing), seen, edits);
+        add_product(self.request, self.edge, self.hop.trunk, edits);
+        media::slim(&passing, self.hop.transport, edits);
         body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
@@ -86,6 +86,15 @@ impl Forward<'_> {
             spoken: None,
             host,
         })
+    }
+
+    /// What is known of the caller and of the call beyond the message.
+    fn ends(&self, crossing: &Crossing) -> Ends<'_> {
+        let hidden = match crossing.dialog.as_deref() {
+            Some(dialog) => dialog.hidden && matches!(dialog.near, Side::Caller { .. }),
+            None => crossing.hidden,
+        };
+        Ends { leg: self.leg, hidden }
     }
 
     /// The site under whose name the far side knows the edge.
@@ -125,14 +134,15 @@ impl Forward<'_> {
         });
     }
 
+    /// Numbers of the far leg are spread out ([`cseq`]).
     fn edit_cseq(&self, offset: i32, edits: &mut Edits) {
         let Some(value) = self.request.value(HeaderName::CSeq) else { return };
         let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let Span { start, .. } = self.request.span_of(value);
-        let number = i64::from(self.essentials.cseq.number) + i64::from(offset);
+        let number = cseq::far(self.essentials.cseq.number, offset);
         // `digits` is no longer than the header block, which fits into 16 bits.
         let span = Span { start, end: start + digits as u16 };
-        edits.replace_with(span, |out| write_decimal(out, number.clamp(0, i64::from(u32::MAX)).unsigned_abs()));
+        edits.replace_with(span, |out| write_decimal(out, u64::from(number)));
     }
 
     /// Seals the way back to the near side into the Contact.
@@ -169,7 +179,8 @@ impl Forward<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
+                cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {

@@ -4,8 +4,8 @@
 //! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others: the far leg's Call-ID, its tags in From and in To; and whether it is a call for help. The text is those, the remote target and behind
-//! it the route set, each ended by NUL but the last.
+//! before the others (the far leg's Call-ID, its tags in From and in To), whether the caller hides and whether it is a
+//! call for help. The text is those, the remote target and behind it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -30,9 +30,10 @@ const MORE: u8 = 1 << 7;
 const CALL_ID: u8 = 1;
 const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
-const EMERGENCY: u8 = 1 << 3;
+const HIDDEN: u8 = 1 << 3;
+const EMERGENCY: u8 = 1 << 4;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | EMERGENCY);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN | EMERGENCY);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,6 +121,8 @@ pub struct LegState<'a> {
     pub site: Option<u32>,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
+    /// Who has called hides: later requests must not tell (RFC 3323).
+    pub hidden: bool,
     /// What is added to a CSeq number that goes from near to far.
     pub cseq_offset: i32,
     /// The far leg's Call-ID, where `near` does not say how it is found.
@@ -170,6 +173,7 @@ impl<'a> LegState<'a> {
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
             | field(TO_TAG, self.to_tag.is_some())
+            | field(HIDDEN, self.hidden)
             | field(EMERGENCY, self.emergency);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
@@ -267,6 +271,7 @@ impl<'a> LegState<'a> {
             tenant,
             site,
             engine,
+            hidden: more & HIDDEN != 0,
             cseq_offset,
             call_id,
             from_tag,
