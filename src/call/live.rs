@@ -88,6 +88,8 @@ pub struct LiveCall {
     pub transfer: Option<Box<Transfer>>,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
     /// When it was answered, or learned again.

@@ -112,6 +112,7 @@ impl Crossing {
     #[must_use]
     pub fn carrying(self, request: &Message, emergency: bool) -> Self {
         let mark = learn::mark_of(learn::sdp_of(request));
+        let emergency = emergency || self.dialog.as_ref().is_some_and(|dialog| dialog.emergency);
         Self { emergency, offer: media::said_in(request), mark, ..self }
     }
 

@@ -355,6 +355,7 @@ impl Owned {
         LegState {
             near,
             hold,
+            emergency: created & 1 != 0,
             created,
             far,
             tenant,
