@@ -3,6 +3,7 @@
 mod calls;
 mod errands;
 mod hang_up;
+mod hold;
 mod live;
 mod party;
 mod records;

@@ -8,7 +8,7 @@ use crate::call::context::{BeginLocal, Context};
 use crate::call::live::compose::{self, Asked};
 use crate::call::live::errand::Invitation;
 use crate::call::live::{Ack, End, Errand, LocalAnswer, Order, Purpose};
-use crate::call::owned::LEG_STEP;
+use crate::call::owned::{Behalf, LEG_STEP};
 use crate::call::{Env, Output, Tools, key_parts};
 use crate::shard::{Incoming, Shard};
 use crate::sip::{Essentials, Framing, Message, Transport};
@@ -220,8 +220,12 @@ fn invite(world: &mut World, number: &str) -> Vec<Sent> {
             request: request.into(),
             from: from.id,
             listener: leg.listener,
-            leg: call.leg + LEG_STEP,
-            known_as: None,
+            behalf: std::sync::Arc::new(Behalf {
+                leg: call.leg + LEG_STEP,
+                known_as: leg.own_tag().into(),
+                site: leg.site,
+                back_offset: 0,
+            }),
             to: None,
             ack: Ack::AtOnce,
         })));
@@ -299,7 +303,7 @@ fn begin_local(
     let known = shard.known_leg(env, essentials);
     let call = known.and_then(|known| match known {
         crate::call::live::Known::Up(id, end) => Some((id, end)),
-        crate::call::live::Known::Ended { .. } => None,
+        _ => None,
     });
     let begin = BeginLocal { id: shard.next_id(env), flow, request, essentials, from, call };
     let context = Context::begin_local(env, &mut shard.tools, out, begin, answer);
