@@ -30,6 +30,7 @@ pub mod probe;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
+pub mod stored;
 
 pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
@@ -53,6 +54,7 @@ pub struct Env<'a> {
     pub edge: &'a std::sync::Arc<Edge>,
     pub secrets: &'a Secrets,
     pub names: &'a dyn Names,
+    pub store: &'a dyn stored::CallStore,
 }
 
 /// Random keys: drawn once per process, but for the seal key, which other nodes and later processes share.
@@ -79,6 +81,7 @@ pub trait Names {
 pub struct Tools {
     pub edits: Edits,
     pub scratch: Vec<u8>,
+    pub shelf: stored::Shelf,
 }
 
 impl Secrets {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use trunkway::call::dialog_token::SealKey;
+use trunkway::call::stored::NoStore;
 use trunkway::call::seal::{Key, KeyRing};
 use trunkway::call::{BranchId, Command, ContextId, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::requests::refuse_flawed;
@@ -370,7 +371,7 @@ impl World {
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Shard, &Env<'_>, &mut Output)) {
-        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names };
+        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names, store: &NoStore };
         event(&mut self.shard, &env, &mut self.out);
         let commands = std::mem::take(&mut self.out.commands);
         assert!(commands.len() <= MAX_COMMANDS, "{} commands at once", commands.len());

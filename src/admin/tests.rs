@@ -65,6 +65,19 @@ impl Control for Stand {
         self.0.lock().unwrap().1.get(id).cloned()
     }
 
+    fn keys(&self) -> Result<KeyList, KeyRefusal> {
+        let key = |id: &str, current| KeyStatus { id: id.to_owned(), in_use: true, current, ..KeyStatus::default() };
+        Ok(KeyList { keys: vec![key("3f", true), key("a0", false)] })
+    }
+
+    fn rotate_keys(&self, force: bool) -> Result<KeyList, KeyRefusal> {
+        if force { self.keys() } else { Err(KeyRefusal::TooSoon("calls may need a key".to_owned())) }
+    }
+
+    fn reload_keys(&self) -> Result<KeyList, KeyRefusal> {
+        Err(KeyRefusal::NoFile)
+    }
+
     fn route(&self, ask: Value) -> Result<Value, String> {
         match ask.get("from_trunk") {
             Some(_) => Ok(json!({ "decision": "forward" })),

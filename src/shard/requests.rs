@@ -11,7 +11,7 @@ use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::forward::{Branch, Forward};
 use crate::call::loops::loop_hash;
-use crate::call::owned::{Crossing, Dialog};
+use crate::call::owned::{Crossing, Dialog, Refused};
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
@@ -23,6 +23,10 @@ use crate::trunk::Flow;
 impl Shard {
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
+        self.with_shelf(env, out, |shard, out| shard.take_request(env, out, incoming));
+    }
+
+    fn take_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
         let Incoming { request, essentials, .. } = *incoming;
         let parts = key_parts(request, essentials);
         let key = Key::of_request(&env.secrets.hash, &parts);
@@ -205,6 +209,9 @@ fn inside_dialog(
     let Incoming { from, essentials, .. } = *incoming;
     if let Some(dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
         return destination::of_dialog(env.edge, dialog);
+    }
+    if routes.unproved && routes.token.is_none() {
+        out.counts.tokens_refused.add(Refused::RecordRoute as usize);
     }
     // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
     if routes.token.is_none() && env.edge.owns_legs(from, from) {

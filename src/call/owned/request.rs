@@ -1,11 +1,13 @@
 //! The request on the far leg, as edits to the one that came on the near one.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::super::Tools;
 use super::super::dialect::Passing;
 use super::super::forward::{Forward, write_own_via};
-use super::super::seal::{Bound, Hold, LegState, Side};
+use super::super::seal::{Bound, Hold, LegState, Side, name_of};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
@@ -25,7 +27,7 @@ impl Forward<'_> {
         }
         self.edit_max_forwards(tools);
         self.edit_length(tools);
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, shelf } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
@@ -47,7 +49,9 @@ impl Forward<'_> {
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
         }
-        self.edit_contact(crossing, unix, own, call_id, edits)?;
+        if let Some(sealing) = self.sealing(crossing, unix, own, call_id) {
+            sealing.edit(self.request, edits, shelf)?;
+        }
         self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
         Ok(edits.apply(self.request))
@@ -116,19 +120,16 @@ impl Forward<'_> {
         edits.replace_with(span, |out| write_decimal(out, number.clamp(0, i64::from(u32::MAX)).unsigned_abs()));
     }
 
-    /// Seals the way back to the near side into the Contact.
-    fn edit_contact(
-        &self,
-        crossing: &Crossing,
+    /// The way back to the near side, to be sealed into the Contact where there is one.
+    fn sealing<'s>(
+        &'s self,
+        crossing: &'s Crossing,
         unix: u64,
-        own: &[u8],
-        call_id: &[u8],
-        edits: &mut Edits,
-    ) -> Result<(), NotSealed> {
-        let Some(Ok(contact)) = self.request.contacts().next() else { return Ok(()) };
-        if contact == NameAddr::star() {
-            return Ok(());
-        }
+        own: &'s [u8],
+        call_id: &'s [u8],
+    ) -> Option<Sealing<'s>> {
+        let contact = self.request.contacts().next()?.ok().filter(|contact| *contact != NameAddr::star())?;
+        let near_call_id = self.essentials.call_id;
         let dialog = crossing.dialog.as_deref();
         // Proxies between say so in every request, or they did so in the first.
         let mut far: Values<'_> = self.request.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
@@ -136,7 +137,11 @@ impl Forward<'_> {
             far.extend(dialog.into_iter().flat_map(Dialog::near_routes));
         }
         let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
-        let sealing = Sealing {
+        let named = match dialog {
+            Some(dialog) => dialog.near_call_id_named,
+            None => matches!(name_of(near_call_id), Cow::Owned(_)),
+        };
+        Some(Sealing {
             ring: &self.secrets.ring,
             key: crossing.key,
             bound: Bound { call_id, trunk: mark(self.edge, self.hop.trunk) },
@@ -150,7 +155,7 @@ impl Forward<'_> {
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
-                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
+                call_id: named.then_some(near_call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
@@ -162,7 +167,9 @@ impl Forward<'_> {
             },
             far,
             near: dialog.into_iter().flat_map(Dialog::routes).collect(),
-        };
-        sealing.edit(self.request, edits)
+            tag: dialog.and_then(|dialog| dialog.to_tag.as_deref().or(self.essentials.to_tag)),
+            call: dialog.map_or(near_call_id, |dialog| dialog.callers_call_id(near_call_id)),
+            up: dialog.is_some(),
+        })
     }
 }
