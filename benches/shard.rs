@@ -10,6 +10,7 @@ mod edge;
 #[path = "support/messages.rs"]
 mod messages;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +95,15 @@ impl Drive {
         let (from, flow) = edge::peer(&self.edge, if let Side::Caller = side { "caller" } else { "called" });
         let limits = self.edge.limits;
         let message = Message::parse(bytes, Framing::Datagram, &limits).expect("a whole message");
-        let env =
-            Env { now: self.now, unix: 0, edge: &self.edge, secrets: &self.secrets, names: &NoNames, store: &NoStore };
+        let env = Env {
+            now: self.now,
+            unix: 0,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &NoNames,
+            store: &NoStore,
+            shelf: &RefCell::default(),
+        };
         if message.is_request() {
             let from = self.edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).unwrap_or(from);
             let essentials = Essentials::of_request(&message, &limits).expect("a whole request");
@@ -118,8 +126,15 @@ impl Drive {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        let env =
-            Env { now: self.now, unix: 0, edge: &self.edge, secrets: &self.secrets, names: &NoNames, store: &NoStore };
+        let env = Env {
+            now: self.now,
+            unix: 0,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &NoNames,
+            store: &NoStore,
+            shelf: &RefCell::default(),
+        };
         self.shard.handle_time(&env, &mut self.out);
         self.out.commands.clear();
     }

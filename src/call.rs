@@ -23,10 +23,13 @@ pub mod edge;
 pub mod explain;
 pub mod forward;
 pub mod leg;
+pub mod live;
 pub mod loops;
 pub mod numbers;
 pub mod owned;
 pub mod probe;
+pub mod record;
+pub mod refer;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
@@ -36,7 +39,9 @@ pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
 pub use context::{Context, Event};
 pub use edge::Edge;
+pub use record::CallRecord;
 
+use std::cell::RefCell;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
@@ -55,6 +60,8 @@ pub struct Env<'a> {
     pub secrets: &'a Secrets,
     pub names: &'a dyn Names,
     pub store: &'a dyn stored::CallStore,
+    /// What of this event goes to the call store; the shard puts it before the event's messages.
+    pub shelf: &'a RefCell<stored::Shelf>,
 }
 
 /// Random keys: drawn once per process, but for the seal key, which other nodes and later processes share.
@@ -81,7 +88,12 @@ pub trait Names {
 pub struct Tools {
     pub edits: Edits,
     pub scratch: Vec<u8>,
-    pub shelf: stored::Shelf,
+    /// Calls that are up.
+    pub lives: live::Lives,
+    /// What happened to what the machines of calls began; the shard hands it to them after each event.
+    pub news: Vec<live::News>,
+    /// What those machines want done; the shard does it after each event.
+    pub orders: Vec<live::Order>,
 }
 
 impl Secrets {
@@ -96,9 +108,13 @@ impl Secrets {
         hash.finish()
     }
 
-    /// The shard of a Call-ID among `count`, a power of two.
+    /// The shard of a Call-ID among `count`, a power of two: the same for all legs of a call, since those that the edge
+    /// made are opened down to the one that came first. One that is not the edge's is known by its form.
     pub fn shard_of(&self, call_id: &[u8], count: usize) -> usize {
-        self.number(0, &[call_id]) as usize & (count - 1)
+        let mut root = Vec::new();
+        // One more than may pass: the last leg of a call is never the near one of another.
+        self.ring.root_call_id(call_id, owned::MAX_PASSES + 1, &mut root);
+        self.number(0, &[&root]) as usize & (count - 1)
     }
 }
 

@@ -180,10 +180,10 @@ impl Shard {
 
     /// Lets one event in, and puts what is to be kept before the messages that it brings about.
     fn with_shelf(&mut self, env: &Env<'_>, out: &mut Output, event: impl FnOnce(&mut Self, &mut Output)) {
-        self.tools.shelf.room = env.store.room();
+        env.shelf.borrow_mut().room = env.store.room();
         let start = out.commands.len();
         event(self, out);
-        self.tools.shelf.move_to(&mut out.commands, start);
+        env.shelf.borrow_mut().move_to(&mut out.commands, start);
     }
 
     fn turn(&mut self, env: &Env<'_>, out: &mut Output) {

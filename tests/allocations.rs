@@ -8,6 +8,7 @@ mod edge;
 #[path = "../benches/support/messages.rs"]
 mod messages;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -121,6 +122,7 @@ fn owned_legs_ask_for_one_block_more() {
                 secrets: &secrets,
                 names: &NoNames,
                 store: &NoStore,
+                shelf: &RefCell::default(),
             };
             let invite = Bytes::from(messages::teams_invite(call, edge::CALLER));
             drop(invite.clone());

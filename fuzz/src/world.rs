@@ -2,7 +2,7 @@
 //! and no pile of timers; whatever leaves can be read; an event brings about a bounded number of messages; and once
 //! everybody is silent, time alone ends all transactions.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -371,7 +371,7 @@ impl World {
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Shard, &Env<'_>, &mut Output)) {
-        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names, store: &NoStore };
+        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names, store: &NoStore, shelf: &RefCell::default() };
         event(&mut self.shard, &env, &mut self.out);
         let commands = std::mem::take(&mut self.out.commands);
         assert!(commands.len() <= MAX_COMMANDS, "{} commands at once", commands.len());

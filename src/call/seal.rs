@@ -28,7 +28,7 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-pub use call_id::{CallIdError, Form, MAX_CALL_ID, SealedCallId, name_of};
+pub use call_id::{CallIdError, Form, MAX_CALL_ID, SealedCallId, is_named, name_of};
 pub use key::{Key, KeyError, KeyId, KeyRing, subkey};
 pub use leg::{Hold, LegState, MAX_ROUTES, MAX_TEXT, Malformed, Routes, Side, TooManyRoutes};
 pub use stored::MAX_STORED_TEXT;

@@ -1,5 +1,6 @@
 //! The shards behind their locks, and what lets messages, timers and news into them.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use super::probe::Probes;
 use super::seal_key::SealKeys;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::seal::KeyId;
-use crate::call::stored::{CallStore, Room, StoreKey};
+use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
@@ -172,11 +173,11 @@ impl Core {
 
     fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
         let Self { clock, resolver, .. } = self;
-        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store }
+        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
     }
 
     fn calls_now(&self) -> CallsNow<'_> {
-        CallsNow { calls: &self.calls, unix: self.clock.unix() }
+        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
@@ -248,6 +249,9 @@ impl Core {
             Ok(essentials) => essentials,
             Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, &message, what)),
         };
+        if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
+            self.probes.handle_options_of(from);
+        }
         let shard = self.secrets.load().shard_of(essentials.call_id, SHARDS);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
@@ -324,6 +328,7 @@ impl Receiver for Core {
 struct CallsNow<'a> {
     calls: &'a Calls,
     unix: u64,
+    shelf: RefCell<Shelf>,
 }
 
 impl CallStore for CallsNow<'_> {

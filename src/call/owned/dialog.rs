@@ -34,6 +34,8 @@ pub struct Dialog {
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
+    /// Who has called hides.
+    pub hidden: bool,
     pub cseq_offset: i32,
     /// The Call-ID of the far leg.
     pub call_id: Vec<u8>,
@@ -123,6 +125,7 @@ impl Dialog {
             hold: state.hold,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
+            hidden: state.hidden,
             cseq_offset: state.cseq_offset,
             call_id,
             call_id_named: state.call_id.is_some(),

@@ -1,33 +1,32 @@
 //! The request on the far leg, as edits to the one that came on the near one.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 
-use super::super::Tools;
-use super::super::dialect::Passing;
+use super::super::dialect::identity::{self, Ends};
+use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
-use super::super::seal::{Bound, Hold, LegState, Side, name_of};
+use super::super::seal::{Bound, Hold, LegState, Side, is_named};
+use super::super::{Env, Tools};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
-use crate::sip::{HeaderName, NameAddr, Span};
+use crate::sip::{HeaderName, NameAddr, Span, body};
 
 impl Forward<'_> {
-    /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
+    /// Writes the request as one of the edge's own leg. What does not fit into its Contact is put on the shelf.
     ///
     /// # Errors
     /// [`NotSealed`] when a later request would not find its way.
-    pub fn write_owned(&self, crossing: &Crossing, unix: u64, tools: &mut Tools) -> Result<Bytes, NotSealed> {
+    pub fn write_owned(&self, crossing: &Crossing, env: &Env<'_>, tools: &mut Tools) -> Result<Bytes, NotSealed> {
         tools.edits.clear();
         let dialog = crossing.dialog.as_deref();
         if dialog.is_none() {
             self.edit_calling(tools);
             self.edit_request_uri(tools);
+            identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
-        self.edit_length(tools);
-        let Tools { edits, scratch, shelf } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
@@ -45,15 +44,21 @@ impl Forward<'_> {
         if let Some(dialog) = dialog {
             self.edit_tags(dialog, edits);
         }
-        hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
+        let host = own.get(..host).unwrap_or_default();
+        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
+        let seen = hosts::edit(&passing, edits);
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
         }
-        if let Some(sealing) = self.sealing(crossing, unix, own, call_id) {
-            sealing.edit(self.request, edits, shelf)?;
+        let hold = media::held(&passing).turned();
+        if let Some(sealing) = self.sealing(crossing, (env.unix, hold), own, call_id) {
+            sealing.edit(self.request, edits, &mut env.shelf.borrow_mut())?;
         }
-        self.edit_dialect(dialog.is_none(), own.get(..host).unwrap_or_default(), edits);
+        passing.edit(edits);
+        identity::edit(&passing, &self.ends(crossing), seen, edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
+        media::slim(&passing, self.hop.transport, edits);
+        body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
 
@@ -67,10 +72,33 @@ impl Forward<'_> {
         }
     }
 
-    fn edit_dialect(&self, initial: bool, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.from), self.edge.trunk(self.hop.trunk)) else { return };
-        let method = self.request.method();
-        Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host }.edit(edits);
+    /// The request as the dialects of both sides see it.
+    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+        let dialog = crossing.dialog.as_deref();
+        Some(Passing {
+            edge: self.edge,
+            message: self.request,
+            request: None,
+            method: self.request.method(),
+            from: self.edge.trunk(self.from)?,
+            to: self.edge.trunk(self.hop.trunk)?,
+            initial: dialog.is_none(),
+            emergency: crossing.emergency,
+            said: crossing.offer,
+            offer: None,
+            hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
+            spoken: None,
+            host,
+        })
+    }
+
+    /// What is known of the caller and of the call beyond the message.
+    fn ends(&self, crossing: &Crossing) -> Ends<'_> {
+        let hidden = match crossing.dialog.as_deref() {
+            Some(dialog) => dialog.hidden && matches!(dialog.near, Side::Caller { .. }),
+            None => crossing.hidden,
+        };
+        Ends { leg: self.leg, hidden }
     }
 
     /// The site under whose name the far side knows the edge.
@@ -124,7 +152,7 @@ impl Forward<'_> {
     fn sealing<'s>(
         &'s self,
         crossing: &'s Crossing,
-        unix: u64,
+        (unix, hold): (u64, Hold),
         own: &'s [u8],
         call_id: &'s [u8],
     ) -> Option<Sealing<'s>> {
@@ -139,7 +167,7 @@ impl Forward<'_> {
         let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
         let named = match dialog {
             Some(dialog) => dialog.near_call_id_named,
-            None => matches!(name_of(near_call_id), Cow::Owned(_)),
+            None => is_named(near_call_id),
         };
         Some(Sealing {
             ring: &self.secrets.ring,
@@ -148,12 +176,13 @@ impl Forward<'_> {
             own,
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
-                hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+                hold,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
+                hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
                 call_id: named.then_some(near_call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.

@@ -63,10 +63,11 @@ pub struct SealedCallId {
 /// By what a Call-ID is sealed: itself, or of one that is too long a digest. Two legs of one call have one name for the
 /// Call-ID of the first.
 pub fn name_of(call_id: &[u8]) -> Cow<'_, [u8]> {
-    if is_long(call_id) { Cow::Owned(digest_of(call_id)) } else { Cow::Borrowed(call_id) }
+    if is_named(call_id) { Cow::Owned(digest_of(call_id)) } else { Cow::Borrowed(call_id) }
 }
 
-fn is_long(call_id: &[u8]) -> bool {
+/// Whether a Call-ID is sealed by a digest, so that the other direction's state has to name it.
+pub fn is_named(call_id: &[u8]) -> bool {
     if call_id.len() > MAX_CALL_ID || call_id.first() == Some(&DIGEST) {
         return true;
     }
@@ -134,7 +135,7 @@ impl KeyRing {
                 return;
             }
         }
-        if is_long(root) {
+        if is_named(root) {
             *root = digest_of(root);
         }
     }

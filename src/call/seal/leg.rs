@@ -4,8 +4,8 @@
 //! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others: the far leg's Call-ID, its tags in From and in To. The text is those, the remote target and behind
-//! it the route set, each ended by NUL but the last.
+//! before the others (the far leg's Call-ID, its tags in From and in To), and whether the caller hides. The text is those,
+//! the remote target and behind it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -30,8 +30,9 @@ const MORE: u8 = 1 << 7;
 const CALL_ID: u8 = 1;
 const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
+const HIDDEN: u8 = 1 << 3;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,6 +120,8 @@ pub struct LegState<'a> {
     pub site: Option<u32>,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
+    /// Who has called hides: later requests must not tell (RFC 3323).
+    pub hidden: bool,
     /// What is added to a CSeq number that goes from near to far.
     pub cseq_offset: i32,
     /// The far leg's Call-ID, where `near` does not say how it is found.
@@ -175,7 +178,8 @@ impl<'a> LegState<'a> {
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
-            | field(TO_TAG, self.to_tag.is_some());
+            | field(TO_TAG, self.to_tag.is_some())
+            | field(HIDDEN, self.hidden);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
@@ -268,7 +272,9 @@ impl<'a> LegState<'a> {
             2 => Hold::Far,
             _ => Hold::Both,
         };
-        let fields = LegState { near, hold, created, far, tenant, site, engine, cseq_offset, ..LegState::default() };
+        let hidden = more & HIDDEN != 0;
+        let fields =
+            LegState { near, hold, created, far, tenant, site, engine, hidden, cseq_offset, ..LegState::default() };
         Some((fields, Named(more)))
     }
 

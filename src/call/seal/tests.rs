@@ -466,6 +466,7 @@ impl Owned {
             site,
             engine,
             cseq_offset,
+            hidden: created & 1 == 1,
             call_id,
             from_tag,
             to_tag,

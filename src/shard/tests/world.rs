@@ -1,5 +1,6 @@
 //! The edge of the simulation: shards, the configuration, a clock, and names that the test answers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -315,7 +316,15 @@ impl World {
     fn with_env(&mut self, event: impl FnOnce(&Env<'_>, &mut [Shard], &mut Output)) {
         let mut out = Output::default();
         let (now, unix) = (self.now, EPOCH + self.now.as_millis() / 1_000);
-        let env = Env { now, unix, edge: &self.edge, secrets: &self.secrets, names: &self.names, store: &self.kept };
+        let env = Env {
+            now,
+            unix,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &self.names,
+            store: &self.kept,
+            shelf: &RefCell::default(),
+        };
         event(&env, &mut self.shards, &mut out);
         self.counts.add(&out.counts);
         self.heard.append(&mut out.heard);
