@@ -302,7 +302,7 @@ impl Sealing<'_> {
         let near = std::iter::once(separator).chain(self.near.iter().copied());
         let near = near.filter(|_| whole && !self.near.is_empty());
         let routes = Routes::of(self.far.iter().copied().chain(near))?;
-        Ok(LegState { routes, ..self.state.clone() })
+        Ok(LegState { routes, ..self.state })
     }
 
     /// Whether the state itself went into the token.

@@ -89,14 +89,7 @@ impl Calls {
                 path: dir.display().to_string(),
                 error,
             })?;
-            let opened = CallFile::open(&dir.join(FILE), |record| match record {
-                Record::Item { key, stage, until, bytes } if until > now => {
-                    table.restore(key, stage, until, bytes);
-                }
-                Record::Stage { call, stage, until } => table.restore_stage(call, stage, until),
-                Record::Item { .. } => {}
-            })?;
-            let (opened, torn, damaged) = opened;
+            let (opened, torn, damaged) = CallFile::open(&dir.join(FILE), |record| table.restore(record))?;
             found = Found { torn, damaged, calls: 0 };
             file = Some(Mutex::new(opened));
             table.expire(now);
@@ -109,9 +102,9 @@ impl Calls {
 
     /// Keeps something of a call; the same again is kept once.
     pub fn keep(&self, key: StoreKey, bytes: Bytes, now: u64) {
-        let Some((stage, until)) = self.table.put(key, bytes.clone(), now) else { return };
+        let Some(record) = self.table.put(key, bytes, now) else { return };
         self.counts.kept.fetch_add(1, Ordering::Relaxed);
-        self.write(&Record::Item { key, stage, until, bytes });
+        self.write(&record);
     }
 
     /// What was kept.

@@ -68,15 +68,15 @@ impl Hold {
     }
 }
 
-/// Most values of the route sets of both sides together.
-pub const MAX_ROUTES: usize = 32;
-
-/// How many hardly any call has more of.
-const USUAL_ROUTES: usize = 8;
+/// Most values of the route sets of both sides together, and of what stands between them.
+pub const MAX_ROUTES: usize = 20;
 
 /// A route set: the values of a Route header, in the order in which they are sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Routes<'a>(SmallVec<[&'a [u8]; USUAL_ROUTES]>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Routes<'a> {
+    values: [&'a [u8]; MAX_ROUTES],
+    len: usize,
+}
 
 /// The route set has more than [`MAX_ROUTES`] values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,23 +91,21 @@ impl<'a> Routes<'a> {
     pub fn of(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, TooManyRoutes> {
         let mut routes = Self::default();
         for value in values {
-            if routes.0.len() == MAX_ROUTES {
-                return Err(TooManyRoutes);
-            }
-            routes.0.push(value);
+            *routes.values.get_mut(routes.len).ok_or(TooManyRoutes)? = value;
+            routes.len += 1;
         }
         Ok(routes)
     }
 
     /// The values.
     pub fn values(&self) -> &[&'a [u8]] {
-        &self.0
+        self.values.get(..self.len).unwrap_or_default()
     }
 }
 
 /// State of a leg's other side. *Near* is the side that has the token in the edge's Contact and presents it; *far* is
 /// where its requests go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LegState<'a> {
     /// What the near side is.
     pub near: Side,

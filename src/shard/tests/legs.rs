@@ -3,6 +3,7 @@
 mod calls;
 mod party;
 mod refresh;
+mod stored;
 mod teams;
 mod tokens;
 mod topology;

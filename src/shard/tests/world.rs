@@ -260,6 +260,11 @@ impl World {
         self.sent.clear();
     }
 
+    /// The shard of a Call-ID.
+    pub(super) fn shard_of(&self, call_id: &str) -> usize {
+        self.secrets.shard_of(call_id.as_bytes(), 64)
+    }
+
     /// Other keys of what rides in Record-Route.
     pub(super) fn set_seal(&mut self, seal: SealKey) {
         self.secrets.seal = seal;

@@ -3,7 +3,7 @@
 //! ```text
 //! head   "trunkway calls 1\n"
 //! record mark:2  length:4  checksum:8  body
-//! body   kind:1  call:8  stage:1  until:8  [item:8  bytes]
+//! body   kind:1  call:8  stage:1  until:8  [item:8  bytes]      kinds: 0 an item, 1 a stage, 2 a call's first item
 //! ```
 //! Numbers are little-endian. A record says what something came to, not what happened, so that reading one twice does no
 //! harm. The mark lets the reader find the next record behind a damaged one.
@@ -40,8 +40,8 @@ const BATCH: usize = 256 << 10;
 /// Something that is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
-    /// An item of a call, and until when all of the call is kept.
-    Item { key: StoreKey, stage: Stage, until: u64, bytes: Bytes },
+    /// An item of a call, and until when all of the call is kept. `begins`: what was kept of it before was let go.
+    Item { key: StoreKey, begins: bool, stage: Stage, until: u64, bytes: Bytes },
     /// A call has come to another stage.
     Stage { call: u64, stage: Stage, until: u64 },
 }
@@ -103,6 +103,12 @@ impl CallFile {
         }
         sync_directory(path).map_err(io("keep"))?;
         Ok((Self { path: path.to_owned(), file: Arc::new(file), length, unsynced: false }, torn, damaged))
+    }
+
+    /// A file as it is, for tests of what cannot be written.
+    #[cfg(test)]
+    pub fn of_file(path: &Path, file: File) -> Self {
+        Self { path: path.to_owned(), file: Arc::new(file), length: 0, unsynced: false }
     }
 
     /// Adds a record by one system call.
@@ -238,7 +244,7 @@ fn encode(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&MARK);
     out.extend_from_slice(&[0; FRONT - MARK.len()]);
     let (kind, call, stage, until) = match record {
-        Record::Item { key, stage, until, .. } => (0, key.call, stage, until),
+        Record::Item { key, begins, stage, until, .. } => (if *begins { 2 } else { 0 }, key.call, stage, until),
         Record::Stage { call, stage, until } => (1, *call, stage, until),
     };
     out.push(kind);
@@ -281,9 +287,9 @@ fn decode(bytes: &[u8]) -> Option<(Record, usize)> {
     };
     let until = u64::from_le_bytes(take(&mut body)?);
     let record = match kind {
-        0 => {
-            let item = u64::from_le_bytes(take(&mut body)?);
-            Record::Item { key: StoreKey { call, item }, stage, until, bytes: Bytes::copy_from_slice(body) }
+        0 | 2 => {
+            let key = StoreKey { call, item: u64::from_le_bytes(take(&mut body)?) };
+            Record::Item { key, begins: kind == 2, stage, until, bytes: Bytes::copy_from_slice(body) }
         }
         1 if body.is_empty() => Record::Stage { call, stage, until },
         _ => return None,

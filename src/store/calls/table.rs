@@ -119,17 +119,22 @@ impl Table {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Adds an item: the stage of its call and until when it is kept; `None` when it is there.
-    pub fn put(&self, key: StoreKey, bytes: Bytes, now: u64) -> Option<(Stage, u64)> {
+    /// Adds an item: what is to be written down of it; `None` when it is there.
+    pub fn put(&self, key: StoreKey, bytes: Bytes, now: u64) -> Option<Record> {
         let mut map = self.write(key.call);
-        let call = self.call(&mut map, key.call, now);
+        let call = self.call(&mut map, key.call);
+        // What lies there may be too old and not let go yet.
+        if call.until <= now {
+            self.clear(call);
+        }
+        let begins = call.items.is_empty();
         if call.items.iter().any(|(item, there)| *item == key.item && *there == bytes) {
             return None;
         }
         call.until = call.until.max(now + self.lives.of(call.stage));
-        let kept = (call.stage, call.until);
+        let record = Record::Item { key, begins, stage: call.stage, until: call.until, bytes: bytes.clone() };
         self.add(call, key.item, bytes);
-        Some(kept)
+        Some(record)
     }
 
     /// An item; and the call's new stage, when it was taken for over and is not.
@@ -154,25 +159,32 @@ impl Table {
     }
 
     fn set_stage(&self, mark: u64, stage: Stage, now: u64, changes: impl Fn(Stage) -> bool) -> Option<(Stage, u64)> {
-        let known = self.read(mark).get(&mark).is_some_and(|call| changes(call.stage));
+        let changes = |call: &Call| changes(call.stage) && call.until > now;
+        let known = self.read(mark).get(&mark).is_some_and(changes);
         let mut map = known.then(|| self.write(mark))?;
-        let call = map.get_mut(&mark).filter(|call| changes(call.stage))?;
+        let call = map.get_mut(&mark).filter(|call| changes(call))?;
         (call.stage, call.until) = (stage, now + self.lives.of(stage));
         Some((call.stage, call.until))
     }
 
-    /// Adds an item as it was written down before.
-    pub fn restore(&self, key: StoreKey, stage: Stage, until: u64, bytes: Bytes) {
+    /// Takes up what was written down before.
+    pub fn restore(&self, record: Record) {
+        let (key, begins, stage, until, bytes) = match record {
+            Record::Stage { call, stage, until } => return self.restore_stage(call, stage, until),
+            Record::Item { key, begins, stage, until, bytes } => (key, begins, stage, until, bytes),
+        };
         let mut map = self.write(key.call);
-        let call = self.call(&mut map, key.call, 0);
+        let call = self.call(&mut map, key.call);
+        if begins {
+            self.clear(call);
+        }
         (call.stage, call.until) = (stage, until);
         if !call.items.iter().any(|(item, there)| *item == key.item && *there == bytes) {
             self.add(call, key.item, bytes);
         }
     }
 
-    /// Sets a stage as it was written down before.
-    pub fn restore_stage(&self, mark: u64, stage: Stage, until: u64) {
+    fn restore_stage(&self, mark: u64, stage: Stage, until: u64) {
         if let Some(call) = self.write(mark).get_mut(&mark) {
             (call.stage, call.until) = (stage, until);
         }
@@ -205,8 +217,9 @@ impl Table {
         let map = shard.read().unwrap_or_else(PoisonError::into_inner);
         let records = map.iter().flat_map(|(&mark, call)| {
             let &Call { stage, until, ref items } = call;
-            items.iter().map(move |(item, bytes)| Record::Item {
+            items.iter().enumerate().map(move |(at, (item, bytes))| Record::Item {
                 key: StoreKey { call: mark, item: *item },
+                begins: at == 0,
                 stage,
                 until,
                 bytes: bytes.clone(),
@@ -216,11 +229,16 @@ impl Table {
     }
 
     /// The call of a mark, a new one when there is none.
-    fn call<'m>(&self, map: &'m mut Map, mark: u64, now: u64) -> &'m mut Call {
+    fn call<'m>(&self, map: &'m mut Map, mark: u64) -> &'m mut Call {
         map.entry(mark).or_insert_with(|| {
             self.calls.fetch_add(1, Ordering::Relaxed);
-            Call { stage: Stage::Setup, until: now, items: SmallVec::new() }
+            Call { stage: Stage::Setup, until: 0, items: SmallVec::new() }
         })
+    }
+
+    fn clear(&self, call: &mut Call) {
+        self.bytes.fetch_sub(call.bytes(), Ordering::Relaxed);
+        *call = Call { stage: Stage::Setup, until: 0, items: SmallVec::new() };
     }
 
     fn add(&self, call: &mut Call, item: u64, bytes: Bytes) {
