@@ -119,6 +119,9 @@ impl Drive {
             sent = Some(match command {
                 Command::Answer { bytes, .. } | Command::Request { bytes, .. } => bytes,
                 Command::Resolve { .. } | Command::Alias { .. } => unreachable!("neither names nor streams"),
+                Command::Store { .. } | Command::CallUp { .. } | Command::CallOver { .. } => {
+                    unreachable!("nothing is kept")
+                }
             });
         }
         sent

@@ -111,9 +111,8 @@ impl Secrets {
     /// The shard of a Call-ID among `count`, a power of two: the same for all legs of a call, since those that the edge
     /// made are opened down to the one that came first. One that is not the edge's is known by its form.
     pub fn shard_of(&self, call_id: &[u8], count: usize) -> usize {
-        let mut root = Vec::new();
         // One more than may pass: the last leg of a call is never the near one of another.
-        self.ring.root_call_id(call_id, owned::MAX_PASSES + 1, &mut root);
+        let root = self.ring.root_call_id(call_id, owned::MAX_PASSES + 1);
         self.number(0, &[&root]) as usize & (count - 1)
     }
 }

@@ -180,7 +180,10 @@ impl Shard {
 
     /// Lets one event in, and puts what is to be kept before the messages that it brings about.
     fn with_shelf(&mut self, env: &Env<'_>, out: &mut Output, event: impl FnOnce(&mut Self, &mut Output)) {
-        env.shelf.borrow_mut().room = env.store.room();
+        {
+            let mut shelf = env.shelf.borrow_mut();
+            (shelf.room, shelf.used) = (env.store.room(), !env.store.is_empty());
+        }
         let start = out.commands.len();
         event(self, out);
         env.shelf.borrow_mut().move_to(&mut out.commands, start);

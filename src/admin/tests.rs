@@ -385,3 +385,16 @@ fn many_clients_change_at_once_and_each_change_is_made_once() {
     let moved = users["users"].as_array().unwrap().iter().filter(|user| user["lives"] == "pbx").count();
     assert_eq!(moved, 40);
 }
+
+#[test]
+fn keys_are_listed_and_rotated_by_their_ids() {
+    let door = Open::new();
+    let (status, list) = door.ask("GET", "/v1/keys", "");
+    assert_eq!((status, &list["keys"][0]["id"], &list["keys"][1]["current"]), (200, &json!("3f"), &json!(false)));
+    let (status, fault) = door.ask("POST", "/v1/keys/rotate", "{}");
+    assert_eq!((status, &fault["error"]), (409, &json!("too_soon")));
+    assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"force":true}"#), (200, list));
+    assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"farce":true}"#).0, 400);
+    let (status, fault) = door.ask("POST", "/v1/keys/reload", "{}");
+    assert_eq!((status, &fault["error"]), (404, &json!("no_key_file")));
+}

@@ -52,6 +52,9 @@ pub trait CallStore {
 
     /// How much more it takes.
     fn room(&self) -> Room;
+
+    /// Whether there is nothing in it.
+    fn is_empty(&self) -> bool;
 }
 
 /// A call store that keeps nothing.
@@ -66,6 +69,10 @@ impl CallStore for NoStore {
     fn room(&self) -> Room {
         Room::None
     }
+
+    fn is_empty(&self) -> bool {
+        true
+    }
 }
 
 /// What goes to the call store before the messages of an event leave.
@@ -73,6 +80,8 @@ impl CallStore for NoStore {
 pub struct Shelf {
     /// How much the store takes, as it was when the event came in.
     pub room: Room,
+    /// Whether the store has something already.
+    pub used: bool,
     commands: Vec<Command>,
 }
 
@@ -80,6 +89,11 @@ impl Shelf {
     /// Adds something to be kept or let go.
     pub fn put(&mut self, command: Command) {
         self.commands.push(command);
+    }
+
+    /// Whether nothing of any call is kept or is to be.
+    pub const fn is_unused(&self) -> bool {
+        !self.used && self.commands.is_empty()
     }
 
     /// Moves all of it to `commands`, before those that came from `start` on.

@@ -339,6 +339,10 @@ impl CallStore for CallsNow<'_> {
     fn room(&self) -> Room {
         self.calls.room()
     }
+
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
 }
 
 /// A branch as the transports' token.

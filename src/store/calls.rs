@@ -150,6 +150,11 @@ impl Calls {
         }
     }
 
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
     /// Calls of which something is kept.
     pub fn calls(&self) -> usize {
         self.table.calls()

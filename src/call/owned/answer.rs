@@ -151,7 +151,7 @@ impl Back<'_> {
         let up = begins && matches!(response.status(), 200..=299);
         // These end a dialog, whoever is right (RFC 3261 section 15.1.1).
         let over = method == b"BYE" && matches!(response.status(), 200..=299 | 408 | 481);
-        if !up && !over {
+        if !up && !over || shelf.is_unused() {
             return;
         }
         if let Some(call) = self.ring.call_mark(self.crossing.key, self.callers_call_id()) {

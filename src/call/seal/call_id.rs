@@ -122,21 +122,17 @@ impl KeyRing {
         Some(SealedCallId { key: key.id(), leg, form })
     }
 
-    /// Writes to `root` (what was in it is dropped) the Call-ID of a call's first leg, or its name, whichever leg's
-    /// Call-ID is given: at most `most` times the edge's own seal is taken off.
-    pub fn root_call_id(&self, call_id: &[u8], most: u16, root: &mut Vec<u8>) {
-        root.clear();
-        root.extend_from_slice(call_id);
-        let mut before = Vec::new();
+    /// The Call-ID of a call's first leg, or its name, whichever leg's Call-ID is given: at most `most` times the edge's
+    /// own seal is taken off.
+    pub fn root_call_id<'c>(&self, call_id: &'c [u8], most: u16) -> Cow<'c, [u8]> {
+        let (mut root, mut before) = (Cow::Borrowed(call_id), Vec::new());
         for _ in 0..most {
-            let Some(opened) = self.open_call_id(root, &mut before) else { break };
-            std::mem::swap(root, &mut before);
+            let Some(opened) = self.open_call_id(&root, &mut before) else { break };
+            root = Cow::Owned(std::mem::take(&mut before));
             if opened.form == Form::Digest {
-                return;
+                return root;
             }
         }
-        if is_named(root) {
-            *root = digest_of(root);
-        }
+        if is_named(&root) { Cow::Owned(digest_of(&root)) } else { root }
     }
 }

@@ -249,17 +249,14 @@ fn each_pass_of_a_hairpin_has_its_call_id_and_opens_to_the_one_before() {
         legs.push(far_call_id(&ring, legs.last().unwrap(), 0));
     }
     assert_eq!(legs.iter().map(Vec::len).collect::<Vec<_>>(), [36, 48, 76, 104, 132, 53], "a long one by its digest");
-    let mut root = Vec::new();
     for (pass, pair) in legs.windows(2).enumerate() {
         let mut before = Vec::new();
         let opened = ring.open_call_id(&pair[1], &mut before).unwrap();
         assert_eq!(before, *name_of(&pair[0]));
         assert_eq!(opened.form, if pass == 4 { Form::Digest } else { Form::Whole });
-        ring.root_call_id(&pair[0], 9, &mut root);
-        assert_eq!(root, legs[0], "all legs have one root");
+        assert_eq!(ring.root_call_id(&pair[0], 9), legs[0], "all legs have one root");
     }
-    ring.root_call_id(&legs[3], 2, &mut root);
-    assert_eq!(root, legs[1]);
+    assert_eq!(ring.root_call_id(&legs[3], 2), legs[1]);
 }
 
 #[test]
@@ -283,10 +280,7 @@ fn call_ids_up_to_the_limit_are_sealed_whole_and_longer_ones_by_a_digest() {
         let opened = ring.open_call_id(&far, &mut back);
         assert_eq!(opened, Some(SealedCallId { key: ring.current(), leg: 3, form: Form::Digest }));
         assert_eq!(back, *name_of(&long));
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        ring.root_call_id(&far, 4, &mut one);
-        ring.root_call_id(&long, 4, &mut other);
-        assert_eq!(one, other, "both legs have one root");
+        assert_eq!(ring.root_call_id(&far, 4), ring.root_call_id(&long, 4), "both legs have one root");
         let mut neighbour = long.clone();
         neighbour[9] ^= 1;
         assert_ne!(name_of(&neighbour), name_of(&long));

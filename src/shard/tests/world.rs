@@ -177,6 +177,10 @@ impl Default for Kept {
 }
 
 impl CallStore for Kept {
+    fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
     fn state(&self, key: StoreKey) -> Option<Bytes> {
         self.states.get(&key).cloned()
     }
