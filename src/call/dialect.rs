@@ -2,6 +2,7 @@
 //! what it understands. One file for each matter; each adds edits to the message.
 
 pub mod early;
+pub mod headers;
 pub mod identity;
 pub mod media;
 pub mod methods;

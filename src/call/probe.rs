@@ -111,12 +111,11 @@ pub fn answer_headers(edge: &Edge, from: TrunkId) -> Vec<u8> {
         out.extend_from_slice(b">\r\n");
     }
     out.extend_from_slice(ALLOW);
-    out.extend_from_slice(product(edge, from));
     out
 }
 
 /// The header by which Teams knows the product; nobody else is told.
-fn product(edge: &Edge, trunk: TrunkId) -> &'static [u8] {
+pub fn product(edge: &Edge, trunk: TrunkId) -> &'static [u8] {
     match edge.trunk(trunk).map(|trunk| trunk.kind) {
         Some(TrunkKind::Teams) => PRODUCT.as_bytes(),
         _ => b"",

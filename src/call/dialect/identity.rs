@@ -123,16 +123,14 @@ pub(in crate::call) fn hides(request: &Message, leg: Option<&Leg>) -> bool {
         && (Privacy::of(request).hides() || privacy::remote_party_hides(request))
 }
 
-/// Makes the edits; `seen` is what `owned::hosts` came across. 
+/// Makes the edits; `seen` is what `owned::hosts` came across.
 pub(in crate::call) fn edit(passing: &Passing<'_>, ends: &Ends<'_>, seen: Seen, edits: &mut Edits) {
     let Passing { message, from, to, initial, .. } = *passing;
     let policy = &to.dialect.identity;
     let makes = |told| matches!(told, Told::Add | Told::Number);
     let begins = message.is_request() && initial;
-    let idle = policy.from == From::Pass
-        && !makes(policy.asserted)
-        && !makes(policy.preferred)
-        && !makes(policy.remote_party);
+    let idle =
+        policy.from == From::Pass && !makes(policy.asserted) && !makes(policy.preferred) && !makes(policy.remote_party);
     if seen == Seen::default() && !ends.hidden && (idle || !begins) {
         return;
     }
@@ -173,7 +171,8 @@ impl Caller<'_> {
         let Passing { message, to, .. } = *self.passing;
         let policy = &to.dialect.identity;
         // Read before anything of it goes.
-        let asserted = (self.begins && self.believed && seen.has(Seen::ASSERTED)).then(|| self.asserted(edits)).flatten();
+        let asserted =
+            (self.begins && self.believed && seen.has(Seen::ASSERTED)).then(|| self.asserted(edits)).flatten();
         let own = self.begins.then(|| self.own(edits)).flatten();
         if message.is_request() {
             self.edit_from(asserted.as_deref(), edits);
@@ -312,10 +311,9 @@ fn written(passing: &Passing<'_>, ends: &Ends<'_>, user: &[u8]) -> Vec<u8> {
 
 /// The lines of a name that the message layer does not know.
 fn lines_of<'m>(message: &'m Message, name: &str) -> impl Iterator<Item = &'m Line> {
-    message
-        .lines()
-        .iter()
-        .filter(move |line| line.name == HeaderName::Other && message.name_at(line).eq_ignore_ascii_case(name.as_bytes()))
+    message.lines().iter().filter(move |line| {
+        line.name == HeaderName::Other && message.name_at(line).eq_ignore_ascii_case(name.as_bytes())
+    })
 }
 
 /// Takes all lines of a name away, with what was to become of them.

@@ -187,7 +187,8 @@ impl<'a> Hosts<'a> {
         let message = self.passing.message;
         let is_placeless = |value: &&[u8]| {
             let uri = NameAddr::parse(value).map(|address| address.uri).unwrap_or_default();
-            let starts = |scheme: &str| uri.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme.as_bytes()));
+            let starts =
+                |scheme: &str| uri.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme.as_bytes()));
             starts("cid:") || starts("urn:")
         };
         let values = || Values::new(message.value_at(line)).filter_map(Result::ok);
@@ -225,7 +226,9 @@ fn leads_to(to: &crate::trunk::Trunk, host: &[u8]) -> bool {
     to.targets.iter().any(|target| {
         let target_host = target.host.as_bytes();
         let domain = target.literal.is_none().then(|| memchr::memchr(b'.', target_host)).flatten();
-        let domain = domain.and_then(|dot| target_host.get(dot..)).filter(|domain| memchr::memchr_iter(b'.', domain).count() > 1);
+        let domain = domain
+            .and_then(|dot| target_host.get(dot..))
+            .filter(|domain| memchr::memchr_iter(b'.', domain).count() > 1);
         let ends = |domain: &[u8]| {
             let at = host.len().checked_sub(domain.len());
             at.and_then(|at| host.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(domain))

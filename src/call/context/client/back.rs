@@ -38,6 +38,7 @@ impl Context {
         }
         tools.edits.remove_values(response, HeaderName::Via, 1);
         let bytes = tools.edits.apply(response);
+        let bytes = self.ruled_back(tools, index, &bytes).unwrap_or(bytes);
         self.answer(env, out, response.status(), bytes);
         true
     }

@@ -255,16 +255,8 @@ impl Writing<'_> {
     }
 }
 
-const NO_URI: Uri<'static> = Uri {
-    raw: b"",
-    scheme: Scheme::Sip,
-    user: None,
-    password: None,
-    host: b"",
-    port: None,
-    params: b"",
-    headers: b"",
-};
+const NO_URI: Uri<'static> =
+    Uri { raw: b"", scheme: Scheme::Sip, user: None, password: None, host: b"", port: None, params: b"", headers: b"" };
 
 fn begin_entry(depth: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(if depth > 0 { b", " } else { b"" });
@@ -345,7 +337,8 @@ fn tidy_history(passing: &Passing<'_>, private: bool, redacts: bool, edits: &mut
     let Passing { message, to, host, .. } = *passing;
     let entries = entries(message);
     let hidden = |entry: &Entry<'_>| redacts && (private || entry.is_private());
-    let count = lines_of(message, "History-Info").map(|line| Values::new(message.value_at(line)).count()).sum::<usize>();
+    let count =
+        lines_of(message, "History-Info").map(|line| Values::new(message.value_at(line)).count()).sum::<usize>();
     if entries.len() == count && entries.iter().all(|entry| entry.sound && !hidden(entry)) {
         return;
     }

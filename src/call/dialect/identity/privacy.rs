@@ -29,7 +29,8 @@ impl Privacy {
 
     /// Reads all Privacy lines of a message; words that no standard knows are left alone.
     pub fn of(message: &Message) -> Self {
-        lines_of(message, "Privacy").fold(Self::default(), |all, line| Self(all.0 | Self::read(message.value_at(line)).0))
+        lines_of(message, "Privacy")
+            .fold(Self::default(), |all, line| Self(all.0 | Self::read(message.value_at(line)).0))
     }
 
     /// Reads a value: words between semicolons, or commas as some write.

@@ -2,9 +2,9 @@
 //! Request-URI, the same number in To. `sips` and `tel` become `sip`: Teams knows neither, and no hop that a target
 //! names is found by a `tel` URI (RFC 3261 section 19.1.6).
 
+use crate::call::Tools;
 use crate::call::forward::Forward;
 use crate::call::owned::hosts::is_telephone;
-use crate::call::Tools;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::scan::Params;
 use crate::sip::{NameAddr, Scheme, Uri};
