@@ -111,6 +111,7 @@ pub fn answer_headers(edge: &Edge, from: TrunkId) -> Vec<u8> {
         out.extend_from_slice(b">\r\n");
     }
     out.extend_from_slice(ALLOW);
+    out.extend_from_slice(product(edge, from));
     out
 }
 

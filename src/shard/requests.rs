@@ -299,7 +299,7 @@ fn send_refusal(
     own_tag(env.secrets, request, &mut tag);
     let Refusal { status, reason, ref headers } = *refusal;
     let product = from.map_or(&b""[..], |from| product(env.edge, from));
-    let headers = &match product.is_empty() {
+    let headers = &match product.is_empty() || headers.ends_with(product) {
         true => Cow::Borrowed(&**headers),
         false => Cow::Owned([headers, product].concat()),
     };

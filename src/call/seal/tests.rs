@@ -360,6 +360,7 @@ impl Owned {
             tenant,
             site,
             engine,
+            hidden: created % 2 == 1,
             cseq_offset,
             call_id,
             from_tag,
