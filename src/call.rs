@@ -29,6 +29,7 @@ pub mod numbers;
 pub mod owned;
 pub mod probe;
 pub mod record;
+pub mod refer;
 pub mod route_set;
 pub mod screen;
 pub mod seal;

@@ -5,6 +5,7 @@
 //! no clock. What no edit touches leaves byte for byte as it came.
 
 pub mod address;
+pub mod body;
 pub mod build;
 pub mod edit;
 pub mod flaw;

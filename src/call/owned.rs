@@ -17,12 +17,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::dialect::media;
 use super::edge::Edge;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
+use crate::sdp::Outline;
 use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
@@ -55,6 +57,10 @@ pub struct Crossing {
     /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
     /// sender knows that peer, and will go on to know whoever answers.
     pub known_as: Option<Arc<[u8]>>,
+    /// The request is of a call for help.
+    pub emergency: bool,
+    /// The session description in the request, as it came.
+    pub offer: Option<Outline>,
 }
 
 impl Crossing {
@@ -62,12 +68,34 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None, hidden: false, known_as: None }
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            hidden: false,
+            known_as: None,
+        }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, hidden: dialog.hidden, dialog: Some(dialog), known_as: None }
+        Self {
+            key: dialog.key,
+            near: dialog.near,
+            hidden: dialog.hidden,
+            dialog: Some(dialog),
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
+    }
+
+    /// The same with what of the request has to be known when its answer comes.
+    #[must_use]
+    pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        Self { emergency, offer: media::said_in(request), ..self }
     }
 
     /// Whether the call has come by more often than any call should.

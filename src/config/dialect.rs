@@ -1,5 +1,6 @@
 //! The keys of `[trunk.NAME]` that say how a peer speaks.
 
+mod answers;
 mod early;
 mod headers;
 mod identity;
@@ -14,6 +15,7 @@ use crate::trunk::dialect::Dialect;
 
 pub(super) fn read(table: &mut Table<'_>, kind: TrunkKind) -> Dialect {
     Dialect {
+        answers: answers::read(table, kind),
         early: early::read(table, kind),
         media: media::read(table, kind),
         methods: methods::read(table, kind),

@@ -222,6 +222,9 @@ impl Core {
             Ok(essentials) => essentials,
             Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what)),
         };
+        if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
+            self.probes.handle_options_of(from);
+        }
         let shard = self.secrets.shard_of(essentials.call_id, SHARDS);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {

@@ -17,6 +17,12 @@ struct Edit {
     text_end: u32,
 }
 
+impl Edit {
+    const fn text_len(&self) -> usize {
+        (self.text_end - self.text_start) as usize
+    }
+}
+
 /// A list of edits to one message. Kept and cleared between messages, it allocates nothing once warm.
 ///
 /// Edits may come in any order; at one place they stand in the order in which they were added. Where a
@@ -196,6 +202,43 @@ impl Edits {
                 self.remove(cut);
             }
         }
+    }
+
+    /// Whether an edit removes or replaces any of a stretch.
+    pub fn touches(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start < span.end && edit.end > span.start)
+    }
+
+    /// Whether an edit removes or replaces the whole of a stretch.
+    pub fn covers(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start <= span.start && edit.end >= span.end && edit.start < edit.end)
+    }
+
+    /// How many bytes a stretch at the message's end has once the edits are made that begin within it.
+    pub fn len_within(&self, span: Span) -> usize {
+        let within = |edit: &&Edit| edit.start >= span.start;
+        let inserted: usize = self.list.iter().filter(within).map(Edit::text_len).sum();
+        usize::from(span.end - span.start) + inserted - self.removed_within(span)
+    }
+
+    /// How many bytes the message has once the edits are made.
+    pub fn len_after(&self, message: &Message) -> usize {
+        // The index holds no longer messages.
+        self.len_within(Span { start: 0, end: message.bytes().len() as u16 })
+    }
+
+    fn removed_within(&self, span: Span) -> usize {
+        let mut stretches: SmallVec<[(u16, u16); 32]> =
+            self.list.iter().filter(|edit| edit.end > edit.start).map(|edit| (edit.start, edit.end)).collect();
+        stretches.sort_unstable();
+        let mut at = span.start;
+        let mut removed = 0;
+        for (start, end) in stretches {
+            let (start, end) = (start.max(at), end.min(span.end));
+            removed += usize::from(end.saturating_sub(start));
+            at = at.max(end);
+        }
+        removed
     }
 
     /// Writes the message with all edits applied, in one pass and one allocation, and clears the list.

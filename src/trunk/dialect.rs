@@ -1,6 +1,7 @@
 //! The dialect of a trunk: how a peer speaks SIP beyond what all agree on. Data that `config` fills and `call` follows;
 //! it counts where the edge owns the legs of a call.
 
+pub mod answers;
 pub mod early;
 pub mod headers;
 pub mod identity;
@@ -9,6 +10,7 @@ pub mod methods;
 pub mod session;
 pub mod transfer;
 
+pub use answers::Answers;
 pub use early::Early;
 pub use headers::Headers;
 pub use identity::Identity;
@@ -22,6 +24,8 @@ use super::TrunkKind;
 /// How one peer speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
+    /// Final answers.
+    pub answers: Answers,
     /// Provisional answers.
     pub early: Early,
     /// Session descriptions and other bodies.
@@ -42,6 +46,7 @@ impl Dialect {
     /// What is taken for granted of a kind of peer.
     pub fn of_kind(kind: TrunkKind) -> Self {
         Self {
+            answers: Answers::of_kind(kind),
             early: Early::of_kind(kind),
             media: Media::of_kind(kind),
             methods: Methods::of_kind(kind),

@@ -172,6 +172,7 @@ impl Context {
             }
             None => None,
         };
+        let crossing = crossing.map(|crossing| crossing.carrying(request, work.emergency));
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
             return Best::offer(&mut work.best, 482, None, tools);
         }

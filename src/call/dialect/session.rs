@@ -96,8 +96,8 @@ mod tests {
         let edge = Edge::new(Vec::new(), Trunks::default(), Default::default(), Timing::default(), Limits::default());
         let [from, to] = timers.map(trunk);
         let (method, host) = (&b"INVITE"[..], &b"edge"[..]);
-        let initial = true;
-        let passing = Passing { edge: &edge, message, request, method, from: &from, to: &to, initial, host };
+        let inside = Passing::inside(&edge, message, [&from, &to], host);
+        let passing = Passing { request, method, initial: true, ..inside };
         let mut edits = Edits::new();
         edit(&passing, &mut edits);
         let text = String::from_utf8(edits.apply(message).to_vec()).unwrap();

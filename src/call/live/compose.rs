@@ -67,7 +67,7 @@ pub fn request(env: &Env<'_>, edits: &mut Edits, call: &mut LiveCall, end: End, 
     }
     out.extend_from_slice(asked.headers);
     write_body(asked.content_type, asked.body, &mut out);
-    let bytes = translated(env, edits, call, end, out.into(), asked.method)?;
+    let bytes = translated(env, edits, call, end, out.into())?;
     Some(Composed { bytes, to })
 }
 
@@ -182,14 +182,7 @@ fn write_body(content_type: &str, body: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The request in the dialect of the leg's peer.
-fn translated(
-    env: &Env<'_>,
-    edits: &mut Edits,
-    call: &LiveCall,
-    end: End,
-    bytes: Bytes,
-    method: &str,
-) -> Option<Bytes> {
+fn translated(env: &Env<'_>, edits: &mut Edits, call: &LiveCall, end: End, bytes: Bytes) -> Option<Bytes> {
     let leg = call.leg(end);
     let (from, to) = (call.leg(end.other()).trunk(env.edge)?, leg.trunk(env.edge)?);
     let message = Message::reread(&bytes)?;
@@ -197,9 +190,9 @@ fn translated(
     let site = leg.site.and_then(|mark| env.edge.routing.sites().marked(mark));
     let len = env.edge.write_own(to.id, leg.listener, site.map(|site| &**site), &mut host);
     host.truncate(len);
-    let method = method.as_bytes();
-    let passing =
-        Passing { edge: env.edge, message: &message, request: None, method, from, to, initial: false, host: &host };
+    // The caller's side of holding is *near* in a call, and here it is the sender's.
+    let hold = if end == End::Callee { call.hold } else { call.hold.turned() };
+    let passing = Passing { hold, ..Passing::inside(env.edge, &message, [from, to], &host) };
     edits.clear();
     passing.edit(edits);
     if edits.is_empty() { Some(bytes) } else { Some(edits.apply(&message)) }

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use super::super::Tools;
-use super::super::dialect::Passing;
 use super::super::dialect::identity::{self, Ends};
+use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
-use crate::sip::{HeaderName, NameAddr, Span};
+use crate::sip::{HeaderName, NameAddr, Span, body};
 
 impl Forward<'_> {
     /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
@@ -26,7 +26,6 @@ impl Forward<'_> {
             identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
-        self.edit_length(tools);
         let Tools { edits, scratch, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
@@ -46,15 +45,18 @@ impl Forward<'_> {
             self.edit_tags(dialog, edits);
         }
         let host = own.get(..host).unwrap_or_default();
-        let passing = self.passing(dialog.is_none(), host).ok_or(NotSealed::Fault)?;
+        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
         if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
             self.edit_cseq(offset, edits);
         }
-        self.edit_contact(crossing, unix, own, call_id, edits)?;
+        let hold = media::held(&passing).turned();
+        self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
         passing.edit(edits);
         identity::edit(&passing, &self.ends(crossing), seen, edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
+        media::slim(&passing, self.hop.transport, edits);
+        body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
 
@@ -68,10 +70,24 @@ impl Forward<'_> {
         }
     }
 
-    fn passing<'p>(&'p self, initial: bool, host: &'p [u8]) -> Option<Passing<'p>> {
-        let (from, to) = (self.edge.trunk(self.from)?, self.edge.trunk(self.hop.trunk)?);
-        let method = self.request.method();
-        Some(Passing { edge: self.edge, message: self.request, request: None, method, from, to, initial, host })
+    /// The request as the dialects of both sides see it.
+    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+        let dialog = crossing.dialog.as_deref();
+        Some(Passing {
+            edge: self.edge,
+            message: self.request,
+            request: None,
+            method: self.request.method(),
+            from: self.edge.trunk(self.from)?,
+            to: self.edge.trunk(self.hop.trunk)?,
+            initial: dialog.is_none(),
+            emergency: crossing.emergency,
+            said: crossing.offer,
+            offer: None,
+            hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
+            spoken: None,
+            host,
+        })
     }
 
     /// What is known of the caller and of the call beyond the message.
@@ -134,7 +150,7 @@ impl Forward<'_> {
     fn edit_contact(
         &self,
         crossing: &Crossing,
-        unix: u64,
+        (unix, hold): (u64, Hold),
         own: &[u8],
         call_id: &[u8],
         edits: &mut Edits,
@@ -157,7 +173,7 @@ impl Forward<'_> {
             own,
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
-                hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+                hold,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),

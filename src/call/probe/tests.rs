@@ -23,7 +23,7 @@ bind = "tcp:192.0.2.1:5070"
 kind = "teams"
 listen = "stream"
 fqdn = "sbc1.adatum.biz"
-targets = ["sip.pstnhub.microsoft.com", "sip2.pstnhub.microsoft.com:5061"]
+targets = ["sip.pstnhub.microsoft.com:5061", "sip2.pstnhub.microsoft.com:5061"]
 allow_from = ["52.112.0.0/14"]
 [trunk.pbx]
 kind = "pbx"
@@ -72,11 +72,11 @@ fn e08_options_to_teams_have_the_carriers_name_in_contact_and_say_what_the_edge_
     assert_eq!(
         lines,
         [
-            "OPTIONS sip:sip.pstnhub.microsoft.com;transport=tcp SIP/2.0",
+            "OPTIONS sip:sip.pstnhub.microsoft.com:5061;transport=tcp SIP/2.0",
             "Via: SIP/2.0/TCP sbc1.adatum.biz:5070;branch=z9hG4bKtp00000003000000000000feed",
             "Max-Forwards: 70",
             "From: <sip:sbc1.adatum.biz:5070>;tag=00000000000007a6",
-            "To: <sip:sip.pstnhub.microsoft.com;transport=tcp>",
+            "To: <sip:sip.pstnhub.microsoft.com:5061;transport=tcp>",
             "Call-ID: 000000000000ca11",
             "CSeq: 1 OPTIONS",
             "Contact: <sip:sbc1.adatum.biz:5070;transport=tcp>",

@@ -362,6 +362,7 @@ impl Owned {
             engine,
             hidden: created % 2 == 1,
             cseq_offset,
+            hidden: created & 1 == 1,
             call_id,
             from_tag,
             to_tag,
