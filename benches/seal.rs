@@ -33,6 +33,7 @@ fn state<'a>(target: &'a [u8], routes: &[&'a [u8]]) -> LegState<'a> {
         cseq_offset: 17,
         target,
         routes: Routes::of(routes.iter().copied()).unwrap(),
+        ..LegState::default()
     }
 }
 

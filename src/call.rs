@@ -23,10 +23,13 @@ pub mod edge;
 pub mod explain;
 pub mod forward;
 pub mod leg;
+pub mod live;
 pub mod loops;
 pub mod numbers;
 pub mod owned;
 pub mod probe;
+pub mod record;
+pub mod refer;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
@@ -35,6 +38,7 @@ pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
 pub use context::{Context, Event};
 pub use edge::Edge;
+pub use record::CallRecord;
 
 use std::hash::Hasher;
 
@@ -79,6 +83,12 @@ pub trait Names {
 pub struct Tools {
     pub edits: Edits,
     pub scratch: Vec<u8>,
+    /// Calls that are up.
+    pub lives: live::Lives,
+    /// What happened to what the machines of calls began; the shard hands it to them after each event.
+    pub news: Vec<live::News>,
+    /// What those machines want done; the shard does it after each event.
+    pub orders: Vec<live::Order>,
 }
 
 impl Secrets {
@@ -93,9 +103,20 @@ impl Secrets {
         hash.finish()
     }
 
-    /// The shard of a Call-ID among `count`, a power of two.
+    /// The shard of a Call-ID among `count`, a power of two: the same for all legs of a call, since those that the edge
+    /// made are opened down to the one that came first. One that is not the edge's is known by its form.
     pub fn shard_of(&self, call_id: &[u8], count: usize) -> usize {
-        self.number(0, &[call_id]) as usize & (count - 1)
+        let (mut root, mut near) = (Vec::new(), Vec::new());
+        // One more than may pass: the last leg of a call is never the near one of another.
+        for _ in 0..=owned::MAX_PASSES {
+            let opened = self.ring.open_call_id(if root.is_empty() { call_id } else { &root }, &mut near);
+            if opened.is_none() || near.is_empty() {
+                break;
+            }
+            std::mem::swap(&mut root, &mut near);
+        }
+        let root = if root.is_empty() { call_id } else { &root };
+        self.number(0, &[root]) as usize & (count - 1)
     }
 }
 

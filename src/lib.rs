@@ -7,7 +7,7 @@
 //!    transport         sip      transaction     trunk      routing   call      call      transport
 //! ```
 //!
-//! Pure modules (`sip`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
+//! Pure modules (`sip`, `sdp`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
 //! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `lab`) do
 //! I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
 
@@ -21,6 +21,7 @@ pub mod daemon;
 pub mod dns;
 pub mod lab;
 pub mod routing;
+pub mod sdp;
 pub mod shard;
 pub mod sip;
 pub mod store;

@@ -5,6 +5,7 @@
 //! no clock. What no edit touches leaves byte for byte as it came.
 
 pub mod address;
+pub mod body;
 pub mod build;
 pub mod edit;
 pub mod flaw;
@@ -16,6 +17,7 @@ pub mod parse;
 #[cfg(feature = "rsip")]
 pub mod rsip;
 pub mod scan;
+pub mod session_expires;
 pub mod transport;
 pub mod uri;
 pub mod validate;
@@ -29,6 +31,7 @@ pub use limits::Limits;
 pub use message::{Line, Message, Span, Start};
 pub use name::HeaderName;
 pub use parse::Framing;
+pub use session_expires::{Refresher, SessionExpires};
 pub use transport::Transport;
 pub use uri::{Scheme, Uri};
 pub use validate::Essentials;

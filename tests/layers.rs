@@ -28,11 +28,12 @@ enum Kind {
 
 const LAYERS: &[Layer] = &[
     Layer { name: "sip", kind: Kind::Pure, may_import: &[] },
+    Layer { name: "sdp", kind: Kind::Pure, may_import: &["sip"] },
     Layer { name: "transaction", kind: Kind::Pure, may_import: &["sip"] },
     Layer { name: "trunk", kind: Kind::Pure, may_import: &["sip", "transaction"] },
     Layer { name: "routing", kind: Kind::Pure, may_import: &["sip", "trunk"] },
-    Layer { name: "call", kind: Kind::Pure, may_import: &["routing", "sip", "transaction", "trunk"] },
-    Layer { name: "shard", kind: Kind::Pure, may_import: &["call", "routing", "sip", "transaction", "trunk"] },
+    Layer { name: "call", kind: Kind::Pure, may_import: &["routing", "sdp", "sip", "transaction", "trunk"] },
+    Layer { name: "shard", kind: Kind::Pure, may_import: &["call", "routing", "sdp", "sip", "transaction", "trunk"] },
     Layer { name: "transport", kind: Kind::Driver, may_import: &["sip", "trunk"] },
     Layer { name: "dns", kind: Kind::Driver, may_import: &["sip", "trunk"] },
     Layer { name: "store", kind: Kind::Driver, may_import: &["routing"] },

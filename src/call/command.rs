@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::branch::{BranchId, ContextId};
+use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
+use super::record::{CallRecord, Ended};
 use crate::routing::NoRoute;
 use crate::trunk::health::Outcome;
 use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
@@ -71,6 +73,12 @@ pub struct Counts {
     pub not_sealed: Tally<{ NotSealed::ALL.len() }>,
     /// Tokens that came back and were refused, in the order of [`Refused::ALL`].
     pub tokens_refused: Tally<{ Refused::ALL.len() }>,
+    /// Calls that did not go to a trunk for what they say of people, in the order of [`NotTold::ALL`].
+    pub identity_refused: Tally<{ NotTold::ALL.len() }>,
+    /// Calls that came up and were not remembered since `max_calls_remembered` was reached.
+    pub calls_not_remembered: u32,
+    /// Calls that are over.
+    pub calls_ended: Ended,
 }
 
 /// One number for each of some reasons.
@@ -140,6 +148,9 @@ impl Counts {
         self.beside += other.beside;
         self.not_sealed.add_all(&other.not_sealed);
         self.tokens_refused.add_all(&other.tokens_refused);
+        self.identity_refused.add_all(&other.identity_refused);
+        self.calls_not_remembered += other.calls_not_remembered;
+        self.calls_ended.add_all(&other.calls_ended);
     }
 }
 
@@ -149,5 +160,7 @@ pub struct Output {
     pub commands: Vec<Command>,
     /// For whoever watches the targets of trunks; only what is news.
     pub heard: Vec<Heard>,
+    /// Calls that are over.
+    pub records: Vec<CallRecord>,
     pub counts: Counts,
 }

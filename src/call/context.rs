@@ -62,6 +62,8 @@ struct Work {
     invite: bool,
     /// An ACK that waits for a name to be looked up: no answer will come.
     ack: bool,
+    /// A call for help.
+    emergency: bool,
     loop_hash: u32,
     /// The request is what [`owned::digest`] left of it.
     digested: bool,
@@ -120,6 +122,7 @@ impl Context {
             from,
             invite,
             ack,
+            emergency: destination.emergency,
             loop_hash,
             digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),

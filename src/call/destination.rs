@@ -92,7 +92,8 @@ impl<'a> Asking<'a> {
     /// Who calls.
     pub fn caller(&self) -> Calling<'a> {
         let rules = self.edge.translations(self.from).map(|rules| &rules.inbound.calling);
-        Calling { request: self.request, rules }
+        let believed = self.edge.trunk(self.from).is_none_or(|trunk| trunk.dialect.identity.believed);
+        Calling { request: self.request, rules, believed }
     }
 
     /// What routing is asked.
@@ -132,7 +133,8 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
     let mut lanes: SmallVec<[Lane; 1]> = SmallVec::new();
     for way in &choice.ways {
         let Some(trunk) = edge.trunk(way.trunk) else { continue };
-        let leg = Leg::new(choice, way);
+        // The trunk's rules for headers may name the tenant.
+        let leg = Leg::new(choice, way, !trunk.dialect.headers.outbound.is_empty());
         let places = || trunk.targets.iter().enumerate();
         let candidates = places().map(|(index, target)| of_target(trunk, index, target, leg.as_ref()));
         match lanes.last_mut() {
@@ -255,6 +257,19 @@ pub fn of_dialog(edge: &Edge, dialog: Dialog) -> Result<Destination, Refusal> {
         of_uri(edge, trunk, &uri).ok_or(Refusal::new(503, "No Listener For Transport"))?
     };
     Ok(Destination::only(Candidate { dialog: Some(Arc::new(dialog)), ..candidate }))
+}
+
+/// The place where requests on a leg of a live call go: to its first route or its target.
+pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -> Option<Candidate> {
+    let candidate = of_uri(edge, trunk, uri).filter(|_| !uri.host.is_empty())?;
+    let place = match candidate.place {
+        // The leg began on another listener of the same transport: it stays there.
+        Place::Hop(hop) if edge.listener(listener).is_some_and(|own| own.transport == hop.transport) => {
+            Place::Hop(Hop { listener, ..hop })
+        }
+        place => place,
+    };
+    Some(Candidate { place, ..candidate })
 }
 
 /// The trunk that has a URI's address as one of its targets.

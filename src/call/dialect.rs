@@ -8,6 +8,8 @@ pub mod methods;
 pub mod session;
 
 use super::edge::Edge;
+use super::seal::Hold;
+use crate::sdp::Outline;
 use crate::sip::{Edits, Message};
 use crate::trunk::Trunk;
 
@@ -26,17 +28,47 @@ pub struct Passing<'a> {
     pub to: &'a Trunk,
     /// The request begins a dialog, or is outside of any.
     pub initial: bool,
+    /// It is of a call for help.
+    pub emergency: bool,
+    /// The session description that it brings.
+    pub said: Option<Outline>,
+    /// Of an answer: the description in the request that it answers, as that came.
+    pub offer: Option<Outline>,
+    /// Who held before it came; *near* is its sender.
+    pub hold: Hold,
+    /// The description that its sender gave before, where that is remembered.
+    pub spoken: Option<&'a [u8]>,
     /// The name by which the side that gets the message knows the edge.
     pub host: &'a [u8],
 }
 
+impl<'a> Passing<'a> {
+    /// A request inside a dialog, of which no more is known than what it says.
+    pub fn inside(edge: &'a Edge, message: &'a Message, [from, to]: [&'a Trunk; 2], host: &'a [u8]) -> Self {
+        Self {
+            edge,
+            message,
+            request: None,
+            method: message.method(),
+            from,
+            to,
+            initial: false,
+            emergency: false,
+            said: media::said_in(message),
+            offer: None,
+            hold: Hold::None,
+            spoken: None,
+            host,
+        }
+    }
+}
+
 impl Passing<'_> {
-    /// Adds what the dialects ask for.
+    /// Adds what the dialects ask for, but for who calls: [`identity::edit`] needs to know more.
     pub fn edit(&self, edits: &mut Edits) {
         methods::edit(self, edits);
         early::edit(self, edits);
         session::edit(self, edits);
-        identity::edit(self, edits);
         media::edit(self, edits);
     }
 }

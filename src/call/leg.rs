@@ -20,17 +20,20 @@ pub struct Leg {
     pub failover_codes: Option<Arc<[u16]>>,
     /// The site under whose name the edge shows itself; `None`: under the trunk's name for it.
     pub site: Option<Arc<Site>>,
+    /// A call for help: who calls is told in any case.
+    pub emergency: bool,
 }
 
 impl Leg {
-    /// The leg of a way; `None` for one that changes nothing.
-    pub fn new(choice: &Choice<'_>, way: &Way) -> Option<Arc<Self>> {
+    /// The leg of a way; `None` for one that changes nothing, unless its names are `wanted` in any case.
+    pub fn new(choice: &Choice<'_>, way: &Way, wanted: bool) -> Option<Arc<Self>> {
         let failover_codes = match choice.matched {
             Matched::Route(route) => route.failover_codes.clone(),
             _ => None,
         };
         let site = choice.far_site.filter(|site| site.teams == way.trunk).map(Arc::clone);
-        if way.called.is_none() && way.calling == Form::AsIs && failover_codes.is_none() && site.is_none() {
+        let changes = way.called.is_some() || way.calling != Form::AsIs || failover_codes.is_some() || site.is_some();
+        if !(changes || wanted || choice.emergency) {
             return None;
         }
         Some(Arc::new(Self {
@@ -39,6 +42,7 @@ impl Leg {
             tenant: choice.tenant.map(Arc::clone),
             failover_codes,
             site,
+            emergency: choice.emergency,
         }))
     }
 

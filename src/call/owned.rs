@@ -6,8 +6,10 @@
 //! token: a target refresh makes the other side's token anew and has to name them there.
 
 mod answer;
+mod contact;
+pub mod cseq;
 mod dialog;
-mod hosts;
+pub(super) mod hosts;
 mod request;
 
 use std::sync::Arc;
@@ -15,16 +17,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::dialect::media;
 use super::edge::Edge;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
 use crate::routing::Site;
-use crate::sip::{Edits, HeaderName, Message, Span};
+use crate::sdp::Outline;
+use crate::sip::session_expires::is_of_session_timer;
+use crate::sip::{Edits, HeaderName, Line, Message, Span};
 use crate::trunk::{TrunkId, TrunkKind};
 
 pub use answer::Back;
+pub use contact::write_contact;
 pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
@@ -46,6 +52,15 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
+    pub hidden: bool,
+    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
+    /// sender knows that peer, and will go on to know whoever answers.
+    pub known_as: Option<Arc<[u8]>>,
+    /// The request is of a call for help.
+    pub emergency: bool,
+    /// The session description in the request, as it came.
+    pub offer: Option<Outline>,
 }
 
 impl Crossing {
@@ -53,12 +68,34 @@ impl Crossing {
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
         let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self { key: ring.current(), near: Side::Caller { leg }, dialog: None }
+        Self {
+            key: ring.current(),
+            near: Side::Caller { leg },
+            dialog: None,
+            emergency: false,
+            offer: None,
+            hidden: false,
+            known_as: None,
+        }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self { key: dialog.key, near: dialog.near, dialog: Some(dialog) }
+        Self {
+            key: dialog.key,
+            near: dialog.near,
+            hidden: dialog.hidden,
+            dialog: Some(dialog),
+            emergency: false,
+            offer: None,
+            known_as: None,
+        }
+    }
+
+    /// The same with what of the request has to be known when its answer comes.
+    #[must_use]
+    pub fn carrying(self, request: &Message, emergency: bool) -> Self {
+        Self { emergency, offer: media::said_in(request), ..self }
     }
 
     /// Whether the call has come by more often than any call should.
@@ -226,12 +263,12 @@ impl Sealing<'_> {
 }
 
 /// The site under whose name a side knows the edge.
-fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
+pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<&'e Site> {
     edge.routing.site(host).filter(|site| site.teams == from).map(|site| &**site)
 }
 
 /// The mark of a trunk in tokens.
-fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 
@@ -240,7 +277,8 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies.
+/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that decide about none.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -251,9 +289,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Supported
+                | HeaderName::Require
         )
     };
-    let lines = || request.lines().iter().filter(|line| kept(line.name));
+    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);

@@ -1,6 +1,8 @@
 //! The keys of `[trunk.NAME]` that say how a peer speaks.
 
+mod answers;
 mod early;
+mod headers;
 mod identity;
 mod media;
 mod methods;
@@ -13,11 +15,13 @@ use crate::trunk::dialect::Dialect;
 
 pub(super) fn read(table: &mut Table<'_>, kind: TrunkKind) -> Dialect {
     Dialect {
+        answers: answers::read(table, kind),
         early: early::read(table, kind),
         media: media::read(table, kind),
         methods: methods::read(table, kind),
         session: session::read(table, kind),
         transfer: transfer::read(table, kind),
         identity: identity::read(table, kind),
+        headers: headers::read(table, kind),
     }
 }

@@ -15,6 +15,7 @@ use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
 use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
+use crate::call::dialect::identity::NotTold;
 use crate::call::owned::{NotSealed, Refused};
 use crate::config::{Config, Limits};
 use crate::dns;
@@ -59,6 +60,7 @@ const CORE: [Row<Counts>; 14] = [
 const UNROUTED: &str = "trunkway_routing_refused_total";
 const NOT_SEALED: &str = "trunkway_not_sealed_total";
 const TOKENS_REFUSED: &str = "trunkway_tokens_refused_total";
+const IDENTITY_REFUSED: &str = "trunkway_identity_refused_total";
 
 const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_lookups_total", "Targets looked up", |it| it.lookups),
@@ -94,6 +96,8 @@ struct Handles {
     not_sealed: Vec<Counter>,
     /// In the order of [`Refused::ALL`].
     tokens_refused: Vec<Counter>,
+    /// In the order of [`NotTold::ALL`].
+    identity_refused: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
     changes: Vec<Registered<ChangeCounts>>,
     transactions: Gauge,
@@ -110,6 +114,7 @@ impl Handles {
         describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
         describe_counter!(NOT_SEALED, "Calls whose state did not fit into the edge's own URIs, by what was too long");
         describe_counter!(TOKENS_REFUSED, "Requests inside a dialog whose token was refused, by reason");
+        describe_counter!(IDENTITY_REFUSED, "Calls kept from a trunk: diverted too often, or more private than can be");
         describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
         describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
         describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
@@ -118,6 +123,10 @@ impl Handles {
             unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             not_sealed: NotSealed::ALL.iter().map(|why| counter!(NOT_SEALED, "reason" => why.name())).collect(),
             tokens_refused: Refused::ALL.iter().map(|why| counter!(TOKENS_REFUSED, "reason" => why.name())).collect(),
+            identity_refused: NotTold::ALL
+                .iter()
+                .map(|why| counter!(IDENTITY_REFUSED, "reason" => why.name()))
+                .collect(),
             dns: register(&DNS),
             changes: register(&CHANGES),
             pending: gauge!("trunkway_changes_pending"),
@@ -187,8 +196,11 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
         for (counter, of) in &handles.core {
             counter.increment(of(&counts));
         }
-        let owned =
-            [(&handles.not_sealed, &counts.not_sealed.0[..]), (&handles.tokens_refused, &counts.tokens_refused.0)];
+        let owned = [
+            (&handles.not_sealed, &counts.not_sealed.0[..]),
+            (&handles.tokens_refused, &counts.tokens_refused.0),
+            (&handles.identity_refused, &counts.identity_refused.0),
+        ];
         for (counter, &count) in owned.into_iter().flat_map(|(counters, counts)| counters.iter().zip(counts)) {
             counter.increment(count.into());
         }

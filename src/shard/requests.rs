@@ -105,7 +105,10 @@ impl Shard {
             loop_hash: 0,
         };
         let bytes = match &candidate.dialog {
-            Some(dialog) => forward.write_owned(&Crossing::inside(Arc::clone(dialog)), env.unix, &mut self.tools),
+            Some(dialog) => {
+                let crossing = Crossing::inside(Arc::clone(dialog)).carrying(request, false);
+                forward.write_owned(&crossing, env.unix, &mut self.tools)
+            }
             None => Ok(forward.write(&mut self.tools)),
         };
         let Ok(bytes) = bytes.inspect_err(|&reason| out.counts.not_sealed.add(reason as usize)) else {

@@ -2,6 +2,7 @@
 //! written: what no edit touches is copied as it came, order included, and a body is copied once.
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 
 use super::message::{Line, Message, Span};
 use super::name::HeaderName;
@@ -14,6 +15,12 @@ struct Edit {
     end: u16,
     text_start: u32,
     text_end: u32,
+}
+
+impl Edit {
+    const fn text_len(&self) -> usize {
+        (self.text_end - self.text_start) as usize
+    }
 }
 
 /// A list of edits to one message. Kept and cleared between messages, it allocates nothing once warm.
@@ -132,6 +139,108 @@ impl Edits {
         }
     }
 
+    /// Forgets what was to become of a stretch, but for what is inserted at its ends: before it is replaced as a whole.
+    pub fn retract(&mut self, span: Span) {
+        self.list.retain(|edit| {
+            let inside = edit.start >= span.start && edit.end <= span.end;
+            let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+            !inside || at_an_end
+        });
+    }
+
+    /// Appends a stretch as the edits inside it make it, without what is inserted at its ends.
+    pub fn render(&self, message: &Message, span: Span, out: &mut Vec<u8>) {
+        let source: &[u8] = message.bytes();
+        let mut inside: SmallVec<[Edit; 8]> = self
+            .list
+            .iter()
+            .filter(|edit| {
+                let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+                edit.start >= span.start && edit.end <= span.end && !at_an_end
+            })
+            .copied()
+            .collect();
+        inside.sort_by_key(|edit| edit.start);
+        let mut at = usize::from(span.start);
+        for edit in inside {
+            let start = usize::from(edit.start).max(at);
+            out.extend_from_slice(source.get(at..start).unwrap_or_default());
+            let text = self.text.get(edit.text_start as usize..edit.text_end as usize);
+            out.extend_from_slice(text.unwrap_or_default());
+            at = usize::from(edit.end).max(start);
+        }
+        out.extend_from_slice(source.get(at..usize::from(span.end)).unwrap_or_default());
+    }
+
+    /// Removes the values of a header that `is_meant` picks, whole lines where no other is left.
+    pub fn remove_values_where(&mut self, message: &Message, header: HeaderName, is_meant: impl Fn(&[u8]) -> bool) {
+        for line in message.lines_of(header) {
+            let value = message.value_at(line);
+            let mut start = None;
+            let mut kept = false;
+            let mut cuts: SmallVec<[Span; 2]> = SmallVec::new();
+            for item in Values::new(value).filter_map(Result::ok) {
+                let at = line.value + scan::offset_in(value, item) as u16;
+                if is_meant(item) {
+                    start.get_or_insert(at);
+                } else {
+                    // What is removed takes the comma behind it along.
+                    cuts.extend(start.take().map(|start| Span { start, end: at }));
+                    kept = true;
+                }
+            }
+            match start {
+                _ if !kept && start.is_some() => {
+                    self.remove_line(line);
+                    continue;
+                }
+                // At the end it takes the one before it.
+                Some(start) => cuts.push(Span { start: before_comma(message, line, start), end: line.value_end }),
+                None => {}
+            }
+            for cut in cuts {
+                self.remove(cut);
+            }
+        }
+    }
+
+    /// Whether an edit removes or replaces any of a stretch.
+    pub fn touches(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start < span.end && edit.end > span.start)
+    }
+
+    /// Whether an edit removes or replaces the whole of a stretch.
+    pub fn covers(&self, span: Span) -> bool {
+        self.list.iter().any(|edit| edit.start <= span.start && edit.end >= span.end && edit.start < edit.end)
+    }
+
+    /// How many bytes a stretch at the message's end has once the edits are made that begin within it.
+    pub fn len_within(&self, span: Span) -> usize {
+        let within = |edit: &&Edit| edit.start >= span.start;
+        let inserted: usize = self.list.iter().filter(within).map(Edit::text_len).sum();
+        usize::from(span.end - span.start) + inserted - self.removed_within(span)
+    }
+
+    /// How many bytes the message has once the edits are made.
+    pub fn len_after(&self, message: &Message) -> usize {
+        // The index holds no longer messages.
+        self.len_within(Span { start: 0, end: message.bytes().len() as u16 })
+    }
+
+    fn removed_within(&self, span: Span) -> usize {
+        let mut stretches: SmallVec<[(u16, u16); 32]> =
+            self.list.iter().filter(|edit| edit.end > edit.start).map(|edit| (edit.start, edit.end)).collect();
+        stretches.sort_unstable();
+        let mut at = span.start;
+        let mut removed = 0;
+        for (start, end) in stretches {
+            let (start, end) = (start.max(at), end.min(span.end));
+            removed += usize::from(end.saturating_sub(start));
+            at = at.max(end);
+        }
+        removed
+    }
+
     /// Writes the message with all edits applied, in one pass and one allocation, and clears the list.
     pub fn apply(&mut self, message: &Message) -> Bytes {
         let source: &[u8] = message.bytes();
@@ -150,6 +259,13 @@ impl Edits {
         self.clear();
         out.freeze()
     }
+}
+
+/// Where a list ends if what stands at `at` is cut off with the comma before it.
+fn before_comma(message: &Message, line: &Line, at: u16) -> u16 {
+    let head = scan::trim_end(message.at(Span { start: line.value, end: at }));
+    let head = scan::trim_end(head.strip_suffix(b",").unwrap_or(head));
+    line.value + head.len() as u16
 }
 
 /// Writes `Name: value` and a line break.
@@ -233,6 +349,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn chosen_values_are_removed_with_one_comma_each() {
+        for (list, wanted) in [
+            ("x", None),
+            ("x, X,x", None),
+            ("a", Some("a")),
+            ("a, x", Some("a")),
+            ("x ,a", Some("a")),
+            ("a, x,\r\n x, b", Some("a, b")),
+            ("x, a, x, b, x", Some("a, b")),
+            ("xx, x", Some("xx")),
+        ] {
+            let it = message(&format!("OPTIONS sip:a@b SIP/2.0\r\nSupported: {list}\r\nSubject: x\r\n\r\n"));
+            let mut edits = Edits::new();
+            edits.remove_values_where(&it, HeaderName::Supported, |value| value.eq_ignore_ascii_case(b"x"));
+            let line = wanted.map_or(String::new(), |value| format!("Supported: {value}\r\n"));
+            let wanted = format!("OPTIONS sip:a@b SIP/2.0\r\n{line}Subject: x\r\n\r\n");
+            assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted, "{list}");
+        }
+    }
+
     proptest! {
         /// Edits of separate stretches give the same bytes in whatever order they are added.
         #[test]
@@ -261,6 +398,25 @@ mod tests {
             cuts.reverse();
             prop_assert_eq!(run(&cuts), forward);
         }
+    }
+
+    #[test]
+    fn a_stretch_is_rendered_and_its_edits_are_retracted() {
+        let it = message(TEXT);
+        let mut edits = Edits::new();
+        let line = *it.lines_of(HeaderName::Other).next().unwrap();
+        let value = Span { start: line.value, end: line.value_end };
+        edits.insert(line.start, b"X-Before: 1\r\n");
+        edits.replace(Span { start: line.value + 6, end: line.value + 9 }, b"was");
+        edits.replace(Span { start: line.value, end: line.value + 2 }, b"AS");
+        edits.insert(line.value_end, b"!");
+        let mut out = Vec::new();
+        edits.render(&it, value, &mut out);
+        assert_eq!(std::str::from_utf8(&out).unwrap(), "AS it was came");
+        edits.retract(value);
+        edits.replace(value, b"new");
+        let wanted = TEXT.replace("Subject:  as it  came", "X-Before: 1\r\nSubject:  new!");
+        assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted);
     }
 
     #[test]

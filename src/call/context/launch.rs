@@ -3,6 +3,7 @@
 use super::super::best::Best;
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
+use super::super::dialect::identity;
 use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::owned::Crossing;
 use super::super::route_set::RouteSet;
@@ -165,12 +166,20 @@ impl Context {
         let crossing = match candidate.dialog.clone() {
             Some(dialog) => Some(Crossing::inside(dialog)),
             None if initial && edge.owns_legs(work.from, candidate.trunk) => {
-                Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
+                let hidden = identity::hides(request, leg.as_deref());
+                Some(Crossing { hidden, ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
             }
             None => None,
         };
+        let crossing = crossing.map(|crossing| crossing.carrying(request, work.emergency));
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
             return Best::offer(&mut work.best, 482, None, tools);
+        }
+        if let (Some(Crossing { dialog: None, .. }), Some(to)) = (&crossing, trunk)
+            && let Some((status, why)) = identity::refusal(request, to)
+        {
+            out.counts.identity_refused.add(why as usize);
+            return Best::offer(&mut work.best, status, None, tools);
         }
         let branch = if work.ack {
             ViaBranch::Stateless(super::super::ack_number(env.secrets, request))

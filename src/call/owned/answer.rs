@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use super::super::Tools;
-use super::super::dialect::Passing;
+use super::super::dialect::identity::{self, Ends};
+use super::super::dialect::{Passing, media};
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::build::{write_line, write_top_via};
 use crate::sip::edit::Edits;
-use crate::sip::{HeaderName, Message, NameAddr, Span};
+use crate::sip::{HeaderName, Message, NameAddr, Span, body};
 use crate::trunk::{ListenerId, TrunkId};
 
 /// An answer to a request that crossed from one leg to the other.
@@ -40,30 +41,52 @@ impl Back<'_> {
     /// # Errors
     /// [`NotSealed`] when there is no room for the Contact: the answer has none then.
     pub fn edit(&self, response: &Message, tools: &mut Tools) -> Result<(), NotSealed> {
-        let Tools { edits, scratch } = tools;
+        let Tools { edits, scratch, .. } = tools;
         self.edit_path(response, edits);
         self.edit_names(response, edits);
         scratch.clear();
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);
         let own = scratch.get(..host).unwrap_or_default();
-        hosts::edit(response, own, edits);
-        self.edit_dialect(response, own, edits);
-        add_product(response, self.edge, self.from, edits);
+        let passing = self.passing(response, own);
+        let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
+        if let Some(passing) = passing {
+            let seen = hosts::edit(&passing, edits);
+            passing.edit(edits);
+            identity::edit(&passing, &Ends::default(), seen, edits);
+            add_product(response, self.edge, self.from, edits);
+            let transport = self.edge.listener(self.listener).map(|listener| listener.transport);
+            if let Some(transport) = transport {
+                media::slim(&passing, transport, edits);
+            }
+        }
+        body::edit_length(response, false, edits);
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
-            _ => self.edit_contact(response, scratch, edits)?,
+            _ => self.edit_contact(response, hold, scratch, edits)?,
         }
         Ok(())
     }
 
-    fn edit_dialect(&self, response: &Message, host: &[u8], edits: &mut Edits) {
-        let (Some(from), Some(to)) = (self.edge.trunk(self.to), self.edge.trunk(self.from)) else { return };
-        let method = response.cseq().map(|cseq| cseq.method).unwrap_or_default();
-        let initial = self.crossing.dialog.is_none();
-        Passing { edge: self.edge, message: response, request: Some(self.request), method, from, to, initial, host }
-            .edit(edits);
+    /// The answer as the dialects of both sides see it.
+    fn passing<'p>(&'p self, response: &'p Message, host: &'p [u8]) -> Option<Passing<'p>> {
+        let dialog = self.crossing.dialog.as_deref();
+        Some(Passing {
+            edge: self.edge,
+            message: response,
+            request: Some(self.request),
+            method: response.cseq().map(|cseq| cseq.method).unwrap_or_default(),
+            from: self.edge.trunk(self.to)?,
+            to: self.edge.trunk(self.from)?,
+            initial: dialog.is_none(),
+            emergency: self.crossing.emergency,
+            said: media::said_in(response),
+            offer: self.crossing.offer,
+            hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
+            spoken: None,
+            host,
+        })
     }
 
     /// The near side's Vias and record of its route go back as they came (RFC 3261 sections 8.2.6.2, 12.1.1).
@@ -115,11 +138,11 @@ impl Back<'_> {
     }
 
     /// Seals the way to the far side into the Contact.
-    fn edit_contact(&self, response: &Message, own: &[u8], edits: &mut Edits) -> Result<(), NotSealed> {
+    fn edit_contact(&self, response: &Message, hold: Hold, own: &[u8], edits: &mut Edits) -> Result<(), NotSealed> {
         match response.contacts().next() {
             None => Ok(()),
             Some(Ok(contact)) if contact != NameAddr::star() => {
-                self.sealing(response, contact.uri, own).edit(response, edits)
+                self.sealing(response, contact.uri, hold, own).edit(response, edits)
             }
             Some(_) => {
                 edits.remove_header(response, HeaderName::Contact);
@@ -128,7 +151,7 @@ impl Back<'_> {
         }
     }
 
-    fn sealing<'s>(&'s self, response: &'s Message, target: &'s [u8], own: &'s [u8]) -> Sealing<'s> {
+    fn sealing<'s>(&'s self, response: &'s Message, target: &'s [u8], hold: Hold, own: &'s [u8]) -> Sealing<'s> {
         let dialog = self.crossing.dialog.as_deref();
         let values = |message: &'s Message| message.values(HeaderName::RecordRoute).filter_map(Result::ok);
         let far: Values<'_> = match dialog {
@@ -156,13 +179,20 @@ impl Back<'_> {
             own,
             state: LegState {
                 near: self.crossing.near,
-                hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
+                hold,
                 created: minutes(self.unix),
                 far: dialog.map_or_else(|| mark(self.edge, self.to), |dialog| dialog.far),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
+                hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
+                from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
+                to_tag: match dialog {
+                    Some(dialog) => dialog.to_tag.as_deref(),
+                    None => self.crossing.known_as.as_ref().and(response.to_tag()),
+                },
                 target,
                 ..LegState::default()
             },

@@ -29,11 +29,22 @@ pub struct Dialog {
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
+    /// Who has called hides.
+    pub hidden: bool,
     pub cseq_offset: i32,
     /// The Call-ID of the far leg.
     pub call_id: Vec<u8>,
-    /// Target, routes of the far side, and behind an empty one those of the near side, each ended by NUL but the last.
+    /// It does not follow from that of the near leg, so that the far side's token must name the near one as well.
+    pub call_id_named: bool,
+    /// The near side's tag on the far leg, where it is another than on the near one.
+    pub from_tag: Option<Box<[u8]>>,
+    /// The far side's tag on its own leg, where it is another than on the near one.
+    pub to_tag: Option<Box<[u8]>>,
+    /// Texts that were read already, target, routes of the far side, and behind an empty one those of the near side,
+    /// each ended by NUL but the last.
     text: Vec<u8>,
+    /// How many texts stand before the target.
+    before: usize,
 }
 
 impl Dialog {
@@ -59,8 +70,8 @@ impl Dialog {
         let opened = env.secrets.ring.open(user, bound, freshness, &mut text);
         let refusal = match opened {
             Ok(Opened { key, content: Content::Leg(state) }) => {
-                let dialog = Self::of_state(key, &state);
-                match (Self { text, ..dialog }).with_call_id(env, essentials.call_id) {
+                let (dialog, before) = Self::of_state(key, &state);
+                match (Self { text, before, ..dialog }).with_call_id(env, essentials.call_id) {
                     Ok(dialog) => return Ok(Some(dialog)),
                     Err(refused) => refused,
                 }
@@ -83,8 +94,12 @@ impl Dialog {
         })
     }
 
-    fn of_state(key: KeyId, state: &LegState<'_>) -> Self {
-        Self {
+    /// All but the texts, and how many of these stand before the target.
+    fn of_state(key: KeyId, state: &LegState<'_>) -> (Self, usize) {
+        let before = [state.call_id, state.from_tag, state.to_tag].iter().flatten().count();
+        let mut call_id = Vec::with_capacity(MAX_CALL_ID);
+        call_id.extend_from_slice(state.call_id.unwrap_or_default());
+        let dialog = Self {
             key,
             near: state.near,
             far_side: Side::Callee,
@@ -92,15 +107,24 @@ impl Dialog {
             hold: state.hold,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
+            hidden: state.hidden,
             cseq_offset: state.cseq_offset,
-            call_id: Vec::with_capacity(MAX_CALL_ID),
+            call_id,
+            call_id_named: state.call_id.is_some(),
+            from_tag: state.from_tag.map(Box::from),
+            to_tag: state.to_tag.map(Box::from),
             text: Vec::new(),
-        }
+            before: 0,
+        };
+        (dialog, before)
     }
 
     fn with_call_id(mut self, env: &Env<'_>, near: &[u8]) -> Result<Self, Refused> {
         let ring = &env.secrets.ring;
         match self.near {
+            // Only that it was called is told of the far side: no Call-ID of it is ever opened.
+            Side::Callee if self.call_id_named => self.far_side = Side::Caller { leg: 0 },
+            Side::Caller { .. } if self.call_id_named => {}
             Side::Caller { leg } => {
                 let sealed = ring.seal_call_id(self.key, near, leg, &mut self.call_id);
                 sealed.map_err(|_| Refused::Dialog)?;
@@ -146,6 +170,6 @@ impl Dialog {
     }
 
     fn values(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.text.split(|&byte| byte == 0)
+        self.text.split(|&byte| byte == 0).skip(self.before)
     }
 }

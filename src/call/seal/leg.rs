@@ -1,10 +1,11 @@
 //! What rides in a token: how a request that comes on one leg goes on to the other.
 //!
 //! ```text
-//! presence:1  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
+//! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
 //! ```
-//! `presence` says which of the optional fields follow (a leg for callers), and who holds; the text is the remote target and
-//! behind it the route set, each ended by NUL but the last.
+//! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
+//! before the others (the far leg's Call-ID, its tags in From and in To), and whether the caller hides. The text is those,
+//! the remote target and behind it the route set, each ended by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -23,8 +24,15 @@ const TENANT: u8 = 1 << 3;
 const SITE: u8 = 1 << 4;
 const ENGINE: u8 = 1 << 5;
 const CSEQ: u8 = 1 << 6;
-/// For what comes later; a token that has it is of a later format.
-const RESERVED: u8 = 1 << 7;
+/// A second byte of presence follows.
+const MORE: u8 = 1 << 7;
+
+const CALL_ID: u8 = 1;
+const FROM_TAG: u8 = 1 << 1;
+const TO_TAG: u8 = 1 << 2;
+const HIDDEN: u8 = 1 << 3;
+/// For what comes later; a token that has one of them is of a later format.
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,8 +118,16 @@ pub struct LegState<'a> {
     pub site: Option<u32>,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
+    /// Who has called hides: later requests must not tell (RFC 3323).
+    pub hidden: bool,
     /// What is added to a CSeq number that goes from near to far.
     pub cseq_offset: i32,
+    /// The far leg's Call-ID, where `near` does not say how it is found.
+    pub call_id: Option<&'a [u8]>,
+    /// The near side's tag on the far leg (in From of requests that go there), where it is another than on the near one.
+    pub from_tag: Option<&'a [u8]>,
+    /// The far side's tag on its own leg (in To of requests that go there), where it is another than on the near one.
+    pub to_tag: Option<&'a [u8]>,
     /// The remote target of the far dialog, a URI (RFC 3261 section 12.1).
     pub target: &'a [u8],
     /// The route set of the far dialog (RFC 3261 section 12.1).
@@ -134,27 +150,39 @@ pub(super) enum PackError {
 
 impl<'a> LegState<'a> {
     pub(super) fn pack(&self, out: &mut Buffer) -> Result<(), PackError> {
-        let len = self.target.len() + self.routes.values().iter().map(|route| route.len() + 1).sum::<usize>();
+        let len = self.texts().map(|text| text.len() + 1).sum::<usize>() - 1; // there is a target
         if len > MAX_TEXT {
             return Err(PackError::TooLong(len));
         }
-        let mut joined = SmallVec::<[u8; 512]>::from_slice(self.target);
-        for route in self.routes.values() {
-            joined.push(0);
-            joined.extend_from_slice(route);
+        let mut joined = SmallVec::<[u8; 512]>::new();
+        let mut separators = 0;
+        for (at, text) in self.texts().enumerate() {
+            if at > 0 {
+                joined.push(0);
+                separators += 1;
+            }
+            joined.extend_from_slice(text);
         }
-        if memchr::memchr_iter(0, &joined).count() != self.routes.len {
+        if memchr::memchr_iter(0, &joined).count() != separators {
             return Err(PackError::Nul);
         }
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
+        let more = field(CALL_ID, self.call_id.is_some())
+            | field(FROM_TAG, self.from_tag.is_some())
+            | field(TO_TAG, self.to_tag.is_some())
+            | field(HIDDEN, self.hidden);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
                 | field(TENANT, self.tenant.is_some())
                 | field(SITE, self.site.is_some())
                 | field(ENGINE, self.engine.is_some())
-                | field(CSEQ, self.cseq_offset != 0),
+                | field(CSEQ, self.cseq_offset != 0)
+                | field(MORE, more != 0),
         );
+        if more != 0 {
+            out.push(more);
+        }
         varint::write(self.created.wrapping_sub(EPOCH), out);
         if let Side::Caller { leg } = self.near {
             varint::write(u32::from(leg), out);
@@ -170,6 +198,12 @@ impl<'a> LegState<'a> {
         Ok(())
     }
 
+    /// All texts, in the order in which they are packed.
+    fn texts(&self) -> impl Iterator<Item = &'a [u8]> {
+        let before = [self.call_id, self.from_tag, self.to_tag].into_iter().flatten();
+        before.chain([self.target]).chain(self.routes.values().iter().copied())
+    }
+
     /// Reads the plain bytes of a token. Target and routes are unpacked to `scratch`, whose old content is dropped.
     ///
     /// # Errors
@@ -180,8 +214,14 @@ impl<'a> LegState<'a> {
 
     fn read(plain: &[u8], scratch: &'a mut Vec<u8>) -> Option<Self> {
         let (&presence, mut rest) = plain.split_first()?;
-        if presence & RESERVED != 0 {
-            return None;
+        let mut more = 0;
+        if presence & MORE != 0 {
+            let (&byte, left) = rest.split_first()?;
+            (more, rest) = (byte, left);
+            // There is one text for a state: no second byte without anything in it.
+            if more == 0 || more & RESERVED != 0 {
+                return None;
+            }
         }
         let created = varint::read(&mut rest)?.wrapping_add(EPOCH);
         let near = if presence & CALLER != 0 {
@@ -209,6 +249,10 @@ impl<'a> LegState<'a> {
         scratch.clear();
         text::unpack(rest, MAX_TEXT, scratch).ok()?;
         let mut texts = scratch.split(|&byte| byte == 0);
+        let mut text = |present: bool| if present { texts.next().map(Some) } else { Some(None) };
+        let call_id = text(more & CALL_ID != 0)?;
+        let from_tag = text(more & FROM_TAG != 0)?;
+        let to_tag = text(more & TO_TAG != 0)?;
         Some(Self {
             near,
             hold: match presence >> HOLD_SHIFT & 3 {
@@ -222,7 +266,11 @@ impl<'a> LegState<'a> {
             tenant,
             site,
             engine,
+            hidden: more & HIDDEN != 0,
             cseq_offset,
+            call_id,
+            from_tag,
+            to_tag,
             target: texts.next()?,
             routes: Routes::of(texts).ok()?,
         })

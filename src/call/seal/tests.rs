@@ -32,6 +32,7 @@ fn state<'a>() -> LegState<'a> {
         cseq_offset: -40,
         target: TARGET,
         routes: Routes::of([ROUTE]).unwrap(),
+        ..LegState::default()
     }
 }
 
@@ -331,11 +332,15 @@ fn uri() -> impl Strategy<Value = String> {
 /// The caller's leg, hold, created, far, tenant, site, engine, CSeq offset.
 type Fields = (Option<u16>, u8, u32, u32, Option<u32>, Option<u32>, Option<u8>, i32);
 
+/// Call-ID, From and To tag of the far leg.
+type Names = (Option<String>, Option<String>, Option<String>);
+
 #[derive(Clone, Debug)]
 struct Owned {
     target: String,
     routes: Vec<String>,
     fields: Fields,
+    names: Names,
 }
 
 impl Owned {
@@ -345,7 +350,24 @@ impl Owned {
         let near = caller.map_or(Side::Callee, |leg| Side::Caller { leg });
         let routes = Routes::of(self.routes.iter().map(|route| route.as_bytes())).unwrap();
         let target = self.target.as_bytes();
-        LegState { near, hold, created, far, tenant, site, engine, cseq_offset, target, routes }
+        let [call_id, from_tag, to_tag] =
+            [&self.names.0, &self.names.1, &self.names.2].map(|name| name.as_ref().map(|name| name.as_bytes()));
+        LegState {
+            near,
+            hold,
+            created,
+            far,
+            tenant,
+            site,
+            engine,
+            cseq_offset,
+            hidden: created & 1 == 1,
+            call_id,
+            from_tag,
+            to_tag,
+            target,
+            routes,
+        }
     }
 }
 
@@ -361,7 +383,9 @@ fn any_state() -> impl Strategy<Value = Owned> {
         any::<i32>(),
     );
     let routes = proptest::collection::vec(uri().prop_map(|uri| format!("<{uri}>")), 0..5);
-    (uri(), routes, fields).prop_map(|(target, routes, fields)| Owned { target, routes, fields })
+    let tag = || proptest::option::weighted(0.2, "[A-Za-z0-9_.-]{0,24}");
+    let names = (proptest::option::weighted(0.2, "[A-Za-z0-9@_.-]{0,60}"), tag(), tag());
+    (uri(), routes, fields, names).prop_map(|(target, routes, fields, names)| Owned { target, routes, fields, names })
 }
 
 proptest! {

@@ -71,6 +71,7 @@ fn lengths(target: &str, routes: &[&str]) -> Lengths {
         hold: Hold::Both,
         target: target.as_bytes(),
         routes: Routes::of(routes.iter().map(|route| route.as_bytes())).unwrap(),
+        ..LegState::default()
     };
     let mut plain = super::super::envelope::Buffer::new();
     state.pack(&mut plain).unwrap();

@@ -1,0 +1,257 @@
+//! What messages that pass between the legs teach about a call: it is up, a side has another target, another session
+//! description, other numbers.
+
+use super::table::{Known, LegKey};
+use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
+use crate::call::Env;
+use crate::call::branch::ContextId;
+use crate::call::edge::Edge;
+use crate::call::leg::Leg;
+use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
+use crate::call::seal::{Hold, Side};
+use crate::call::{Output, Tools};
+use crate::routing::{Site, SiteMark};
+use crate::sip::{HeaderName, Message};
+use crate::transaction::{Alarm, Moment};
+use crate::trunk::{Hop, ListenerId, TrunkId};
+
+/// The first number of the edge's own on a leg whose numbers a restart made it forget: above any that it has used.
+const AFRESH: u32 = 1 << 29;
+
+/// A 2xx to an INVITE or UPDATE that passed from one leg to the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Agreed<'a> {
+    pub edge: &'a Edge,
+    /// The request as it came, or what [`crate::call::owned::digest`] left of it.
+    pub request: &'a Message,
+    /// The request as it was sent on; `None`: it was let go, since another fork has answered before.
+    pub sent: Option<&'a Message>,
+    /// The answer as it came.
+    pub response: &'a Message,
+    pub crossing: &'a Crossing,
+    /// The trunk and the listener that the request came by.
+    pub from: TrunkId,
+    pub listener: ListenerId,
+    /// Where it was sent.
+    pub hop: &'a Hop,
+    /// What routing asked for.
+    pub leg: Option<&'a Leg>,
+    /// The call that the first answer of the same INVITE made.
+    pub first: Option<LiveId>,
+}
+
+impl Agreed<'_> {
+    /// The side that sent the request.
+    pub const fn near(&self) -> End {
+        match self.crossing.near {
+            Side::Caller { .. } => End::Caller,
+            Side::Callee => End::Callee,
+        }
+    }
+}
+
+/// Learns from a 2xx that passes back; gives the call when it is remembered.
+pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed<'_>) -> Option<LiveId> {
+    let method = agreed.response.cseq().ok()?.method;
+    let Agreed { request, response, .. } = *agreed;
+    let call_id = request.value(HeaderName::CallId).unwrap_or_default();
+    let own_tag = request.to_tag().or(response.to_tag()).unwrap_or_default();
+    let peer_tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
+    let key = LegKey::new(env.secrets, call_id, peer_tag, own_tag);
+    match tools.lives.find(key) {
+        // A copy of the first answer tells nothing that is not older than what is known.
+        Some(Known::Up(id, _)) if agreed.crossing.dialog.is_none() => Some(id),
+        Some(Known::Up(id, end)) => {
+            let call = tools.lives.get_mut(id)?;
+            refresh(call, end, agreed);
+            call.seen = env.now;
+            session::agreed(env, call, agreed);
+            Some(id)
+        }
+        Some(Known::Ended { .. }) => None,
+        None if method == b"INVITE" => {
+            let first = agreed.first.and_then(|id| tools.lives.get(id));
+            let mut call = Box::new(new_call(env, agreed, first)?);
+            session::agreed(env, &mut call, agreed);
+            let id = tools.lives.insert(env.secrets, call);
+            out.counts.calls_not_remembered += u32::from(id.is_none());
+            id
+        }
+        None => None,
+    }
+}
+
+fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Option<LiveCall> {
+    let dialog = agreed.crossing.dialog.as_deref();
+    let near = agreed.near();
+    let near_leg = near_leg(agreed, dialog, first)?;
+    let far_leg = far_leg(agreed, dialog, first)?;
+    let leg = match (agreed.crossing.near, dialog.map(|dialog| dialog.far_side)) {
+        (Side::Caller { leg }, _) | (Side::Callee, Some(Side::Caller { leg })) => leg,
+        (Side::Callee, _) => return None,
+    };
+    let hold = dialog.map_or(Hold::None, |dialog| dialog.hold);
+    let tenant = || {
+        let sites = agreed.edge.routing.sites();
+        let site = [near_leg.site, far_leg.site].into_iter().flatten().find_map(|mark| sites.marked(mark));
+        site.map(|site| site.tenant.clone())
+    };
+    Some(LiveCall {
+        id: LiveId::default(),
+        key: agreed.crossing.key,
+        leg,
+        hold: if near == End::Caller { hold } else { hold.turned() },
+        engine: dialog.and_then(|dialog| dialog.engine),
+        began: env.now,
+        began_unix: env.unix,
+        relearned: dialog.is_some(),
+        seen: env.now,
+        tenant: tenant().or_else(|| Some(agreed.leg?.tenant.as_ref()?.id.clone())),
+        alarm: Alarm::default(),
+        errands: Vec::new(),
+        passing: None,
+        legs: if near == End::Caller { [near_leg, far_leg] } else { [far_leg, near_leg] },
+    })
+}
+
+/// The leg on which the request came.
+fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+    let Agreed { edge, request, response, .. } = *agreed;
+    let number = request.cseq().ok()?.number;
+    let mut own = request.value(HeaderName::To)?.to_vec();
+    if let (None, Some(tag)) = (request.to_tag(), response.to_tag()) {
+        own.extend_from_slice(b";tag=");
+        own.extend_from_slice(tag);
+    }
+    let host = request.uri().map(|uri| uri.host).unwrap_or_default();
+    let mut routes = joined(request.values(HeaderName::RecordRoute).filter_map(Result::ok));
+    if routes.is_empty() {
+        routes = joined(dialog.into_iter().flat_map(Dialog::near_routes));
+    }
+    let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    let offer = if offer.is_empty() { first.map_or(offer, |call| &call.leg(agreed.near()).sdp) } else { offer };
+    Some(LiveLeg {
+        mark: mark(edge, agreed.from),
+        listener: agreed.listener,
+        site: site_of(edge, agreed.from, host).map(Site::mark),
+        call_id: request.value(HeaderName::CallId)?.into(),
+        own: own.into(),
+        peer: request.value(HeaderName::From)?.into(),
+        target: contact_of(request)?.into(),
+        routes,
+        sent_cseq: if dialog.is_some() { AFRESH } else { 0 },
+        heard_cseq: number,
+        cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+        sdp: offer.into(),
+        allows: Allowed::of(request).unwrap_or_default(),
+        supports: Supports::of(request).unwrap_or_default(),
+        session: SessionState::default(),
+    })
+}
+
+/// The leg on which it was sent on.
+fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+    let Agreed { edge, response, hop, .. } = *agreed;
+    let (call_id, own, sent_cseq) = match (agreed.sent, first) {
+        (Some(sent), _) => (sent.value(HeaderName::CallId)?, sent.value(HeaderName::From)?, sent.cseq().ok()?.number),
+        (None, Some(call)) => {
+            let leg = call.leg(agreed.near().other());
+            (&*leg.call_id, &*leg.own, response.cseq().ok()?.number)
+        }
+        (None, None) => return None,
+    };
+    let routes = match dialog {
+        Some(dialog) => joined(dialog.routes()),
+        None => {
+            let mut routes: Vec<_> = response.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
+            routes.reverse();
+            joined(routes)
+        }
+    };
+    let site: Option<SiteMark> = match dialog {
+        Some(dialog) => dialog.site,
+        None => agreed.leg.and_then(|leg| leg.site.as_deref()).map(Site::mark),
+    };
+    Some(LiveLeg {
+        mark: mark(edge, hop.trunk),
+        listener: hop.listener,
+        site,
+        call_id: call_id.into(),
+        own: own.into(),
+        peer: response.value(HeaderName::To)?.into(),
+        target: contact_of(response).or(dialog.map(Dialog::target))?.into(),
+        routes,
+        sent_cseq,
+        heard_cseq: 0,
+        cseq_offset: 0,
+        sdp: sdp_of(response).into(),
+        allows: Allowed::of(response).unwrap_or_default(),
+        supports: Supports::of(response).unwrap_or_default(),
+        session: SessionState::default(),
+    })
+}
+
+/// A request inside the dialog was agreed to.
+fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
+    let Agreed { request, response, .. } = *agreed;
+    let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    for (end, message, sdp) in [(near, request, offer), (near.other(), response, sdp_of(response))] {
+        let leg = call.leg_mut(end);
+        set(&mut leg.sdp, sdp);
+        set(&mut leg.target, contact_of(message).unwrap_or_default());
+        leg.allows = Allowed::of(message).unwrap_or(leg.allows);
+        leg.supports = Supports::of(message).unwrap_or(leg.supports);
+    }
+}
+
+/// A request inside a call passes: its numbers are noted, and that an offer may be under way.
+pub fn note_request(call: &mut LiveCall, near: End, request: &Message, now: Moment, context: ContextId) {
+    call.seen = now;
+    let Ok(number) = request.cseq().map(|cseq| cseq.number) else { return };
+    let offset = call.leg(near).cseq_offset;
+    let heard = &mut call.leg_mut(near).heard_cseq;
+    *heard = number.max(*heard);
+    let sent = &mut call.leg_mut(near.other()).sent_cseq;
+    *sent = cseq::far(number, offset).max(*sent);
+    if matches!(request.method(), b"INVITE" | b"UPDATE") {
+        call.passing = Some(context);
+    }
+}
+
+/// The ACK of an INVITE without an offer brings the answer.
+pub fn note_ack(call: &mut LiveCall, near: End, ack: &Message, now: Moment) {
+    call.seen = now;
+    set(&mut call.leg_mut(near).sdp, sdp_of(ack));
+}
+
+/// Puts a new value in the place of an old one, unless it is empty or the same.
+fn set(old: &mut Box<[u8]>, new: &[u8]) {
+    if !new.is_empty() && **old != *new {
+        *old = new.into();
+    }
+}
+
+/// The session description in a message; empty when there is none, or it is a part of something else.
+pub fn sdp_of(message: &Message) -> &[u8] {
+    let kind = message.value(HeaderName::ContentType).unwrap_or_default();
+    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+    // A body without a type is one that its sender forgot to name: nothing else comes so.
+    if kind.is_empty() || kind.eq_ignore_ascii_case(b"application/sdp") { message.body() } else { b"" }
+}
+
+fn contact_of(message: &Message) -> Option<&[u8]> {
+    let contact = message.contacts().next()?.ok()?;
+    (!contact.uri.is_empty()).then_some(contact.uri)
+}
+
+/// Route values as the value of one header.
+fn joined<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Box<[u8]> {
+    let mut out = Vec::new();
+    for value in values {
+        if !out.is_empty() {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(value);
+    }
+    out.into()
+}

@@ -1,0 +1,256 @@
+//! The live calls of a shard, found by either leg; and for a while the legs of calls that have ended, so that what comes
+//! late is not taken for news.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::{End, LiveCall, LiveId, LiveLeg};
+use crate::call::Secrets;
+use crate::transaction::Moment;
+
+/// How many calls all shards together remember: `max_calls_remembered`.
+#[derive(Debug, Default)]
+pub struct Room {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Room {
+    /// Room for so many calls.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), limit })
+    }
+
+    /// Calls that are remembered now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+/// What is known of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It belongs to a call that is up.
+    Up(LiveId, End),
+    /// Its call has ended.
+    Ended { by_edge: bool },
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Up(u32, End),
+    Ended { by_edge: bool, until: Moment },
+}
+
+/// Keys are keyed hashes already: hashing them again would be work for nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct NoHash(u64);
+
+impl Hasher for NoHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+/// The key of a leg: a hash of what names the dialog that only this process can compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LegKey(u64);
+
+impl LegKey {
+    /// Of a dialog as the edge has it with the peer of a leg.
+    pub fn new(secrets: &Secrets, call_id: &[u8], peer_tag: &[u8], own_tag: &[u8]) -> Self {
+        Self(secrets.number(6, &[call_id, peer_tag, own_tag]))
+    }
+
+    fn of(secrets: &Secrets, leg: &LiveLeg) -> Self {
+        Self::new(secrets, &leg.call_id, leg.peer_tag(), leg.own_tag())
+    }
+}
+
+/// Calls that are up, of one shard.
+#[derive(Debug, Default)]
+pub struct Lives {
+    // Boxed: the slots of calls that have ended cost little.
+    calls: Slab<Box<LiveCall>>,
+    by_leg: HashMap<u64, Entry, BuildHasherDefault<NoHash>>,
+    /// When the memory of ended legs goes, oldest first.
+    ended: VecDeque<(Moment, u64)>,
+    room: Arc<Room>,
+    begun: u32,
+}
+
+impl Lives {
+    /// An empty table that takes calls while there is room in what it shares with others.
+    pub fn new(room: Arc<Room>) -> Self {
+        let mut lives = Self::default();
+        lives.room = room;
+        lives
+    }
+
+    /// Calls that are up.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether no call is up.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Whether nothing is remembered at all, not even of calls that have ended.
+    pub fn is_blank(&self) -> bool {
+        self.by_leg.is_empty()
+    }
+
+    /// All calls that are up.
+    pub fn iter(&self) -> impl Iterator<Item = &LiveCall> {
+        self.calls.iter().map(|(_, call)| &**call)
+    }
+
+    /// A call, if it is still up.
+    pub fn get(&self, id: LiveId) -> Option<&LiveCall> {
+        self.calls.get(id.slot as usize).map(|call| &**call).filter(|call| call.id == id)
+    }
+
+    /// A call, to be changed. Call-IDs and tags of its legs stay as they are: [`Lives::replace_leg`] changes those.
+    pub fn get_mut(&mut self, id: LiveId) -> Option<&mut LiveCall> {
+        self.calls.get_mut(id.slot as usize).map(|call| &mut **call).filter(|call| call.id == id)
+    }
+
+    /// The call in a slot, which an entry of the timer wheel names.
+    pub fn at(&self, slot: u32, generation: u32) -> Option<LiveId> {
+        let id = LiveId { slot, generation };
+        self.get(id).map(|call| call.id)
+    }
+
+    /// What is known of a leg.
+    pub fn find(&self, key: LegKey) -> Option<Known> {
+        match *self.by_leg.get(&key.0)? {
+            Entry::Up(slot, end) => self.calls.get(slot as usize).map(|call| Known::Up(call.id, end)),
+            Entry::Ended { by_edge, .. } => Some(Known::Ended { by_edge }),
+        }
+    }
+
+    /// The call and the side of it that a leg belongs to.
+    pub fn up(&self, key: LegKey) -> Option<(LiveId, End)> {
+        match self.find(key)? {
+            Known::Up(id, end) => Some((id, end)),
+            Known::Ended { .. } => None,
+        }
+    }
+
+    /// Remembers a call, whose `id` is set; `None` when there is no room, or one of its legs is known already.
+    pub fn insert(&mut self, secrets: &Secrets, mut call: Box<LiveCall>) -> Option<LiveId> {
+        let keys = End::BOTH.map(|end| LegKey::of(secrets, call.leg(end)).0);
+        let [caller, callee] = keys;
+        let known = caller == callee || keys.iter().any(|key| self.by_leg.contains_key(key));
+        if known || self.room.used() >= self.room.limit {
+            return None;
+        }
+        self.room.used.fetch_add(1, Ordering::Relaxed);
+        self.begun = self.begun.wrapping_add(1);
+        let entry = self.calls.vacant_entry();
+        let id = LiveId { slot: entry.key() as u32, generation: self.begun }; // bounded by the room
+        call.id = id;
+        entry.insert(call);
+        for (key, end) in keys.into_iter().zip(End::BOTH) {
+            self.by_leg.insert(key, Entry::Up(id.slot, end));
+        }
+        Some(id)
+    }
+
+    /// Puts another leg in the place of one, as a transfer does; gives the old one, whose dialog counts as ended from
+    /// now on for `memory`. `None`: the call has gone, or the new leg belongs to another.
+    pub fn replace_leg(
+        &mut self,
+        secrets: &Secrets,
+        (now, memory): (Moment, Duration),
+        (id, end): (LiveId, End),
+        leg: LiveLeg,
+    ) -> Option<LiveLeg> {
+        let key = LegKey::of(secrets, &leg);
+        if matches!(self.find(key), Some(Known::Up(..))) {
+            return None;
+        }
+        let old = std::mem::replace(self.get_mut(id)?.leg_mut(end), leg);
+        self.bury(LegKey::of(secrets, &old), now + memory, true);
+        self.by_leg.insert(key.0, Entry::Up(id.slot, end));
+        Some(old)
+    }
+
+    /// Forgets a call; that its legs were of one is remembered for `memory`.
+    pub fn remove(
+        &mut self,
+        secrets: &Secrets,
+        (now, memory): (Moment, Duration),
+        id: LiveId,
+        by_edge: bool,
+    ) -> Option<Box<LiveCall>> {
+        self.get(id)?;
+        let call = self.calls.remove(id.slot as usize);
+        self.room.used.fetch_sub(1, Ordering::Relaxed);
+        for end in End::BOTH {
+            self.bury(LegKey::of(secrets, call.leg(end)), now + memory, by_edge);
+        }
+        if self.calls.is_empty() && self.calls.capacity() > 1_024 {
+            self.calls = Slab::new();
+        }
+        Some(call)
+    }
+
+    /// Notes that the dialog of a leg has ended, known or not: what comes late brings no call to life.
+    pub fn bury(&mut self, key: LegKey, until: Moment, by_edge: bool) {
+        // No more of them than there may be legs of calls; the oldest goes first.
+        if self.ended.len() >= self.room.limit.saturating_mul(2)
+            && let Some((until, oldest)) = self.ended.pop_front()
+        {
+            self.forget_ended(oldest, until);
+        }
+        self.by_leg.insert(key.0, Entry::Ended { by_edge, until });
+        self.ended.push_back((until, key.0));
+    }
+
+    /// Forgets the ended legs whose time is over.
+    pub fn forget(&mut self, now: Moment) {
+        while let Some(&(until, key)) = self.ended.front() {
+            if until > now {
+                return;
+            }
+            self.ended.pop_front();
+            self.forget_ended(key, until);
+        }
+        if self.by_leg.is_empty() && self.by_leg.capacity() > 4_096 {
+            self.by_leg = HashMap::default();
+            self.ended = VecDeque::new();
+        }
+    }
+
+    /// Calls of which nothing has been seen since `before`.
+    pub fn unseen_since(&self, before: Moment) -> Vec<LiveId> {
+        self.iter().filter(|call| call.seen < before).map(|call| call.id).collect()
+    }
+
+    fn forget_ended(&mut self, key: u64, since: Moment) {
+        // A leg that was buried again since then, or belongs to a call again, stays.
+        if matches!(self.by_leg.get(&key), Some(Entry::Ended { until, .. }) if *until <= since) {
+            self.by_leg.remove(&key);
+        }
+    }
+}
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        self.room.used.fetch_sub(self.calls.len(), Ordering::Relaxed);
+    }
+}
