@@ -1,118 +1,244 @@
-//! The daemon between stand-ins of the lab: its OPTIONS over TLS to Teams, which checks them as Microsoft does, and
-//! what becomes of a data centre that goes away.
+//! Lines E8 to E10: OPTIONS both ways, what is known of each data centre, and what becomes of one that goes away.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use trunkway::config;
 use trunkway::daemon::{Daemon, TargetStatus};
-use trunkway::lab::certificates::Authority;
 use trunkway::lab::pbx::{self, PbxSettings};
-use trunkway::lab::teams::{self, TeamsSettings};
-use trunkway::lab::{Agent, CallPlan, Destination, Endpoint, Ladder, Names, TlsSettings, Transport};
+use trunkway::lab::{Endpoint, Ladder, Profile, Script, Transport, TrunkStatus};
 
-const EDGE_NAME: &str = "sbc.example.net";
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::stage::{CENTRE, EDGE, NAMES, OWN, Plan, SHARED, Stage, message};
+use crate::support::process::Process;
+use crate::support::{SOON, until as until_blocking};
+
+const LIMIT: Duration = SOON;
 const HOME: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 fn free_port() -> SocketAddr {
     TcpListener::bind((HOME, 0)).unwrap().local_addr().unwrap()
 }
 
-/// Certificates, ports, and the edge's files.
-struct Stage {
-    authority: Authority,
-    folder: TempDir,
-    teams_tls: TlsSettings,
-    teams: [SocketAddr; 2],
-    edge_tls: SocketAddr,
-    inside: SocketAddr,
-    ladder: Ladder,
+/// Waits until the targets of the Teams trunk are as wanted.
+fn until_targets(stage: &Stage, what: &str, ready: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+    tokio::task::block_in_place(|| {
+        until_blocking(what, LIMIT, || {
+            let (targets, _) = stage.trunk();
+            ready(&targets).then_some(targets)
+        })
+    })
 }
 
-impl Stage {
-    fn new() -> Self {
-        let authority = Authority::new().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let edge = authority.edge(&[EDGE_NAME]).unwrap();
-        let microsoft = authority.teams(&["sip.pstnhub.microsoft.com", "127.0.0.1"]).unwrap();
-        for (name, text) in [("ca.pem", authority.pem()), ("edge.pem", &edge.certificate), ("edge.key", &edge.key)] {
-            std::fs::write(folder.path().join(name), text).unwrap();
-        }
-        let teams_tls =
-            TlsSettings { ca: authority.pem().to_owned(), certificate: microsoft.certificate, key: microsoft.key };
-        Self {
-            authority,
-            folder,
-            teams_tls,
-            teams: [free_port(), free_port()],
-            edge_tls: free_port(),
-            inside: free_port(),
-            ladder: Ladder::new(1_000),
-        }
-    }
+const GOOD: &str = "answered OPTIONS with 200";
 
-    /// A data centre of Teams, which sends OPTIONS of its own once the edge's have come.
-    async fn data_centre(&self, index: usize) -> Agent {
-        let listen = Endpoint { transport: Transport::Tls, addr: self.teams[index] };
-        let names = Names::default().with(EDGE_NAME, HOME.into());
-        let mut settings = TeamsSettings::new(listen, self.teams_tls.clone(), names);
-        settings.options_every = Some(Duration::from_millis(500));
-        settings.name = format!("Teams {index}");
-        teams::start(settings, &self.ladder).await.unwrap()
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e08_options_go_to_each_name_with_all_that_teams_asks_of_them() {
+    let stage = Stage::new(Plan { centres: 3, ..Plan::default() }).await;
+    for (teams, name) in stage.teams.iter().zip(NAMES) {
+        let active = teams.journal().wait(LIMIT, |journal| {
+            journal.trunk(EDGE).filter(|trunk| trunk.status == TrunkStatus::Active && trunk.received >= 3)
+        });
+        assert!(active.await.is_some(), "{:?}", teams.journal().trunk(EDGE));
+        let captured = teams.journal().captured();
+        let times: Vec<Duration> =
+            captured.iter().filter(|one| !one.sent && one.text.starts_with("OPTIONS")).map(|one| one.at).collect();
+        let gaps: Vec<u128> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_millis()).collect();
+        // Once a second in this configuration, somewhat sooner or later by chance, and as late as a busy machine makes it.
+        assert!(gaps.iter().all(|gap| *gap > 600), "{gaps:?}");
+        for one in captured.iter().filter(|one| !one.sent && one.text.starts_with("OPTIONS")) {
+            let options = message(one);
+            let port = stage.place.tls_at(1).port();
+            assert_eq!(options.uri(), Some(&*format!("sip:{name}:{port};transport=tls")));
+            assert_eq!(options.list("Contact"), [format!("<sip:{EDGE}:{port};transport=tls>")]);
+            for method in ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "NOTIFY"] {
+                assert!(options.list("Allow").iter().any(|listed| listed == method), "{}", one.text);
+            }
+            assert!(options.value("X-MS-SBC").is_some_and(|value| value.split('/').count() == 3), "{}", one.text);
+        }
+        // The answers that made it "up" have neither a To tag nor a Contact.
+        let answers: Vec<_> =
+            captured.iter().filter(|one| one.sent && one.text.starts_with("SIP/2.0 200")).map(message).collect();
+        assert!(answers.len() >= 3 && answers.iter().all(|answer| answer.tag("To").is_none()));
+        assert!(answers.iter().all(|answer| answer.list("Contact").is_empty()));
     }
+    let targets = until_targets(&stage, "all are up", |targets| targets.iter().all(|one| one["reason"] == GOOD));
+    assert_eq!(targets.len(), 3);
+    // Names of tenants inherit the carrier's health: nobody asks for them.
+    let names: Vec<String> =
+        stage.teams.iter().flat_map(|teams| teams.journal().trunks()).map(|trunk| trunk.fqdn).collect();
+    assert_eq!(names, [EDGE; 3]);
+    stage.is_content();
+}
 
-    /// The edge, which shows itself to Teams by the name `fqdn`.
-    async fn edge(&self, fqdn: &str, pbx: SocketAddr) -> Daemon {
-        let [first, second] = self.teams;
-        let (inside, edge_tls) = (self.inside, self.edge_tls);
+#[test]
+fn e08_a_minute_is_what_teams_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |keys: &str| {
         let text = format!(
-            r#"
-[node]
-name = "edge"
-fqdn = "{fqdn}"
-[[listen]]
-name = "inside"
-bind = "udp:{inside}"
-[[listen]]
-name = "teams"
-bind = "tls:{edge_tls}"
-certificate = "edge.pem"
-key = "edge.key"
-client_ca = "ca.pem"
-[tls_client]
-ca = "ca.pem"
-certificate = "edge.pem"
-key = "edge.key"
-[trunk.teams]
-kind = "teams"
-listen = "teams"
-targets = ["tls:{first}", "tls:{second}"]
-peer_names = ["sip.pstnhub.microsoft.com"]
-options_interval_s = 1
-no_answer_ms = 60000
-[trunk.pbx]
-kind = "pbx"
-listen = "inside"
-targets = ["udp:{pbx}"]
-[[route]]
-from = "pbx"
-to = ["teams"]
-[limits]
-tls_handshake_timeout_ms = 60000
-"#
+            "[node]\nname = 'edge'\nseal_key_file = 'k'\n[[listen]]\nname = 'teams'\nbind = 'udp:127.0.0.1:5060'\n\
+             [trunk.teams]\nkind = 'teams'\nlisten = 'teams'\nfqdn = 'sbc.example.net'\ntargets = ['127.0.0.9']\n{keys}\
+             [emergency]\nnumbers = ['112']\n"
         );
-        let loaded = config::load_str("t.toml", &text, self.folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
-        let mut daemon = Daemon::bind(loaded).await.unwrap();
-        daemon.run();
-        daemon
+        let loaded = config::load_str("edge.toml", &text, folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
+        (loaded.config.trunk_health[0].interval, loaded.warnings.to_string())
+    };
+    let (usual, said) = load("");
+    assert_eq!(usual, Some(Duration::from_secs(60)));
+    assert!(!said.contains("once a minute"), "{said}");
+    let (other, said) = load("options_interval_s = 300\n");
+    assert_eq!(other, Some(Duration::from_secs(300)));
+    assert!(said.contains("Teams wants to be asked once a minute"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e09_options_of_teams_are_answered_at_once_however_full_the_edge_is() {
+    let stage = Stage::new(Plan {
+        more: "[limits]\nmax_transactions = 100\n".into(),
+        pbx: |pbx| pbx.scripts = std::mem::take(&mut pbx.scripts).with_other(Script::ring()),
+        ..Plan::default()
+    })
+    .await;
+    let teams = &stage.teams[0];
+    // More calls than the edge takes: they ring until they are taken back.
+    let calls = (0..130).map(|index| {
+        let mut plan = stage.to_pbx(0, &format!("+4416329601{index:02}"));
+        plan.cancel_after = Some(Duration::from_secs(3));
+        teams.call(plan)
+    });
+    let calls = futures_join(calls);
+    let options = async {
+        // Once it is full.
+        let full = teams
+            .journal()
+            .wait(LIMIT, |journal| journal.calls().iter().any(|call| call.code == Some(503)).then_some(()));
+        assert!(full.await.is_some(), "the edge never was full");
+        let host = format!("{EDGE}:{}", stage.place.tls_at(1).port());
+        let mut slowest = Duration::ZERO;
+        for _ in 0..10 {
+            let began = Instant::now();
+            let answer = teams.options(stage.outside(EDGE), &host, Duration::from_secs(4)).await;
+            assert_eq!(answer, Ok(200));
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (records, slowest) = tokio::join!(calls, options);
+    assert!(
+        records.iter().any(|record| record.code == Some(487)) && records.iter().any(|record| record.code == Some(503))
+    );
+    assert!(slowest < Duration::from_secs(2), "the slowest took {slowest:?}");
+    // Contact, Allow and the product in them are judged by the stand-in, which has nothing to say of them.
+    let complaints: Vec<String> = stage.complaints().into_iter().filter(|text| text.contains("OPTIONS")).collect();
+    assert_eq!(complaints, [""; 0]);
+    tokio::task::block_in_place(|| stage.edge.stop());
+}
+
+/// All of them at once.
+async fn futures_join<T>(futures: impl Iterator<Item = impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
+    std::future::poll_fn(|context| {
+        for (future, done) in waiting.iter_mut().filter(|(_, done)| done.is_none()) {
+            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
+                *done = Some(value);
+            }
+        }
+        match waiting.iter().all(|(_, done)| done.is_some()) {
+            true => std::task::Poll::Ready(waiting.iter_mut().filter_map(|(_, done)| done.take()).collect()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e10_each_data_centre_has_a_state_of_its_own_with_a_reason_and_times() {
+    let mut stage =
+        Stage::new(Plan { centres: 2, teams_keys: "options_timeout_ms = 700\n".into(), ..Plan::default() }).await;
+    // The third takes the connection and says nothing.
+    let mut command = Command::new("openssl");
+    let at = stage.place.tls_at(CENTRE + 2).to_string();
+    command.args(["s_server", "-accept", &at, "-Verify", "3", "-CAfile", "certs/ca.pem", "-quiet"]);
+    command.args(["-cert", "certs/teams.pem", "-key", "certs/teams.key"]);
+    let mute = Process::start_with("s_server", stage.place.folder(), command.stdin(Stdio::piped()));
+    let targets = until_targets(&stage, "two are up and one is down", |targets| {
+        targets[0]["reason"] == GOOD
+            && targets[1]["reason"] == GOOD
+            && targets[2]["reason"].as_str().unwrap().contains("without an answer")
+            && targets[2]["state"] == "down"
+    });
+    assert_eq!((&targets[0]["state"], &targets[1]["state"]), (&json!("up"), &json!("up")));
+    assert!(targets[0]["answered_s"].is_u64() && targets[2]["answered_s"].is_null(), "{targets:?}");
+    let log = std::fs::read_to_string(stage.place.folder().join("edge.log")).unwrap();
+    let alarm = log
+        .lines()
+        .find(|line| line.contains("target is down") && line.contains(NAMES[2]) && line.contains("2 times in a row"));
+    assert!(alarm.is_some(), "the alarm comes after two: {log}");
+    drop(mute);
+    // Its own OPTIONS, which is all that Teams goes by, are counted and dated.
+    let (_, trunk) = stage.trunk();
+    assert!(
+        trunk["options_received"].as_u64().unwrap() >= 1 && trunk["options_received_s"].as_u64().unwrap() < 30,
+        "{trunk}"
+    );
+    tokio::task::block_in_place(|| {
+        let page = stage.edge.page();
+        for series in [
+            format!(
+                "trunkway_target_up{{trunk=\"teams\",target=\"tls:{}:{}\"}} 1",
+                NAMES[0],
+                stage.place.tls_at(1).port()
+            ),
+            "trunkway_options_received_total{trunk=\"teams\"}".to_owned(),
+            "trunkway_options_received_timestamp_seconds{trunk=\"teams\"} 1".to_owned(),
+            "trunkway_certificate_expiry_seconds{".to_owned(),
+        ] {
+            assert!(page.contains(&series), "no {series} in {page}");
+        }
+    });
+    // A data centre that goes away is known at once by its connection, and its calls go to the next.
+    stage.teams.remove(0).stop().await;
+    let targets = until_targets(&stage, "the first is down", |targets| targets[0]["state"] == "down");
+    let reason = targets[0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("OPTIONS could not be sent: the connection was refused"), "{reason}");
+    let record = stage.pbxs[0].call(stage.to_teams(SHARED)).await;
+    assert_eq!((record.error, record.code), (None, Some(200)), "{:#?}", stage.complaints());
+    assert_eq!(stage.teams[0].journal().calls().len(), 1);
+    let back = stage.start_centre(0).await;
+    until_targets(&stage, "the first is back", |targets| targets[0]["state"] == "up");
+    stage.teams.push(back);
+    stage.is_content();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e10_an_edge_that_shows_a_name_outside_its_certificate_learns_what_teams_says_of_it() {
+    let stage = Stage::new(Plan { profile: Profile::Lenient, ..Plan::default() }).await;
+    let stage =
+        stage.kill_and_start(|config| config.replace(&format!("fqdn = \"{EDGE}\""), "fqdn = \"other.example.org\""));
+    until_targets(&stage, "it says 403", |targets| targets[0]["reason"] == "answered OPTIONS with 403");
+    tokio::task::block_in_place(|| stage.edge.stop());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn e02_a_data_centre_with_a_wrong_certificate_is_down_and_the_reason_says_so() {
+    let stage = Stage::new(Plan { centres: 0, ..Plan::default() }).await;
+    for name in ["pem", "key"] {
+        let certs = stage.place.folder().join("certs");
+        std::fs::copy(certs.join(format!("wrong-name.{name}")), certs.join(format!("teams.{name}"))).unwrap();
     }
+    let _wrong = stage.start_centre(0).await;
+    let targets = until_targets(&stage, "it is down by TLS", |targets| {
+        targets[0]["reason"].as_str().unwrap().starts_with("OPTIONS could not be sent: the TLS handshake failed")
+    });
+    assert_eq!(targets[0]["state"], "down");
+    let record = stage.pbxs[0].call(stage.to_teams(OWN[0])).await;
+    assert_ne!(record.code, Some(200), "nor are calls sent there");
+
+    tokio::task::block_in_place(|| stage.edge.stop());
 }
 
 /// Waits until the targets are as wanted.
@@ -130,101 +256,6 @@ async fn until(edge: &Daemon, what: &str, ready: impl Fn(&[TargetStatus]) -> boo
         Ok(targets) => targets,
         Err(_) => panic!("{what}: {:#?}", edge.targets()),
     }
-}
-
-async fn phone(stage: &Stage) -> (Agent, SocketAddr) {
-    let listen = Endpoint { transport: Transport::Udp, addr: SocketAddr::from((HOME, 0)) };
-    let agent = pbx::start(PbxSettings::new("PBX", vec![listen]), &stage.ladder).await.unwrap();
-    let at = agent.endpoint(Transport::Udp).unwrap().addr;
-    (agent, at)
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e08_e09_options_go_to_each_data_centre_and_its_own_are_answered() {
-    let stage = Stage::new();
-    let centres = [stage.data_centre(0).await, stage.data_centre(1).await];
-    let (pbx, at) = phone(&stage).await;
-    let edge = stage.edge(EDGE_NAME, at).await;
-    for centre in &centres {
-        let answered = centre.journal().wait(LIMIT, |journal| {
-            let count = journal.options();
-            // Ours came more than once, and its own, which follow them, were answered.
-            (count.received >= 3 && count.answered >= 2).then_some(())
-        });
-        assert!(answered.await.is_some(), "{:?}", centre.journal().options());
-        assert_eq!(centre.journal().complaints(), []);
-    }
-    let targets = edge.targets();
-    let teams: Vec<_> = targets.iter().filter(|target| target.trunk == "teams").collect();
-    assert_eq!(teams.len(), 2);
-    for target in teams {
-        assert_eq!(
-            (target.state.word(), target.reason.as_str(), target.asked),
-            ("up", "answered OPTIONS with 200", true)
-        );
-        assert!(target.round_trip_ms.is_some() && target.answered_s.is_some());
-    }
-    let pbx_status = targets.iter().find(|target| target.trunk == "pbx").unwrap();
-    assert_eq!((pbx_status.asked, pbx_status.reason.as_str()), (false, "nothing heard of it yet"));
-    edge.stop().await;
-    pbx.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn e10_e22_a_data_centre_that_goes_away_is_down_with_a_reason_and_calls_go_to_the_next_at_once() {
-    let stage = Stage::new();
-    let first = stage.data_centre(0).await;
-    let second = stage.data_centre(1).await;
-    let (pbx, at) = phone(&stage).await;
-    let edge = stage.edge(EDGE_NAME, at).await;
-    until(&edge, "both are up", |targets| {
-        targets.iter().filter(|target| target.reason == "answered OPTIONS with 200").count() == 2
-    })
-    .await;
-    first.stop().await;
-    let targets = until(&edge, "the first is down", |targets| targets[0].state.word() == "down").await;
-    assert_eq!(targets[0].reason, "OPTIONS could not be sent: the connection was refused");
-    assert_eq!(targets[1].state.word(), "up");
-    // Whoever tries the first now waits for longer than the call may take.
-    let mute = TcpListener::bind(stage.teams[0]).unwrap();
-    let to = Destination { endpoint: Endpoint { transport: Transport::Udp, addr: stage.inside }, name: None };
-    let host = stage.inside.to_string();
-    let plan = CallPlan {
-        hang_up_after: Some(Duration::from_millis(100)),
-        ..CallPlan::new("+441632960001", "+441632960002", &host, to)
-    };
-    let call = pbx.call(plan).await;
-    assert!(call.finished && call.error.is_none(), "{call:?}");
-    assert_eq!(second.journal().calls().len(), 1);
-    drop(mute);
-    let _first = stage.data_centre(0).await;
-    until(&edge, "the first is back", |targets| targets[0].state.word() == "up").await;
-    edge.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edge_that_shows_a_name_outside_its_certificate_learns_what_teams_says_of_it() {
-    let stage = Stage::new();
-    let centre = stage.data_centre(0).await;
-    let (_pbx, at) = phone(&stage).await;
-    let edge = stage.edge("other.example.org", at).await;
-    until(&edge, "it says 403", |targets| targets[0].reason == "answered OPTIONS with 403").await;
-    assert_eq!(centre.journal().options().sent, 0, "Teams asks nobody whom it does not know");
-    edge.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_data_centre_with_a_wrong_certificate_is_down_and_the_reason_says_so() {
-    let mut stage = Stage::new();
-    let wrong = stage.authority.teams(&["elsewhere.example"]).unwrap();
-    stage.teams_tls.certificate = wrong.certificate;
-    stage.teams_tls.key = wrong.key;
-    let _centre = stage.data_centre(0).await;
-    let (_pbx, at) = phone(&stage).await;
-    let edge = stage.edge(EDGE_NAME, at).await;
-    let targets = until(&edge, "it is down", |targets| targets[0].state.word() == "down").await;
-    assert_eq!(targets[0].reason, "OPTIONS could not be sent: the TLS handshake failed");
-    edge.stop().await;
 }
 
 /// What a command to a running edge prints.
@@ -256,16 +287,16 @@ async fn status(socket: &Path) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operators_see_by_the_control_socket_which_target_is_down_and_why() {
-    let stage = Stage::new();
+    let folder = tempfile::tempdir().unwrap();
     let listen = Endpoint { transport: Transport::Tcp, addr: SocketAddr::from((HOME, 0)) };
-    let pbx = pbx::start(PbxSettings::new("PBX", vec![listen]), &stage.ladder).await.unwrap();
+    let pbx = pbx::start(PbxSettings::new("PBX", vec![listen]), &Ladder::new(100)).await.unwrap();
     let alive = pbx.endpoint(Transport::Tcp).unwrap().addr;
-    let (dead, inside) = (free_port(), stage.inside);
+    let (dead, inside) = (free_port(), free_port());
     let text = format!(
         r#"
 [node]
 name = "edge"
-fqdn = "{EDGE_NAME}"
+fqdn = "{EDGE}"
 [control]
 socket = "control.sock"
 [[listen]]
@@ -284,10 +315,10 @@ options_interval_s = 1
 rules = [{{ prefix = "1", tag = "caller" }}]
 "#
     );
-    let loaded = config::load_str("t.toml", &text, stage.folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
+    let loaded = config::load_str("t.toml", &text, folder.path()).unwrap_or_else(|faults| panic!("{faults}"));
     let mut edge = Daemon::bind(loaded).await.unwrap();
     edge.run();
-    let socket = stage.folder.path().join("control.sock");
+    let socket = folder.path().join("control.sock");
     until(&edge, "one is up and one is down", |targets| {
         let of = |target: &str| targets.iter().find(|it| it.target == target).unwrap();
         let (alive, dead) = (of(&format!("tcp:{alive}")), of(&format!("tcp:{dead}")));

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 #[path = "../peers/support/certificates.rs"]
 pub mod certificates;
 #[path = "../peers/support/edge.rs"]
-#[expect(dead_code, reason = "the other tests ask more of it")]
+#[allow(dead_code, reason = "the other tests ask more of it")]
 pub mod edge;
 #[path = "../peers/support/place.rs"]
-#[expect(dead_code, reason = "the other tests ask more of it")]
+#[allow(dead_code, reason = "the other tests ask more of it")]
 pub mod place;
 #[path = "../peers/support/process.rs"]
-#[expect(dead_code, reason = "the other tests ask more of it")]
+#[allow(dead_code, reason = "the other tests ask more of it")]
 pub mod process;
 #[path = "../peers/support/sockets.rs"]
-#[expect(dead_code, reason = "the other tests ask more of it")]
+#[allow(dead_code, reason = "the other tests ask more of it")]
 pub mod sockets;
 
 /// How long something may take that takes milliseconds on an idle machine.
