@@ -7,4 +7,5 @@ mod support;
 
 mod connections;
 mod data_centres;
+mod restarts;
 mod tenants;

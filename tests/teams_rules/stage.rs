@@ -121,10 +121,15 @@ impl Stage {
     /// Ends the edge at once, as a loss of power does, and starts it again, with a configuration that differs in what
     /// `change` does.
     pub fn kill_and_start(self, change: impl FnOnce(String) -> String) -> Self {
+        self.kill_and_start_with(|_, config| change(config))
+    }
+
+    /// The same, with a look at the folder while nothing runs there.
+    pub fn kill_and_start_with(self, change: impl FnOnce(&Path, String) -> String) -> Self {
         let Self { edge, config, place, .. } = self;
         let (config, edge) = tokio::task::block_in_place(|| {
             edge.kill();
-            let config = change(config);
+            let config = change(place.folder(), config);
             let edge = start(&place, &config);
             (config, edge)
         });
@@ -207,6 +212,15 @@ impl Stage {
         let output = tokio::task::block_in_place(|| command.output()).unwrap();
         assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// The exit status of `trunkway route` for a call; not zero when it goes nowhere.
+    pub fn status_of(&self, trunk: &str, number: &str) -> i32 {
+        let mut command = trunkway("route");
+        command.args(["--from-trunk", trunk, "--called", number]);
+        command.arg("--socket").arg(self.place.folder().join("control.sock"));
+        let output = tokio::task::block_in_place(|| command.output()).unwrap();
+        output.status.code().unwrap()
     }
 
     /// The targets of the Teams trunk, and the trunk itself.
