@@ -9,3 +9,4 @@ mod connections;
 mod data_centres;
 mod restarts;
 mod tenants;
+mod topology;
