@@ -17,6 +17,7 @@ pub mod midcall;
 pub mod session;
 mod table;
 pub mod timer;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -32,7 +33,8 @@ pub use errand::{Ack, Errand, News, Order, Purpose};
 pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
-pub use table::{Lives, Room};
+pub use table::{Known, LegKey, Lives, Room};
+pub use transfer::Transfer;
 
 /// Most requests of the edge's own that one call has under way.
 pub const MAX_ERRANDS: usize = 8;
@@ -76,6 +78,12 @@ pub struct LiveCall {
     pub key: KeyId,
     /// The number of the callee's leg, in its sealed Call-ID.
     pub leg: u16,
+    /// The Call-IDs of its legs have nothing to do with each other: their tokens name them.
+    pub named: bool,
+    /// How often it has been transferred, as far as is known.
+    pub transfers: u8,
+    /// The transfer that is under way.
+    pub transfer: Option<Box<Transfer>>,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
     /// The media engine that has the call's streams.
@@ -134,7 +142,8 @@ impl LiveCall {
     /// Bytes of memory that the call holds on the heap, itself included.
     pub fn heap_bytes(&self) -> usize {
         let errands = self.errands.capacity() * size_of::<(Errand, ContextId)>();
-        size_of::<Self>() + errands + self.legs.iter().map(LiveLeg::heap_bytes).sum::<usize>()
+        let transfer = self.transfer.as_ref().map_or(0, |transfer| transfer.heap_bytes());
+        size_of::<Self>() + errands + transfer + self.legs.iter().map(LiveLeg::heap_bytes).sum::<usize>()
     }
 }
 
@@ -158,6 +167,8 @@ pub struct LiveLeg {
     pub routes: Box<[u8]>,
     /// The last CSeq number that the edge sent.
     pub sent_cseq: u32,
+    /// The edge does not know what it sent before: numbers of its own begin above this one.
+    pub cseq_floor: u32,
     /// The last CSeq number that the peer sent.
     pub heard_cseq: u32,
     /// What is added to the peer's CSeq numbers on their way to the other leg.
@@ -189,7 +200,8 @@ impl LiveLeg {
 
     /// Takes the next CSeq number of the edge on this leg.
     pub const fn next_cseq(&mut self) -> u32 {
-        self.sent_cseq = self.sent_cseq.saturating_add(1);
+        let last = if self.sent_cseq < self.cseq_floor { self.cseq_floor } else { self.sent_cseq };
+        self.sent_cseq = last.saturating_add(1);
         self.sent_cseq
     }
 

@@ -7,7 +7,7 @@ use crate::call::Env;
 use crate::call::branch::ContextId;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
-use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
+use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
@@ -15,7 +15,7 @@ use crate::sip::{HeaderName, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
 
-/// The first number of the edge's own on a leg whose numbers a restart made it forget: above any that it has used.
+/// Where numbers of the edge's own begin on a leg whose numbers a restart made it forget: above any that it has used.
 const AFRESH: u32 = 1 << 29;
 
 /// A 2xx to an INVITE or UPDATE that passed from one leg to the other.
@@ -68,7 +68,7 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             session::agreed(env, call, agreed);
             Some(id)
         }
-        Some(Known::Ended { .. }) => None,
+        Some(Known::Aside(_) | Known::Ended { .. }) => None,
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -100,6 +100,9 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         id: LiveId::default(),
         key: agreed.crossing.key,
         leg,
+        named: dialog.is_some_and(|dialog| dialog.call_id_named),
+        transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
+        transfer: None,
         hold: if near == End::Caller { hold } else { hold.turned() },
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
@@ -139,7 +142,8 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
         peer: request.value(HeaderName::From)?.into(),
         target: contact_of(request)?.into(),
         routes,
-        sent_cseq: if dialog.is_some() { AFRESH } else { 0 },
+        sent_cseq: 0,
+        cseq_floor: if dialog.is_some() { AFRESH } else { 0 },
         heard_cseq: number,
         cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
         sdp: offer.into(),
@@ -150,7 +154,7 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
 }
 
 /// The leg on which it was sent on.
-fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
     let Agreed { edge, response, hop, .. } = *agreed;
     let (call_id, own, sent_cseq) = match (agreed.sent, first) {
         (Some(sent), _) => (sent.value(HeaderName::CallId)?, sent.value(HeaderName::From)?, sent.cseq().ok()?.number),
@@ -182,8 +186,9 @@ fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall
         target: contact_of(response).or(dialog.map(Dialog::target))?.into(),
         routes,
         sent_cseq,
+        cseq_floor: 0,
         heard_cseq: 0,
-        cseq_offset: 0,
+        cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
         sdp: sdp_of(response).into(),
         allows: Allowed::of(response).unwrap_or_default(),
         supports: Supports::of(response).unwrap_or_default(),
@@ -208,14 +213,25 @@ fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
 pub fn note_request(call: &mut LiveCall, near: End, request: &Message, now: Moment, context: ContextId) {
     call.seen = now;
     let Ok(number) = request.cseq().map(|cseq| cseq.number) else { return };
-    let offset = call.leg(near).cseq_offset;
-    let heard = &mut call.leg_mut(near).heard_cseq;
-    *heard = number.max(*heard);
-    let sent = &mut call.leg_mut(near.other()).sent_cseq;
-    *sent = cseq::far(number, offset).max(*sent);
+    let offset = offset_for(call, near, number);
+    let from = call.leg_mut(near);
+    from.cseq_offset = offset;
+    from.heard_cseq = number.max(from.heard_cseq);
+    let to = call.leg_mut(near.other());
+    to.sent_cseq = cseq::far(number, offset).max(to.sent_cseq);
+    to.cseq_floor = 0;
     if matches!(request.method(), b"INVITE" | b"UPDATE") {
         call.passing = Some(context);
     }
+}
+
+/// What is added to number `number` of a side so that the other gets one that is greater than any before.
+pub fn offset_for(call: &LiveCall, near: End, number: u32) -> i32 {
+    let (from, to) = (call.leg(near), call.leg(near.other()));
+    if number <= from.heard_cseq {
+        return from.cseq_offset;
+    }
+    cseq::offset_after(to.sent_cseq, number, from.cseq_offset)
 }
 
 /// The ACK of an INVITE without an offer brings the answer.

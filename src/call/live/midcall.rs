@@ -1,7 +1,8 @@
 //! Requests inside a call that is up: each passes, is answered by the edge, or is taken by one of its machines.
 
-use super::errand::News;
-use super::{End, LiveId};
+use super::errand::{News, Order};
+use super::hang_up::Cause;
+use super::{End, LiveId, transfer};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
 use crate::call::{Env, Output, Tools};
@@ -55,9 +56,22 @@ impl LocalAnswer {
 }
 
 /// Decides about a request inside a dialog between owned legs.
-pub fn decide(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _within: &Within<'_>) -> Midcall {
-    Midcall::Pass
+pub fn decide(env: &Env<'_>, tools: &mut Tools, out: &mut Output, within: &Within<'_>) -> Midcall {
+    transfer::decide(env, tools, out, within).unwrap_or_default()
 }
 
 /// Hands news to the machine that waits for it.
-pub fn hear(_env: &Env<'_>, _tools: &mut Tools, _out: &mut Output, _news: News) {}
+pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
+    if transfer::hear(env, tools, out, &news) {
+        return;
+    }
+    match news {
+        News::NotAcknowledged { call: Some((call, end)), .. } => {
+            tools.orders.push(Order::HangUp { call, cause: Cause::NotAcknowledged(end) });
+        }
+        News::Errand { .. }
+        | News::GivenUp { .. }
+        | News::NotAcknowledged { call: None, .. }
+        | News::Acknowledged { .. } => {}
+    }
+}
