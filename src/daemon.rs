@@ -14,6 +14,7 @@ mod counters;
 mod keys;
 mod names;
 mod probe;
+mod records;
 mod seal_key;
 mod timers;
 

@@ -91,6 +91,20 @@ impl Shelf {
         self.commands.push(command);
     }
 
+    /// A call is over.
+    pub fn mark_over(&mut self, call: Option<u64>) {
+        if let Some(call) = call.filter(|_| !self.is_unused()) {
+            self.put(Command::CallOver { call });
+        }
+    }
+
+    /// A call is up.
+    pub fn mark_up(&mut self, call: Option<u64>) {
+        if let Some(call) = call.filter(|_| !self.is_unused()) {
+            self.put(Command::CallUp { call });
+        }
+    }
+
     /// Whether nothing of any call is kept or is to be.
     pub const fn is_unused(&self) -> bool {
         !self.used && self.commands.is_empty()

@@ -12,6 +12,7 @@ use super::build::framing;
 use super::clock::Clock;
 use super::names;
 use super::probe::Probes;
+use super::records;
 use super::seal_key::SealKeys;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::seal::KeyId;
@@ -48,6 +49,8 @@ pub struct Status {
     pub contexts: usize,
     /// Entries in the timer wheels.
     pub timers: usize,
+    /// Calls that are up and remembered.
+    pub calls: usize,
 }
 
 /// Everything between the sockets and the pure core.
@@ -79,7 +82,7 @@ impl Core {
         limits: &config::Limits,
     ) -> Arc<Self> {
         let clock = Clock::start();
-        let budget = Budget::new(limits.max_transactions);
+        let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
         let cell = |index: usize| Cell {
             locked: Mutex::new(Locked {
                 shard: Shard::sharing(index as u8, clock.now(), Arc::clone(&budget)),
@@ -137,6 +140,7 @@ impl Core {
             let locked = lock(&cell.locked);
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
+            status.calls += locked.shard.calls();
         }
         status
     }
@@ -150,6 +154,7 @@ impl Core {
             sum.add(&std::mem::take(&mut locked.out.counts));
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
+            status.calls += locked.shard.calls();
         }
         (sum, status)
     }
@@ -191,6 +196,10 @@ impl Core {
         self.obey(&edge, &mut locked.out);
         let wake = locked.shard.next_wake().map_or(u64::MAX, |at| at.as_millis());
         cell.next_wake.store(wake, Ordering::Relaxed);
+        // Nobody else of the shard has to wait for the log.
+        let records = std::mem::take(&mut locked.out.records);
+        drop(guard);
+        records.iter().for_each(records::log);
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
@@ -203,6 +212,7 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
+                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }
@@ -247,7 +257,7 @@ impl Core {
         };
         let essentials = match Essentials::of_request(&message, &edge.limits) {
             Ok(essentials) => essentials,
-            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, &message, what)),
+            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what)),
         };
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
@@ -305,10 +315,10 @@ impl Receiver for Core {
         tracing::debug!(remote = %source.flow.remote, %fault, "cannot frame the stream");
         let edge = self.edge.load();
         let Ok(message) = Message::parse(head, crate::sip::Framing::Datagram, &edge.limits) else { return };
-        let known = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated).is_some();
-        if message.is_request() && known {
+        let from = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated);
+        if let Some(from) = from.filter(|_| message.is_request()) {
             let what = message.flaw().map_or(crate::sip::What::ContentLength, |flaw| flaw.what);
-            self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, &message, what));
+            self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, from, &message, what));
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::super::command::{Command, Output};
 use super::super::destination::tls_name;
 use super::super::edge::Edge;
+use super::super::probe::product;
 use super::super::{Env, Tools};
 use super::Context;
 use crate::sip::build::{Answer, answer};
@@ -139,6 +140,9 @@ impl Context {
             Server::Other(machine) => machine.handle_response(env.now, status, timing),
             Server::Done => ServerActions::default(),
         });
+        if status >= 300 && actions.send.is_some() {
+            self.record_failure(env, out, status, &bytes);
+        }
         self.obey(env.edge, out, actions, Some(bytes));
         if status >= 200
             && let Some(work) = &mut self.work
@@ -162,7 +166,8 @@ impl Context {
         if status > 100 {
             super::super::own_tag(env.secrets, request, &mut tag);
         }
-        let bytes = answer(request, work.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias });
+        let headers = product(&work.edge, work.from);
+        let bytes = answer(request, work.remote, &Answer { status, reason, to_tag: &tag, headers, own_vias });
         self.answer(env, out, status, bytes);
     }
 
@@ -188,6 +193,12 @@ impl Context {
     /// Sends the chosen answer (RFC 3261 section 16.7 item 6).
     pub(super) fn answer_best(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         let Some(work) = &mut self.work else { return };
+        if work.own.is_some() {
+            let best = work.best.take();
+            let status = best.as_ref().map_or(408, |best| best.status);
+            let bytes = best.and_then(|best| best.into_bytes(tools));
+            return self.tell(tools, status, bytes.as_ref(), None);
+        }
         let Some(best) = work.best.take() else {
             return self.answer_late(env, out, 408, "Request Timeout");
         };

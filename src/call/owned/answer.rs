@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use super::super::Tools;
-use super::super::command::Command;
 use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::edge::Edge;
@@ -60,19 +59,20 @@ impl Back<'_> {
             passing.edit(edits);
             identity::edit(&passing, &Ends::default(), seen, edits);
             add_product(response, self.edge, self.from, edits);
-            let transport = self.edge.listener(self.listener).map(|listener| listener.transport);
-            if let Some(transport) = transport {
-                media::slim(&passing, transport, edits);
-            }
         }
-        body::edit_length(response, false, edits);
+        let mut sealed = Ok(());
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
-            _ => self.edit_contact(response, hold, scratch, edits, shelf)?,
+            _ => sealed = self.edit_contact(response, hold, scratch, edits, shelf),
         }
         self.mark_call(response, shelf);
-        Ok(())
+        let listener = self.edge.listener(self.listener);
+        if let (Some(passing), Some(listener)) = (passing, listener) {
+            media::slim(&passing, listener.transport, edits);
+        }
+        body::edit_length(response, false, edits);
+        sealed
     }
 
     /// The answer as the dialects of both sides see it.
@@ -154,9 +154,8 @@ impl Back<'_> {
         if !up && !over || shelf.is_unused() {
             return;
         }
-        if let Some(call) = self.ring.call_mark(self.crossing.key, self.callers_call_id()) {
-            shelf.put(if up { Command::CallUp { call } } else { Command::CallOver { call } });
-        }
+        let call = self.ring.call_mark(self.crossing.key, self.callers_call_id());
+        if up { shelf.mark_up(call) } else { shelf.mark_over(call) }
     }
 
     fn callers_call_id(&self) -> &[u8] {
@@ -222,6 +221,7 @@ impl Back<'_> {
             state: LegState {
                 near: self.crossing.near,
                 hold,
+                emergency: self.crossing.emergency,
                 created: minutes(self.unix),
                 far: dialog.map_or_else(|| mark(self.edge, self.to), |dialog| dialog.far),
                 tenant: site.map(|site| site.tenant),
@@ -229,11 +229,16 @@ impl Back<'_> {
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                back_offset: match (dialog, &self.crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_deref(),
-                    None => self.crossing.known_as.as_ref().and(response.to_tag()),
+                    None => self.crossing.behalf.as_ref().and(response.to_tag()),
                 },
                 target,
                 ..LegState::default()
