@@ -6,3 +6,4 @@ mod refresh;
 mod teams;
 mod tokens;
 mod topology;
+mod transfer;

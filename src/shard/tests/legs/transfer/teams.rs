@@ -1,0 +1,1 @@
+//! REFER as Teams sends it.
