@@ -14,6 +14,8 @@ pub mod errand;
 pub mod hang_up;
 pub mod learn;
 pub mod midcall;
+pub mod homes;
+pub mod replace;
 pub mod session;
 mod table;
 pub mod timer;
@@ -34,6 +36,7 @@ pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
 pub use transfer::Transfer;
+pub use homes::Homes;
 pub use table::{Known, LegKey, Lives, Room};
 
 /// Most requests of the edge's own that one call has under way.
@@ -80,6 +83,8 @@ pub struct LiveCall {
     pub leg: u16,
     /// The Call-IDs of its legs have nothing to do with each other: their tokens name them.
     pub named: bool,
+    /// It was brought here from another shard.
+    pub adopted: bool,
     /// How often it has been transferred, as far as is known.
     pub transfers: u8,
     /// The transfer that is under way.

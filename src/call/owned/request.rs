@@ -66,6 +66,23 @@ impl Forward<'_> {
                 edits.replace(self.request.span_of(near), far);
             }
         }
+        if let (None, Some(tag), Some(line)) =
+            (self.essentials.to_tag, &dialog.to_tag, self.request.line(HeaderName::To))
+        {
+            edits.insert_with(line.value_end, |out| {
+                out.extend_from_slice(b";tag=");
+                out.extend_from_slice(tag);
+            });
+        }
+        if dialog.joins.is_some() {
+            for line in self.request.lines().iter().filter(|line| line.name == HeaderName::Other) {
+                if self.request.name_at(line).eq_ignore_ascii_case(b"Replaces") {
+                    edits.remove_line(line);
+                }
+            }
+            let replaces = |tag: &[u8]| tag.eq_ignore_ascii_case(b"replaces");
+            edits.remove_values_where(self.request, HeaderName::Require, replaces);
+        }
     }
 
     /// The request as the dialects of both sides see it.
