@@ -10,6 +10,7 @@ mod contact;
 pub mod cseq;
 mod dialog;
 pub(super) mod hosts;
+mod refer_to;
 mod request;
 
 use std::sync::Arc;

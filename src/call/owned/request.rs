@@ -7,7 +7,7 @@ use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, refer_to, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
@@ -47,6 +47,9 @@ impl Forward<'_> {
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
+        if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
+            refer_to::edit(self.request, &self.secrets.ring, (crossing, dialog), host, edits);
+        }
         self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
         let hold = media::held(&passing).turned();
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;

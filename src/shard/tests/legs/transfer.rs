@@ -64,6 +64,13 @@ impl Party {
         world.take()
     }
 
+    /// It sends a request; gives all that the edge does about it.
+    fn asks_several(&mut self, world: &mut World, method: &str) -> Vec<Sent> {
+        let text = self.request(method);
+        self.send(world, &text);
+        world.take()
+    }
+
     /// It answers 200 to all that the edge has sent it, and wants this progress to be told by it.
     #[track_caller]
     fn is_told(&self, world: &mut World, sent: &[Sent], wanted: &[&str]) {
@@ -218,29 +225,45 @@ fn a_call_is_transferred_again_and_again_up_to_a_limit() {
     let mut stage = Stage::new(Refer::Handle);
     transferred(&mut stage, true);
     let Stage { mut world, mut bob, carl, .. } = stage;
-    // Bob, who was transferred, transfers: now carl is the other side.
-    let mut refused = 0;
+    // Bob, who was transferred, transfers: carl is the other side now, and does not want to.
     for turn in 0..20 {
         let sent = bob.refers(&mut world, "<sip:100@192.0.2.1>");
-        if sent[0].status() == 603 {
-            refused = turn;
-            break;
-        }
-        assert_eq!(sent[0].status(), 202);
+        assert_eq!(sent[0].status(), 202, "transfers that fail do not count");
         let invite = only(&sent, "INVITE", ALICE);
         let mut busy = Party::new(ALICE, Transport::Udp, "alice", "");
         busy.own.push_str(&turn.to_string());
         let text = busy.answer_text(&invite.text(), 200, "");
         busy.send(&mut world, &text);
-        let sent = world.take();
-        let change = only(&sent, "INVITE", CARL).text();
+        let change = only(&world.take(), "INVITE", CARL).text();
         let text = carl.clone().answer_text(&change, 488, "");
         carl.send(&mut world, &text);
-        // Carl does not want to: alice is let go, the call is as it was.
-        let sent = world.take();
-        only(&sent, "BYE", ALICE);
+        only(&world.take(), "BYE", ALICE);
         world.pass(40_000);
         world.take();
     }
-    assert_eq!(refused, 0, "transfers that fail do not count");
+    // Whoever is called takes it, time and again.
+    let mut carl = carl;
+    let mut took = 0;
+    loop {
+        let sent = bob.refers(&mut world, "<sip:300@192.0.2.1>");
+        if sent[0].status() == 603 {
+            break;
+        }
+        took += 1;
+        let invite = only(&sent, "INVITE", CARL).clone();
+        let mut next = Party::new(CARL, Transport::Tcp, "next", "");
+        next.own.push_str(&took.to_string());
+        let text = next.answer_text(&invite.text(), 200, "");
+        next.send(&mut world, &text);
+        let sent = world.take();
+        let change = sent.iter().rfind(|sent| sent.what() == "INVITE").expect("a re-INVITE").text();
+        let text = carl.answer_text(&change, 200, "");
+        carl.send(&mut world, &text);
+        world.take();
+        // Bob leaves; whoever was called last goes on.
+        assert_eq!(bob.asks(&mut world, "BYE").status(), 200);
+        carl.agrees_with(&mut world, &mut next, "INVITE");
+        (bob, carl) = (carl, next);
+    }
+    assert_eq!(took, 3, "each side is transferred in turn: Call-IDs grow with every one");
 }
