@@ -309,7 +309,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,

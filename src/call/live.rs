@@ -12,9 +12,11 @@
 pub mod compose;
 pub mod errand;
 pub mod hang_up;
-pub mod learn;
-pub mod midcall;
 pub mod homes;
+pub mod learn;
+mod local;
+pub mod midcall;
+mod relay;
 pub mod replace;
 pub mod session;
 mod table;
@@ -32,12 +34,12 @@ use crate::transaction::{Alarm, Moment};
 use crate::trunk::{ListenerId, Trunk};
 
 pub use errand::{Ack, Errand, News, Order, Purpose};
+pub use homes::Homes;
 pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
-pub use transfer::Transfer;
-pub use homes::Homes;
 pub use table::{Known, LegKey, Lives, Room};
+pub use transfer::Transfer;
 
 /// Most requests of the edge's own that one call has under way.
 pub const MAX_ERRANDS: usize = 8;
@@ -91,6 +93,8 @@ pub struct LiveCall {
     pub transfer: Option<Box<Transfer>>,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
     /// When it was answered, or learned again.
@@ -261,6 +265,11 @@ impl Allowed {
     /// Whether the peer takes a method, as far as it has said so.
     pub fn has(self, method: &[u8]) -> bool {
         self.0 & Self::bit(method) != 0
+    }
+
+    /// Whether an Allow that lacks a method says anything of it: the edge tells it apart.
+    pub fn tells(method: &[u8]) -> bool {
+        Self::bit(method) != 0
     }
 
     fn bit(method: &[u8]) -> u16 {

@@ -37,7 +37,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 15] = [
+const CORE: [Row<Counts>; 20] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -55,6 +55,19 @@ const CORE: [Row<Counts>; 15] = [
     ("trunkway_unassigned_total", "Calls to numbers that are a tenant's and nobody's", |it| it.unassigned.into()),
     ("trunkway_ambiguous_total", "Calls to numbers of several users", |it| it.ambiguous.into()),
     ("trunkway_emergency_total", "Calls for help", |it| it.emergency.into()),
+    ("trunkway_early_withheld_total", "Provisional answers that the caller's trunk does not want to see", |it| {
+        it.early_withheld.into()
+    }),
+    ("trunkway_progress_total", "183s of the edge's own to callers who had heard nothing for long", |it| {
+        it.progress.into()
+    }),
+    ("trunkway_pracks_total", "PRACKs of the edge's own", |it| it.pracks.into()),
+    ("trunkway_early_unacknowledged_total", "Calls refused since the caller sent no PRACK", |it| {
+        it.unacknowledged.into()
+    }),
+    ("trunkway_connections_dropped_total", "Connections that no request takes any more after a 503", |it| {
+        it.connections_dropped.into()
+    }),
     ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
     ("trunkway_calls_not_remembered_total", "Calls that came up at max_calls_remembered", |it| {
         it.calls_not_remembered.into()

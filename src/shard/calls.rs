@@ -161,9 +161,9 @@ impl Shard {
             None if bye => {
                 // Its 2xx may still be on the way.
                 let until = env.now + env.edge.timing.timer_l();
-                let (from_tag, to_tag) =
-                    (essentials.from_tag.unwrap_or_default(), essentials.to_tag.unwrap_or_default());
-                let far = LegKey::new(env.secrets, &dialog.call_id, to_tag, from_tag);
+                let own_tag = dialog.from_tag.as_deref().or(essentials.from_tag).unwrap_or_default();
+                let peer_tag = dialog.to_tag.as_deref().or(essentials.to_tag).unwrap_or_default();
+                let far = LegKey::new(env.secrets, &dialog.call_id, peer_tag, own_tag);
                 for key in [leg_key(env, essentials), far] {
                     self.tools.lives.bury(key, until, false);
                 }

@@ -28,6 +28,8 @@ pub struct Dialog {
     /// The mark of the trunk of that side.
     pub far: u32,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -119,6 +121,7 @@ impl Dialog {
             hold: Hold::None,
             site: stays.site,
             engine: call.engine,
+            emergency: call.emergency,
             hidden: false,
             cseq_offset: offset,
             back_offset,
@@ -143,6 +146,7 @@ impl Dialog {
             far_side: Side::Callee,
             far: state.far,
             hold: state.hold,
+            emergency: state.emergency,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,

@@ -11,6 +11,7 @@ use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hos
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
+use crate::trunk::TrunkKind;
 
 impl Forward<'_> {
     /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
@@ -47,6 +48,7 @@ impl Forward<'_> {
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
+        self.edit_replaces(dialog, edits);
         if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
             refer_to::edit(self.request, &self.secrets.ring, (crossing, dialog), host, edits);
         }
@@ -77,15 +79,20 @@ impl Forward<'_> {
                 out.extend_from_slice(tag);
             });
         }
-        if dialog.joins.is_some() {
-            for line in self.request.lines().iter().filter(|line| line.name == HeaderName::Other) {
-                if self.request.name_at(line).eq_ignore_ascii_case(b"Replaces") {
-                    edits.remove_line(line);
-                }
-            }
-            let replaces = |tag: &[u8]| tag.eq_ignore_ascii_case(b"replaces");
-            edits.remove_values_where(self.request, HeaderName::Require, replaces);
+    }
+
+    /// What the edge replaces itself nobody else is asked to; Teams never is.
+    fn edit_replaces(&self, dialog: Option<&Dialog>, edits: &mut Edits) {
+        let to_teams = || self.edge.trunk(self.hop.trunk).is_some_and(|trunk| trunk.kind == TrunkKind::Teams);
+        if self.request.method() != b"INVITE" || !dialog.map_or_else(to_teams, |dialog| dialog.joins.is_some()) {
+            return;
         }
+        for line in self.request.lines().iter().filter(|line| line.name == HeaderName::Other) {
+            if self.request.name_at(line).eq_ignore_ascii_case(b"Replaces") {
+                edits.remove_line(line);
+            }
+        }
+        edits.remove_values_where(self.request, HeaderName::Require, |tag| tag.eq_ignore_ascii_case(b"replaces"));
     }
 
     /// The request as the dialects of both sides see it.
@@ -99,6 +106,7 @@ impl Forward<'_> {
             from: self.edge.trunk(self.from)?,
             to: self.edge.trunk(self.hop.trunk)?,
             initial: dialog.is_none(),
+            verbatim: self.is_verbatim(),
             emergency: crossing.emergency,
             said: crossing.offer,
             offer: None,
@@ -196,6 +204,7 @@ impl Forward<'_> {
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
                 hold,
+                emergency: crossing.emergency,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),

@@ -276,7 +276,7 @@ impl World {
             match (edge.identify.trunk(flow.listener, from.ip(), &[]), essentials) {
                 (None, Ok(essentials)) => refuse_stranger(env, out, flow, &message, &essentials),
                 (None, Err(_)) => out.counts.dropped += 1,
-                (Some(_), Err(what)) => refuse_flawed(env, out, flow, &message, what),
+                (Some(from), Err(what)) => refuse_flawed(env, out, flow, from, &message, what),
                 (Some(from), Ok(essentials)) => {
                     let index = shard_of(env.secrets, &homes, &message, &essentials, shards.len());
                     if let Some((other, replaces)) = call_to_bring(env.secrets, &homes, &message, shards.len())
@@ -315,6 +315,7 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
+                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }

@@ -204,12 +204,8 @@ impl Running<'_, '_> {
         let to = to.map_err(|refusal| refusal.status)?;
         let from = invite::sender(env, call, referrer).ok_or(503_u16)?;
         let errand = self.errand(referrer, Purpose::Target);
-        let behalf = Behalf {
-            leg,
-            known_as: other.own_tag().into(),
-            site: other.site,
-            back_offset: self.transfer.offset,
-        };
+        let behalf =
+            Behalf { leg, known_as: other.own_tag().into(), site: other.site, back_offset: self.transfer.offset };
         self.tools.orders.push(Order::Invite(Box::new(Invitation {
             errand,
             request,
@@ -231,8 +227,7 @@ impl Running<'_, '_> {
         let mut after = Box::new(connected(call, keep, peer, None, self.transfer.offset));
         let request = compose::re_invite(self.env, edits, &mut after, End::Callee, &self.transfer.offer)?;
         self.transfer.after = Some(after);
-        let errand =
-            Errand { call: self.id, end: self.transfer.referrer, purpose: Purpose::Connect { step: TAKE } };
+        let errand = Errand { call: self.id, end: self.transfer.referrer, purpose: Purpose::Connect { step: TAKE } };
         orders.push(Order::Ask { errand, request, ack: Ack::AtOnce });
         Some(())
     }
@@ -312,8 +307,7 @@ impl Running<'_, '_> {
                 let leg = call.leg_mut(near.other());
                 leg.sent_cseq = leg.sent_cseq.max(used);
                 let description = call.leg(near).sdp.clone();
-                let errand =
-                    Errand { call: known, end: near.other(), purpose: Purpose::Connect { step: GIVE_BACK } };
+                let errand = Errand { call: known, end: near.other(), purpose: Purpose::Connect { step: GIVE_BACK } };
                 (errand, compose::re_invite(self.env, edits, call, near.other(), &description)?)
             }
         };

@@ -165,11 +165,16 @@ pub(super) fn offer_of(description: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(description.len() + 16);
     let mut at = 0;
     let address = sdp::address(description).or(None);
-    sdp::rewrite(description, |_| Direction::SendRecv, address, |range, parts| {
-        out.extend_from_slice(description.get(at..range.start).unwrap_or_default());
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        at = range.end;
-    });
+    sdp::rewrite(
+        description,
+        |_| Direction::SendRecv,
+        address,
+        |range, parts| {
+            out.extend_from_slice(description.get(at..range.start).unwrap_or_default());
+            parts.iter().for_each(|part| out.extend_from_slice(part));
+            at = range.end;
+        },
+    );
     out.extend_from_slice(description.get(at..).unwrap_or_default());
     out
 }
@@ -189,7 +194,8 @@ pub(super) fn same_streams(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const HELD: &[u8] = b"v=0\r\no=- 1 2 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n\
+    const HELD: &[u8] =
+        b"v=0\r\no=- 1 2 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n\
         a=rtcp-mux\r\na=inactive\r\n";
 
     #[test]
