@@ -12,3 +12,4 @@ mod stored;
 mod teams;
 mod tokens;
 mod topology;
+mod transfer;
