@@ -70,6 +70,8 @@ pub struct Crossing {
     pub offer: Option<Outline>,
     /// A number by which that description is known again.
     pub mark: u64,
+    /// How often the edge has sent the request anew under a CSeq number of its own.
+    pub shift: u8,
 }
 
 impl Crossing {
@@ -84,6 +86,7 @@ impl Crossing {
             emergency: false,
             offer: None,
             mark: 0,
+            shift: 0,
             known_as: None,
         }
     }
@@ -98,6 +101,7 @@ impl Crossing {
             emergency: false,
             offer: None,
             mark: 0,
+            shift: 0,
             known_as,
         }
     }
@@ -111,6 +115,7 @@ impl Crossing {
             emergency: false,
             offer: None,
             mark: 0,
+            shift: 0,
             known_as: None,
         }
     }
@@ -120,6 +125,18 @@ impl Crossing {
     pub fn carrying(self, request: &Message, emergency: bool) -> Self {
         let mark = learn::mark_of(learn::sdp_of(request));
         Self { emergency, offer: media::said_in(request), mark, ..self }
+    }
+
+    /// What is added to the near side's CSeq numbers on the far leg.
+    pub fn cseq_offset(&self) -> i32 {
+        let offset = self.dialog.as_ref().map_or(0, |dialog| dialog.cseq_offset);
+        offset.saturating_add(i32::from(self.shift))
+    }
+
+    /// The same under the next CSeq number of the far leg.
+    #[must_use]
+    pub fn shifted(self) -> Self {
+        Self { shift: self.shift.saturating_add(1), ..self }
     }
 
     /// Whether the call has come by more often than any call should.

@@ -9,6 +9,7 @@ use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
+use crate::call::dialect;
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
 use crate::call::live::{Known, Lives};
@@ -231,11 +232,12 @@ fn route(
     };
     let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
     let asking = asking(env, incoming);
-    let destination = if initial {
-        destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
-    } else {
-        inside_dialog(env, out, lives, incoming, &routes)?
-    };
+    if !initial {
+        return Ok((hash, inside_dialog(env, out, lives, incoming, &routes)?));
+    }
+    let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+    let from = incoming.from;
+    dialect::session::admit(env.edge, (from, incoming.flow.listener, request), &mut destination)?;
     Ok((hash, destination))
 }
 

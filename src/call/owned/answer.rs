@@ -183,7 +183,7 @@ impl Back<'_> {
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                cseq_offset: self.crossing.cseq_offset(),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {

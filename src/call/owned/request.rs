@@ -43,7 +43,7 @@ impl Forward<'_> {
             self.edit_tags(dialog, edits);
         }
         hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
-        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
+        self.edit_cseq(crossing.cseq_offset(), edits);
         let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
