@@ -3,6 +3,7 @@
 mod calls;
 mod party;
 mod refresh;
+mod session;
 mod teams;
 mod tokens;
 mod topology;

@@ -102,9 +102,10 @@ impl Party {
         let copied =
             |name: &str| headers(request, name).iter().map(|value| format!("{name}: {value}\r\n")).collect::<String>();
         let body = if one("CSeq").ends_with("INVITE") && status == 200 { SDP } else { "" };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "SIP/2.0 {status} Some Reason\r\n{}{}From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <{}>\r\n\
-             Server: Phone of {tag}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+             Server: Phone of {tag}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             copied("Via"),
             copied("Record-Route"),
             one("From"),
