@@ -180,7 +180,7 @@ impl Transports {
                 return Err(BindError::Duplicate(listener.id));
             }
             let bound = Self::open(&listener, &settings.limits, &counters)?;
-            *identity = Identity::new(bound.local, listener.server_tls, listener.client_tls);
+            *identity = Identity::new(bound.local, listener);
             *slot = Some(bound);
         }
         Ok(Arc::new(Self {

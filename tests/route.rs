@@ -178,8 +178,8 @@ fn keys_are_those_that_scripts_rely_on() {
         value["targets"][0],
         json!({
             "trunk": "teams",
-            "target": "sip.pstnhub.microsoft.com",
-            "uri": "sip:+493012345@sip.pstnhub.microsoft.com;transport=tls",
+            "target": "sip.pstnhub.microsoft.com:5061",
+            "uri": "sip:+493012345@sip.pstnhub.microsoft.com:5061;transport=tls",
             "caller": "+441632960000",
             "pai": null,
             "beside": null,
@@ -208,7 +208,7 @@ fn numbers_are_told_before_and_after_each_step() {
     assert_eq!(targets[0]["uri"], "sip:401@192.0.2.80:5080");
     assert_eq!(targets[0]["caller"], "01632960000");
     // Teams beside it, and its next target after the first.
-    assert_eq!(targets[1]["uri"], "sip:+441632768401@sip.pstnhub.microsoft.com;transport=tls");
+    assert_eq!(targets[1]["uri"], "sip:+441632768401@sip.pstnhub.microsoft.com:5061;transport=tls");
     assert_eq!(targets[1]["caller"], "+441632960000");
     assert_eq!(trunks(&value), ["pbx1", "teams", "teams"]);
     let beside: Vec<&Value> = targets.iter().map(|target| &target["beside"]).collect();

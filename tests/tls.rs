@@ -83,7 +83,8 @@ impl Bench {
 
     /// The edge as it dials, without a certificate of its own.
     fn dialler(&self) -> ClientTls {
-        ClientTls::load(&ClientSettings { ca: Some(self.path("ca.pem")), identity: None }).unwrap()
+        ClientTls::load(&ClientSettings { ca: Some(self.path("ca.pem")), identity: None, ..ClientSettings::default() })
+            .unwrap()
     }
 
     /// A peer that dials the edge over one version of TLS.
@@ -401,9 +402,12 @@ async fn sessions_are_resumed_by_ticket_where_no_certificate_is_asked_for() {
 async fn edge_sends_the_dialled_name_as_sni_and_shows_its_certificate() {
     let bench = Bench::new();
     let peer = bench.server(vec![rule(PBX, &["edge.example.net"], false)]);
-    let client =
-        ClientTls::load(&ClientSettings { ca: Some(bench.path("ca.pem")), identity: Some(bench.edge_files()) })
-            .unwrap();
+    let client = ClientTls::load(&ClientSettings {
+        ca: Some(bench.path("ca.pem")),
+        identity: Some(bench.edge_files()),
+        ..ClientSettings::default()
+    })
+    .unwrap();
     for host in ["edge.example.net", "contoso.customers.example.net"] {
         let name = server_name(host).unwrap();
         let met = meet(peer.config(), client.config(), name).await.unwrap();
@@ -488,7 +492,9 @@ async fn certificate_in_the_trust_file_is_trusted_itself_and_its_name_is_checked
     let bench = Bench::new();
     let foreign = DevAuthority::generate("another authority", KeyKind::EcdsaP256).unwrap();
     let own = bench.store("pbx", &foreign.issue(&leaf(&["pbx.example.net"], Purpose::Both)).unwrap());
-    let pinning = ClientTls::load(&ClientSettings { ca: Some(own.0.clone()), identity: None }).unwrap();
+    let pinning =
+        ClientTls::load(&ClientSettings { ca: Some(own.0.clone()), identity: None, ..ClientSettings::default() })
+            .unwrap();
     for version in BOTH_VERSIONS {
         let far = far_side(version, &own);
         meet(far.clone(), pinning.config(), server_name("pbx.example.net").unwrap()).await.unwrap();
@@ -496,6 +502,33 @@ async fn certificate_in_the_trust_file_is_trusted_itself_and_its_name_is_checked
         assert_contains(&refused.client, "pbx.example.net");
         let other = far_side(version, &bench.edge_files());
         meet(other, pinning.config(), edge()).await.unwrap_err();
+    }
+}
+
+/// A route of Teams leads to a machine by a name that its certificate may lack: that of the service proves it as well.
+#[tokio::test]
+async fn e16_machine_of_a_route_is_proved_by_a_name_of_its_trunk() {
+    let bench = Bench::new();
+    let service = bench.identity("teams", &["sip.pstnhub.microsoft.com"], Purpose::Server);
+    let stranger = bench.identity("stranger", &["sip.pstnhub.example.org"], Purpose::Server);
+    let foreign = authority("another authority");
+    let forged = leaf(&["sip.pstnhub.microsoft.com"], Purpose::Server);
+    let forged = bench.store("forged", &foreign.issue(&forged).unwrap());
+    let peer_names = vec!["sip2.pstnhub.microsoft.com".into(), "sip.pstnhub.microsoft.com".into()];
+    let ca = Some(bench.path("ca.pem"));
+    let teams = ClientTls::load(&ClientSettings { ca, peer_names, ..ClientSettings::default() }).unwrap();
+    let machine = || server_name("sip-du-a-eu.pstnhub.microsoft.com").unwrap();
+    for version in BOTH_VERSIONS {
+        let met = meet(far_side(version, &service), teams.config(), machine()).await.unwrap();
+        assert_eq!(
+            met.sni.as_deref(),
+            Some("sip-du-a-eu.pstnhub.microsoft.com"),
+            "the name that is dialled is asked for"
+        );
+        let refused = meet(far_side(version, &service), bench.dialler().config(), machine()).await.unwrap_err();
+        assert_contains(&refused.client, "sip.pstnhub.microsoft.com");
+        meet(far_side(version, &stranger), teams.config(), machine()).await.unwrap_err();
+        meet(far_side(version, &forged), teams.config(), machine()).await.unwrap_err();
     }
 }
 

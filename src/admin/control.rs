@@ -96,6 +96,10 @@ pub struct TrunkStatus {
     pub name: String,
     /// `teams`, `carrier` or `pbx`.
     pub kind: &'static str,
+    /// OPTIONS that it has sent to the edge itself.
+    pub options_received: u64,
+    /// Seconds since the last of them came.
+    pub options_received_s: Option<u64>,
     /// In the order in which they are tried while they are up.
     pub targets: Vec<TargetStatus>,
 }

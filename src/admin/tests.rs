@@ -38,7 +38,13 @@ impl Control for Stand {
     }
 
     fn trunks(&self) -> Vec<TrunkStatus> {
-        let trunk = |name: &str| TrunkStatus { name: name.to_owned(), kind: "pbx", targets: Vec::new() };
+        let trunk = |name: &str| TrunkStatus {
+            name: name.to_owned(),
+            kind: "pbx",
+            options_received: 0,
+            options_received_s: None,
+            targets: Vec::new(),
+        };
         ["pbx2", "carrier", "pbx1"].map(trunk).into()
     }
 

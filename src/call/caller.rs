@@ -15,6 +15,8 @@ pub struct Calling<'a> {
     pub request: &'a Message,
     /// For calling numbers, of the trunk that the request comes from.
     pub rules: Option<&'a Translation>,
+    /// Whether what that trunk asserts counts (RFC 3325 section 5).
+    pub believed: bool,
 }
 
 impl Calling<'_> {
@@ -35,6 +37,9 @@ impl Callers for Calling<'_> {
     }
 
     fn asserted(&self) -> Option<Cow<'_, [u8]>> {
+        if !self.believed {
+            return None;
+        }
         let uris = || {
             let values = asserted_lines(self.request).flat_map(|line| Values::new(self.request.value_at(line)));
             let addresses = values.filter_map(|value| NameAddr::parse(value.ok()?).ok());
@@ -53,7 +58,7 @@ pub fn asserted_lines(request: &Message) -> impl Iterator<Item = &Line> {
 }
 
 /// Whether an address says that it says nothing (RFC 3323 section 4.1.1.3).
-fn is_anonymous(address: &NameAddr<'_>, uri: &Uri<'_>) -> bool {
+pub(super) fn is_anonymous(address: &NameAddr<'_>, uri: &Uri<'_>) -> bool {
     let display = address.display.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\""));
     display.unwrap_or(address.display).eq_ignore_ascii_case(b"anonymous")
         || uri.user.is_some_and(|user| user.eq_ignore_ascii_case(b"anonymous"))
@@ -89,7 +94,7 @@ mod tests {
     fn seen(from: &str, more: &str) -> (Option<String>, Option<String>) {
         let request = request(from, more);
         let rules = Translation::new(vec![Rule::new("r", "^0(.*)$", "+44$1").unwrap()]).unwrap();
-        let caller = Calling { request: &request, rules: Some(&rules) };
+        let caller = Calling { request: &request, rules: Some(&rules), believed: true };
         let text = |user: Option<Cow<'_, [u8]>>| user.map(|user| String::from_utf8(user.into_owned()).unwrap());
         (text(caller.from()), text(caller.asserted()))
     }

@@ -107,7 +107,8 @@ impl<'a> Asking<'a> {
     /// Who calls.
     pub fn caller(&self) -> Calling<'a> {
         let rules = self.edge.translations(self.from).map(|rules| &rules.inbound.calling);
-        Calling { request: self.request, rules }
+        let believed = self.edge.trunk(self.from).is_none_or(|trunk| trunk.dialect.identity.believed);
+        Calling { request: self.request, rules, believed }
     }
 
     /// What routing is asked.
@@ -147,7 +148,8 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
     let mut lanes: SmallVec<[Lane; 1]> = SmallVec::new();
     for way in &choice.ways {
         let Some(trunk) = edge.trunk(way.trunk) else { continue };
-        let leg = Leg::new(choice, way);
+        // The trunk's rules for headers may name the tenant.
+        let leg = Leg::new(choice, way, !trunk.dialect.headers.outbound.is_empty());
         let places = || trunk.targets.iter().enumerate();
         let candidates = places().map(|(index, target)| of_target(trunk, index, target, leg.as_ref()));
         match lanes.last_mut() {
@@ -285,6 +287,30 @@ pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -
     Some(Candidate { place, ..candidate })
 }
 
+/// Where a new call goes that belongs to whoever is behind a leg: to that leg's next hop, then to the other targets of its
+/// trunk.
+pub fn of_proxy(
+    edge: &Edge,
+    trunk: &Trunk,
+    listener: ListenerId,
+    next_hop: Option<Uri<'_>>,
+    leg: &Arc<Leg>,
+) -> Option<Destination> {
+    let first = next_hop.and_then(|uri| of_leg(edge, trunk, listener, &uri));
+    let is_first = |target: &Target| match first.as_ref().map(|first| &first.place) {
+        Some(Place::Hop(hop)) => target.literal == Some(hop.addr),
+        Some(Place::Name(first)) => first.host == target.host && first.port == target.port,
+        None => false,
+    };
+    let others = trunk.targets.iter().enumerate().filter(|(_, target)| !is_first(target));
+    let others = others.map(|(index, target)| of_target(trunk, index, target, Some(leg)));
+    let first = first.clone().map(|first| Candidate { leg: Some(Arc::clone(leg)), ..first });
+    let mut candidates: Vec<_> = first.into_iter().chain(others).take(edge.max_branches).collect();
+    candidates.reverse();
+    (!candidates.is_empty())
+        .then(|| Destination { lanes: SmallVec::from_buf([Lane { beside: None, candidates }]), emergency: false })
+}
+
 /// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;
@@ -293,7 +319,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,

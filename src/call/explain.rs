@@ -192,7 +192,7 @@ impl Onward<'_> {
         let mut steps = Steps::default();
         for way in &choice.ways {
             if let Some(trunk) = self.edge.trunk(way.trunk) {
-                self.numbers(trunk, Leg::new(choice, way).as_deref(), &mut steps);
+                self.numbers(trunk, Leg::new(choice, way, false).as_deref(), &mut steps);
             }
         }
         steps

@@ -72,7 +72,7 @@ pub fn written(user: &[u8]) -> Vec<u8> {
 const EXTENSION: &[u8] = b"ext";
 
 /// `%2B44` as `+44`.
-fn unescaped(user: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn unescaped(user: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'%', user).is_none() {
         return Cow::Borrowed(user);
     }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod early;
+mod headers;
 mod identity;
 mod media;
 mod methods;
@@ -21,5 +22,6 @@ pub(super) fn read(table: &mut Table<'_>, kind: TrunkKind) -> Dialect {
         session: session::read(table, kind),
         transfer: transfer::read(table, kind),
         identity: identity::read(table, kind),
+        headers: headers::read(table, kind),
     }
 }

@@ -166,7 +166,7 @@ fn trunk<'t>(
         name: name.value.into(),
         kind: kind.unwrap_or(TrunkKind::Pbx),
         listener: listener.unwrap_or(ListenerId(0)),
-        targets: targets.into_iter().map(|target| resolved(target.value, listen)).collect(),
+        targets: targets.into_iter().map(|target| resolved(target.value, listen, teams)).collect(),
         allow_from: networks.iter().map(|network| network.value).collect(),
         peer_names,
         fqdn: own_fqdn(t, teams, listen, around.node),
@@ -175,7 +175,7 @@ fn trunk<'t>(
         no_answer: t.millis("no_answer_ms", 100..=180_000, no_answer),
         stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
         connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
-        transparent: transparent(t, around.node),
+        transparent: transparent(t, teams, around.node),
         dialect: Arc::new(super::dialect::read(t, kind.unwrap_or(TrunkKind::Pbx))),
     };
     let tls = TrunkTls {
@@ -250,11 +250,13 @@ fn targets(table: &mut Table<'_>, listen: Option<&Listen>, cloud: Option<&Cloud>
     targets
 }
 
-fn resolved(target: TargetText, listen: Option<&Listen>) -> Target {
+/// Teams' names have address records alone: without a port the usual one is meant, and SRV is not asked.
+fn resolved(target: TargetText, listen: Option<&Listen>, teams: bool) -> Target {
     let TargetText { transport, at } = target;
     let own = transport.or(listen.map(|listen| listen.listener.transport)).unwrap_or(Transport::Udp);
     let literal = at.literal.map(|addr| SocketAddr::new(addr, at.port.unwrap_or_else(|| own.default_port())));
-    Target { transport, host: at.host, port: at.port, literal }
+    let port = at.port.or_else(|| (teams && literal.is_none()).then(|| own.default_port()));
+    Target { transport, host: at.host, port, literal }
 }
 
 /// The networks of `allow_from`; without the key, those of the cloud, or else the addresses among the targets.
@@ -345,14 +347,22 @@ fn own_fqdn(table: &mut Table<'_>, teams: bool, listen: Option<&Listen>, node: &
     node.fqdn.clone()
 }
 
-fn transparent(table: &mut Table<'_>, node: &Node) -> bool {
-    let Some(flag) = table.boolean("transparent") else { return true };
-    if !flag.value && node.seal_key_file.is_none() {
+/// Whether the edge is a textbook proxy towards the trunk. Teams takes no calls from one, and reads its tenant from a
+/// Contact that only owned legs have.
+fn transparent(table: &mut Table<'_>, teams: bool, node: &Node) -> bool {
+    let given = table.boolean("transparent");
+    let (transparent, place) = given.map_or((!teams, table.place), |flag| (flag.value, flag.place));
+    if transparent && teams {
+        let message = format!("{}: Teams refuses calls whose Contact is not of the edge", table.title);
+        let help = "leave `transparent` out: of kind teams it is false";
+        table.log().add(Draft::warning(place, message).label("leaves Contact as it came").help(help));
+    }
+    if !transparent && node.seal_key_file.is_none() {
         let message = format!("{}: calls of a trunk that is not transparent end with the process", table.title);
         let help = "give `seal_key_file` in [node]: calls then go on after a restart";
-        table.log().add(Draft::warning(flag.place, message).label("there is no lasting key to seal with").help(help));
+        table.log().add(Draft::warning(place, message).label("there is no lasting key to seal with").help(help));
     }
-    flag.value
+    transparent
 }
 
 /// The trunk's own client identity over that of `[tls_client]`.

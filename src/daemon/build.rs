@@ -14,7 +14,7 @@ use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
 use crate::trunk::health;
-use crate::trunk::{Listener, ListenerId, Trunk, TrunkId};
+use crate::trunk::{Listener, ListenerId, Trunk, TrunkId, TrunkKind};
 use crate::{dns, transport};
 
 /// Why a checked configuration does not become a running edge.
@@ -72,6 +72,8 @@ pub fn workers(config: &config::Config) -> usize {
 fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -> Result<ListenerSettings, BuildError> {
     let Listener { id, transport, bind, .. } = listen.listener;
     let mut settings = ListenerSettings::new(id, transport, bind);
+    let teams = loaded.trunks.0.iter().filter(|trunk| trunk.listener == id && trunk.kind == TrunkKind::Teams);
+    settings.welcome = teams.flat_map(|trunk| trunk.allow_from.iter().copied()).collect();
     settings.sockets = listen.sockets.unwrap_or(workers).max(1);
     if let Some(server) = &listen.tls {
         let fault = |error| BuildError::ServerTls { listener: Arc::clone(&listen.listener.name), error };
@@ -90,8 +92,17 @@ fn first_trunk(loaded: &Loaded, listener: ListenerId) -> Option<TrunkId> {
 
 /// Whether a trunk dials as its listener does: then both may use one connection to the same peer.
 fn shares_identity(loaded: &Loaded, trunk: &Trunk) -> bool {
-    let client = |id: TrunkId| loaded.config.trunk_tls.get(usize::from(id.0)).map(|tls| &tls.client);
+    let client = |id: TrunkId| {
+        let tls = loaded.config.trunk_tls.get(usize::from(id.0))?;
+        Some((&tls.client, loaded.trunks.get(id).map(known_as)?))
+    };
     first_trunk(loaded, trunk.listener).is_some_and(|first| client(first) == client(trunk.id))
+}
+
+/// Names by which a dialled peer of the trunk is known besides the one that is dialled: Teams records routes to machines
+/// whose certificate has the name of the service.
+fn known_as(trunk: &Trunk) -> &[Arc<str>] {
+    if trunk.kind == TrunkKind::Teams { &trunk.peer_names } else { &[] }
 }
 
 fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls) -> tls::ServerSettings {
@@ -127,7 +138,8 @@ fn client_tls(loaded: &Loaded, trunk: TrunkId) -> Result<Option<Arc<ClientTls>>,
     }
     let identity = tls.certificate.clone().zip(tls.key.clone());
     let name = loaded.trunks.get(trunk).map(|trunk| Arc::clone(&trunk.name)).unwrap_or_default();
-    let settings = tls::ClientSettings { ca: tls.ca.clone(), identity };
+    let peer_names = loaded.trunks.get(trunk).map(|trunk| known_as(trunk).to_vec()).unwrap_or_default();
+    let settings = tls::ClientSettings { ca: tls.ca.clone(), identity, peer_names };
     let loaded = ClientTls::load(&settings).map_err(|error| BuildError::ClientTls { trunk: name, error })?;
     Ok(Some(Arc::new(loaded)))
 }

@@ -189,6 +189,7 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
+                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }
@@ -231,6 +232,9 @@ impl Core {
             Ok(essentials) => essentials,
             Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, &message, what)),
         };
+        if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
+            self.probes.handle_options_of(from);
+        }
         let shard = self.secrets.shard_of(essentials.call_id, SHARDS);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {

@@ -15,6 +15,7 @@ use super::changes::{ChangeCounts, Changes};
 use super::core::Core;
 use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
+use crate::call::dialect::identity::NotTold;
 use crate::call::owned::{NotSealed, Refused};
 use crate::call::record::Ended;
 use crate::config::{Config, Limits};
@@ -36,7 +37,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 15] = [
+const CORE: [Row<Counts>; 20] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -54,6 +55,19 @@ const CORE: [Row<Counts>; 15] = [
     ("trunkway_unassigned_total", "Calls to numbers that are a tenant's and nobody's", |it| it.unassigned.into()),
     ("trunkway_ambiguous_total", "Calls to numbers of several users", |it| it.ambiguous.into()),
     ("trunkway_emergency_total", "Calls for help", |it| it.emergency.into()),
+    ("trunkway_early_withheld_total", "Provisional answers that the caller's trunk does not want to see", |it| {
+        it.early_withheld.into()
+    }),
+    ("trunkway_progress_total", "183s of the edge's own to callers who had heard nothing for long", |it| {
+        it.progress.into()
+    }),
+    ("trunkway_pracks_total", "PRACKs of the edge's own", |it| it.pracks.into()),
+    ("trunkway_early_unacknowledged_total", "Calls refused since the caller sent no PRACK", |it| {
+        it.unacknowledged.into()
+    }),
+    ("trunkway_connections_dropped_total", "Connections that no request takes any more after a 503", |it| {
+        it.connections_dropped.into()
+    }),
     ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
     ("trunkway_calls_not_remembered_total", "Calls that came up at max_calls_remembered", |it| {
         it.calls_not_remembered.into()
@@ -64,6 +78,7 @@ const UNROUTED: &str = "trunkway_routing_refused_total";
 const NOT_SEALED: &str = "trunkway_not_sealed_total";
 const CALLS_ENDED: &str = "trunkway_calls_ended_total";
 const TOKENS_REFUSED: &str = "trunkway_tokens_refused_total";
+const IDENTITY_REFUSED: &str = "trunkway_identity_refused_total";
 
 const DNS: [Row<dns::Counts>; 5] = [
     ("trunkway_dns_lookups_total", "Targets looked up", |it| it.lookups),
@@ -99,6 +114,8 @@ struct Handles {
     not_sealed: Vec<Counter>,
     /// In the order of [`Refused::ALL`].
     tokens_refused: Vec<Counter>,
+    /// In the order of [`NotTold::ALL`].
+    identity_refused: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
     changes: Vec<Registered<ChangeCounts>>,
     /// In the order of [`Ended::iter`].
@@ -120,6 +137,7 @@ impl Handles {
         describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
         describe_counter!(NOT_SEALED, "Calls whose state did not fit into the edge's own URIs, by what was too long");
         describe_counter!(TOKENS_REFUSED, "Requests inside a dialog whose token was refused, by reason");
+        describe_counter!(IDENTITY_REFUSED, "Calls kept from a trunk: diverted too often, or more private than can be");
         describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
         describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
         describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
@@ -133,6 +151,10 @@ impl Handles {
                 .map(|(outcome, kind, _)| counter!(CALLS_ENDED, "outcome" => outcome, "kind" => kind.word()))
                 .collect(),
             calls: gauge!("trunkway_calls"),
+            identity_refused: NotTold::ALL
+                .iter()
+                .map(|why| counter!(IDENTITY_REFUSED, "reason" => why.name()))
+                .collect(),
             dns: register(&DNS),
             changes: register(&CHANGES),
             pending: gauge!("trunkway_changes_pending"),
@@ -203,8 +225,11 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
         for (counter, of) in &handles.core {
             counter.increment(of(&counts));
         }
-        let owned =
-            [(&handles.not_sealed, &counts.not_sealed.0[..]), (&handles.tokens_refused, &counts.tokens_refused.0)];
+        let owned = [
+            (&handles.not_sealed, &counts.not_sealed.0[..]),
+            (&handles.tokens_refused, &counts.tokens_refused.0),
+            (&handles.identity_refused, &counts.identity_refused.0),
+        ];
         for (counter, &count) in owned.into_iter().flat_map(|(counters, counts)| counters.iter().zip(counts)) {
             counter.increment(count.into());
         }

@@ -4,6 +4,7 @@
 //! One task turns the time for all targets. Answers and news are taken by the worker that has them; the lock is held
 //! for as long as that takes, and never waited with. Whoever holds it locks nothing else but sockets.
 
+mod heard;
 mod meters;
 mod watch;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use self::heard::HeardOptions;
 use self::meters::Meters;
 pub(super) use self::meters::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use self::watch::{Do, Watch, Watched, id_of};
@@ -36,6 +38,7 @@ pub struct Probes {
     locked: Mutex<Locked>,
     /// Something has to be done sooner than the task thinks.
     sooner: Notify,
+    options: HeardOptions,
     transports: Arc<Transports>,
     resolver: Resolver,
     clock: Clock,
@@ -64,6 +67,7 @@ impl Probes {
         Arc::new(Self {
             locked: Mutex::new(locked),
             sooner: Notify::new(),
+            options: HeardOptions::register(&edge),
             transports: Arc::clone(transports),
             resolver: resolver.clone(),
             clock,
@@ -82,6 +86,11 @@ impl Probes {
         let Some(id) = id_of(token) else { return false };
         self.with(|now, locked, out| locked.watch.handle_not_sent(now, id, link_fault(fault), out));
         true
+    }
+
+    /// A trunk has sent OPTIONS to the edge itself.
+    pub fn handle_options_of(&self, from: TrunkId) {
+        self.options.note(&self.clock, from);
     }
 
     /// Takes what calls met with.
@@ -115,10 +124,15 @@ impl Probes {
                 round_trip_ms: answered.and_then(|(_, time)| u64::try_from(time.as_millis()).ok()),
             })
         };
-        let one = |trunk: &Trunk| TrunkStatus {
-            name: trunk.name.to_string(),
-            kind: trunk.kind.word(),
-            targets: (0..).zip(&trunk.targets).filter_map(|(index, it)| target((trunk, index, it))).collect(),
+        let one = |trunk: &Trunk| {
+            let (options_received, heard) = self.options.of(&self.clock, trunk.id);
+            TrunkStatus {
+                name: trunk.name.to_string(),
+                kind: trunk.kind.word(),
+                options_received,
+                options_received_s: heard.map(|age| age.as_secs()),
+                targets: (0..).zip(&trunk.targets).filter_map(|(index, it)| target((trunk, index, it))).collect(),
+            }
         };
         edge.trunks.0.iter().map(one).collect()
     }

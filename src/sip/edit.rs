@@ -139,6 +139,39 @@ impl Edits {
         }
     }
 
+    /// Forgets what was to become of a stretch, but for what is inserted at its ends: before it is replaced as a whole.
+    pub fn retract(&mut self, span: Span) {
+        self.list.retain(|edit| {
+            let inside = edit.start >= span.start && edit.end <= span.end;
+            let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+            !inside || at_an_end
+        });
+    }
+
+    /// Appends a stretch as the edits inside it make it, without what is inserted at its ends.
+    pub fn render(&self, message: &Message, span: Span, out: &mut Vec<u8>) {
+        let source: &[u8] = message.bytes();
+        let mut inside: SmallVec<[Edit; 8]> = self
+            .list
+            .iter()
+            .filter(|edit| {
+                let at_an_end = edit.start == edit.end && (edit.start == span.start || edit.start == span.end);
+                edit.start >= span.start && edit.end <= span.end && !at_an_end
+            })
+            .copied()
+            .collect();
+        inside.sort_by_key(|edit| edit.start);
+        let mut at = usize::from(span.start);
+        for edit in inside {
+            let start = usize::from(edit.start).max(at);
+            out.extend_from_slice(source.get(at..start).unwrap_or_default());
+            let text = self.text.get(edit.text_start as usize..edit.text_end as usize);
+            out.extend_from_slice(text.unwrap_or_default());
+            at = usize::from(edit.end).max(start);
+        }
+        out.extend_from_slice(source.get(at..usize::from(span.end)).unwrap_or_default());
+    }
+
     /// Removes the values of a header that `is_meant` picks, whole lines where no other is left.
     pub fn remove_values_where(&mut self, message: &Message, header: HeaderName, is_meant: impl Fn(&[u8]) -> bool) {
         for line in message.lines_of(header) {
@@ -365,6 +398,25 @@ mod tests {
             cuts.reverse();
             prop_assert_eq!(run(&cuts), forward);
         }
+    }
+
+    #[test]
+    fn a_stretch_is_rendered_and_its_edits_are_retracted() {
+        let it = message(TEXT);
+        let mut edits = Edits::new();
+        let line = *it.lines_of(HeaderName::Other).next().unwrap();
+        let value = Span { start: line.value, end: line.value_end };
+        edits.insert(line.start, b"X-Before: 1\r\n");
+        edits.replace(Span { start: line.value + 6, end: line.value + 9 }, b"was");
+        edits.replace(Span { start: line.value, end: line.value + 2 }, b"AS");
+        edits.insert(line.value_end, b"!");
+        let mut out = Vec::new();
+        edits.render(&it, value, &mut out);
+        assert_eq!(std::str::from_utf8(&out).unwrap(), "AS it was came");
+        edits.retract(value);
+        edits.replace(value, b"new");
+        let wanted = TEXT.replace("Subject:  as it  came", "X-Before: 1\r\nSubject:  new!");
+        assert_eq!(std::str::from_utf8(&edits.apply(&it)).unwrap(), wanted);
     }
 
     #[test]

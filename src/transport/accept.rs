@@ -47,7 +47,12 @@ async fn accept(streams: Arc<Streams>, bound: BoundStream) {
 
 /// Lets the peer in if the limits allow, and starts the connection's task.
 fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote: SocketAddr) {
-    let permit = match streams.doors.accept(bound.transport, remote.ip()) {
+    let welcome = streams.identity(bound.id).is_some_and(|identity| identity.welcomes(remote.ip()));
+    let permit = match welcome {
+        true => streams.doors.welcome(bound.transport),
+        false => streams.doors.accept(bound.transport, remote.ip()),
+    };
+    let permit = match permit {
         Ok(permit) => permit,
         Err(reason) => {
             debug!(%remote, reason = reason.reason(), "refusing a connection");

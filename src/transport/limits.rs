@@ -10,9 +10,14 @@ use dashmap::mapref::entry::Entry;
 use super::counters::{Counters, DropReason};
 use crate::sip::Transport;
 
+/// One in so many connections is kept for dialling and for welcome peers, where there are any.
+const RESERVE: usize = 10;
+
 /// The doorkeeper of connections.
 pub(super) struct Doors {
     max_connections: usize,
+    /// What of `max_connections` strangers cannot have.
+    reserved: usize,
     max_per_address: usize,
     /// Accepted connections by address; addresses without any are not kept.
     addresses: DashMap<IpAddr, usize>,
@@ -23,18 +28,25 @@ pub(super) struct Doors {
 pub(super) struct Permit {
     doors: Arc<Doors>,
     transport: Transport,
-    /// Set for accepted connections.
+    /// Set for accepted connections of peers that are not welcome in any number.
     address: Option<IpAddr>,
 }
 
 impl Doors {
-    pub(super) fn new(max_connections: usize, max_per_address: usize, counters: Arc<Counters>) -> Arc<Self> {
-        Arc::new(Self { max_connections, max_per_address, addresses: DashMap::new(), counters })
+    /// `welcoming`: some listener has peers that nobody may crowd out.
+    pub(super) fn new(
+        max_connections: usize,
+        max_per_address: usize,
+        welcoming: bool,
+        counters: Arc<Counters>,
+    ) -> Arc<Self> {
+        let reserved = if welcoming { max_connections / RESERVE } else { 0 };
+        Arc::new(Self { max_connections, reserved, max_per_address, addresses: DashMap::new(), counters })
     }
 
     /// Lets in a connection that a peer opened.
     pub(super) fn accept(self: &Arc<Self>, transport: Transport, peer: IpAddr) -> Result<Permit, DropReason> {
-        let mut permit = self.dial(transport)?;
+        let mut permit = self.take(transport, self.max_connections - self.reserved)?;
         let address = counted_as(peer);
         let mut count = self.addresses.entry(address).or_insert(0);
         if *count >= self.max_per_address {
@@ -45,10 +57,19 @@ impl Doors {
         Ok(permit)
     }
 
+    /// Lets in a connection of a welcome peer, of which one address may have any number.
+    pub(super) fn welcome(self: &Arc<Self>, transport: Transport) -> Result<Permit, DropReason> {
+        self.take(transport, self.max_connections)
+    }
+
     /// Lets out a connection that the edge opens.
     pub(super) fn dial(self: &Arc<Self>, transport: Transport) -> Result<Permit, DropReason> {
+        self.take(transport, self.max_connections)
+    }
+
+    fn take(self: &Arc<Self>, transport: Transport, limit: usize) -> Result<Permit, DropReason> {
         let open = &self.counters.connections;
-        if open.fetch_add(1, Ordering::Relaxed) >= self.max_connections {
+        if open.fetch_add(1, Ordering::Relaxed) >= limit {
             open.fetch_sub(1, Ordering::Relaxed);
             return Err(DropReason::TooManyConnections);
         }
@@ -94,7 +115,7 @@ mod tests {
     use super::*;
 
     fn doors(all: usize, per_address: usize) -> Arc<Doors> {
-        Doors::new(all, per_address, Arc::new(Counters::register()))
+        Doors::new(all, per_address, false, Arc::new(Counters::register()))
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -122,6 +143,21 @@ mod tests {
         assert!(first.is_ok());
         assert!(doors.accept(Transport::Tls, ip("2001:db8::ffff:2")).is_err());
         assert!(doors.accept(Transport::Tls, ip("2001:db8:0:1::1")).is_ok());
+    }
+
+    #[test]
+    fn welcome_peers_are_not_counted_by_address_and_strangers_leave_them_room() {
+        let doors = Doors::new(20, 100, true, Arc::new(Counters::register()));
+        let strangers: Vec<_> = (0..18).map(|_| doors.accept(Transport::Tls, ip("192.0.2.1"))).collect();
+        assert!(strangers.iter().all(Result::is_ok));
+        let one_more = doors.accept(Transport::Tls, ip("192.0.2.2"));
+        assert_eq!(one_more.err(), Some(DropReason::TooManyConnections));
+        let welcome = [doors.welcome(Transport::Tls), doors.dial(Transport::Tls)];
+        assert!(welcome.iter().all(Result::is_ok));
+        assert_eq!(doors.welcome(Transport::Tls).err(), Some(DropReason::TooManyConnections));
+        drop((strangers, welcome));
+        assert!(doors.addresses.is_empty());
+        assert_eq!(doors.counters.counts().connections, 0);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::tls::{ClientTls, ServerTls};
 use crate::sip::Transport;
 use crate::sip::frame::FrameLimits;
-use crate::trunk::{ListenerId, TrunkId};
+use crate::trunk::{ListenerId, Network, TrunkId};
 
 /// Everything the transports are told at start.
 #[derive(Clone, Debug, Default)]
@@ -34,12 +34,15 @@ pub struct ListenerSettings {
     pub server_tls: Option<Arc<ServerTls>>,
     /// The identity and trust for TLS connections that the edge opens on behalf of this listener.
     pub client_tls: Option<Arc<ClientTls>>,
+    /// Networks whose connections no other address can crowd out, however many they are: Teams connects from any
+    /// address of its own, and anew for each request if it likes.
+    pub welcome: Vec<Network>,
 }
 
 impl ListenerSettings {
     /// A listener with one socket and no TLS.
     pub fn new(id: ListenerId, transport: Transport, bind: SocketAddr) -> Self {
-        Self { id, transport, bind, sockets: 1, server_tls: None, client_tls: None }
+        Self { id, transport, bind, sockets: 1, server_tls: None, client_tls: None, welcome: Vec::new() }
     }
 }
 
@@ -52,7 +55,7 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Connections open or being opened, in both directions together; each takes a file descriptor.
     pub max_connections: usize,
-    /// Accepted connections from one IPv4 address or one IPv6 /64 network.
+    /// Accepted connections from one IPv4 address or one IPv6 /64 network, but for those that a listener welcomes.
     pub max_connections_per_address: usize,
     /// Bytes that wait for one connection to take them.
     pub connection_queue_bytes: usize,

@@ -22,11 +22,11 @@ use super::connection::{Connection, Room, Watch, Written};
 use super::counters::{Counters, DropReason};
 use super::limits::Doors;
 use super::outbox::Refused;
-use super::settings::Limits;
+use super::settings::{Limits, ListenerSettings};
 use super::tls::{ClientTls, ServerTls};
 use super::{Receiver, SendFault, Token, dial};
 use crate::sip::Transport;
-use crate::trunk::{ConnectionId, Hop, ListenerId, TrunkId};
+use crate::trunk::{ConnectionId, Hop, ListenerId, Network, TrunkId};
 
 /// How often a shutdown looks whether everything has left.
 const SHUTDOWN_STEP: std::time::Duration = std::time::Duration::from_millis(5);
@@ -49,11 +49,23 @@ pub(super) struct Identity {
     local: Option<SocketAddr>,
     server_tls: ArcSwapOption<ServerTls>,
     client_tls: ArcSwapOption<ClientTls>,
+    welcome: Vec<Network>,
 }
 
 impl Identity {
-    pub(super) fn new(local: SocketAddr, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) -> Self {
-        Self { local: Some(local), server_tls: ArcSwapOption::new(server), client_tls: ArcSwapOption::new(client) }
+    /// The identity of a listener that is bound to `local`.
+    pub(super) fn new(local: SocketAddr, settings: ListenerSettings) -> Self {
+        Self {
+            local: Some(local),
+            server_tls: ArcSwapOption::new(settings.server_tls),
+            client_tls: ArcSwapOption::new(settings.client_tls),
+            welcome: settings.welcome,
+        }
+    }
+
+    /// Whether connections from an address are welcome in any number.
+    pub(super) fn welcomes(&self, peer: IpAddr) -> bool {
+        self.welcome.iter().any(|network| network.contains(peer))
     }
 
     pub(super) fn local_ip(&self) -> Option<IpAddr> {
@@ -95,10 +107,12 @@ impl Streams {
         limits: Limits,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
+        let welcoming = identities.iter().any(|identity| !identity.welcome.is_empty());
+        let doors = Doors::new(limits.max_connections, limits.max_connections_per_address, welcoming, counters.clone());
         Arc::new(Self {
             identities,
             trunk_tls: ArcSwap::from_pointee(trunk_tls),
-            doors: Doors::new(limits.max_connections, limits.max_connections_per_address, counters.clone()),
+            doors,
             limits,
             counters,
             tracker: TaskTracker::new(),

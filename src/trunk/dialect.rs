@@ -3,6 +3,7 @@
 
 pub mod answers;
 pub mod early;
+pub mod headers;
 pub mod identity;
 pub mod media;
 pub mod methods;
@@ -11,6 +12,7 @@ pub mod transfer;
 
 pub use answers::Answers;
 pub use early::Early;
+pub use headers::Headers;
 pub use identity::Identity;
 pub use media::Media;
 pub use methods::Methods;
@@ -36,6 +38,8 @@ pub struct Dialect {
     pub transfer: Transfer,
     /// Who calls, and the headers that say so.
     pub identity: Identity,
+    /// Headers that it gets or is spared.
+    pub headers: Headers,
 }
 
 impl Dialect {
@@ -49,6 +53,7 @@ impl Dialect {
             session: Session::of_kind(kind),
             transfer: Transfer::of_kind(kind),
             identity: Identity::of_kind(kind),
+            headers: Headers::of_kind(kind),
         }
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use trunkway::sip::Transport;
 use trunkway::transport::{DropReason, FrameFault, Limits, SendFault, Token};
+use trunkway::trunk::Network;
 
 use super::support::*;
 
@@ -134,6 +135,28 @@ async fn one_address_may_open_only_so_many() {
     drop(first);
     eventually("the place comes back", || edge.transports.counts().connections == 2).await;
     served(edge.addr).await;
+}
+
+#[tokio::test]
+async fn e06_welcome_networks_open_as_many_connections_as_they_like() {
+    let mut welcoming = listener(Transport::Tcp);
+    welcoming.welcome = vec![Network { addr: "127.0.0.0".parse().unwrap(), bits: 30 }];
+    let limits = Limits { max_connections_per_address: 2, ..Limits::default() };
+    let edge = Edge::new(welcoming, limits, Echo::default());
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(served(edge.addr).await);
+    }
+    for stranger in 0..3 {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.9:0".parse().unwrap()).unwrap();
+        let mut stream = socket.connect(edge.addr).await.unwrap();
+        if stranger == 2 {
+            assert_eq!(read_to_end(&mut stream).await, b"", "the limit holds for everybody else");
+        }
+        open.push(stream);
+    }
+    assert_eq!(edge.transports.counts().dropped(DropReason::TooManyPerAddress), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -62,7 +62,8 @@ impl Bench {
             client_certificate: ClientCertificate::Optional,
             peers: vec![PeerRule { trunk: PBX, names: vec![peer.into()], accept_server_auth_only: false }],
         };
-        let client = ClientSettings { ca: Some(self.path("ca.pem")), identity: Some(identity) };
+        let client =
+            ClientSettings { ca: Some(self.path("ca.pem")), identity: Some(identity), ..ClientSettings::default() };
         let mut listener = listener(Transport::Tls);
         listener.server_tls = Some(Arc::new(ServerTls::load(&server).unwrap()));
         listener.client_tls = Some(Arc::new(ClientTls::load(&client).unwrap()));

@@ -3,6 +3,7 @@
 use super::super::best::Best;
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
+use super::super::dialect::identity;
 use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::owned::Crossing;
 use super::super::route_set::RouteSet;
@@ -162,19 +163,27 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let added = work.own.as_ref().map(|own| own.leg.clone());
-        let own = added.is_some();
-        let crossing = match (candidate.dialog.clone(), added) {
+        let own = work.own.as_ref().map(|own| own.behalf.clone());
+        let hidden = || identity::hides(request, leg.as_deref());
+        let crossing = match (candidate.dialog.clone(), own.clone()) {
             (Some(dialog), _) => Some(Crossing::inside(dialog)),
-            (None, Some(leg)) => leg.map(|leg| Crossing::added(&env.secrets.ring, leg.number, leg.known_as)),
+            (None, Some(behalf)) => {
+                behalf.map(|behalf| Crossing { hidden: hidden(), ..Crossing::added(&env.secrets.ring, behalf) })
+            }
             (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
-                Some(Crossing::begin(&env.secrets.ring, essentials.call_id))
+                Some(Crossing { hidden: hidden(), ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
             }
             (None, None) => None,
         };
         let crossing = crossing.map(|crossing| crossing.carrying(request, work.emergency));
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
             return Best::offer(&mut work.best, 482, None, tools);
+        }
+        if let (Some(Crossing { dialog: None, .. }), Some(to)) = (&crossing, trunk)
+            && let Some((status, why)) = identity::refusal(request, to)
+        {
+            out.counts.identity_refused.add(why as usize);
+            return Best::offer(&mut work.best, status, None, tools);
         }
         let branch = if work.ack {
             ViaBranch::Stateless(super::super::ack_number(env.secrets, request))
@@ -198,7 +207,7 @@ impl Context {
             };
             match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools),
-                None if own => Ok(forward.write_own(tools)),
+                None if own.is_some() => Ok(forward.write_own(tools)),
                 None => Ok(forward.write(tools)),
             }
         };

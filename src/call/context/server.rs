@@ -212,6 +212,7 @@ impl Context {
                     408 => "Request Timeout",
                     482 => "Loop Detected",
                     487 => "Request Terminated",
+                    500 => "Privacy Not Available",
                     513 => "Message Too Large",
                     _ => "Service Unavailable",
                 };

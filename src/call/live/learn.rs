@@ -9,9 +9,10 @@ use super::table::{Known, LegKey};
 use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
 use crate::call::Env;
 use crate::call::branch::ContextId;
+use crate::call::dialect::media;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
-use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
+use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
@@ -73,7 +74,7 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             session::agreed(env, call, agreed);
             Some(id)
         }
-        Some(Known::Ended { .. }) => None,
+        Some(Known::Aside(_) | Known::Ended { .. }) => None,
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -95,7 +96,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         (Side::Caller { leg }, _) | (Side::Callee, Some(Side::Caller { leg })) => leg,
         (Side::Callee, _) => return None,
     };
-    let hold = dialog.map_or(Hold::None, |dialog| dialog.hold);
+    let hold = hold_after(agreed, dialog.map_or(Hold::None, |dialog| dialog.hold));
     let tenant = || {
         let sites = agreed.edge.routing.sites();
         let site = [near_leg.site, far_leg.site].into_iter().flatten().find_map(|mark| sites.marked(mark));
@@ -105,7 +106,11 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         id: LiveId::default(),
         key: agreed.crossing.key,
         leg,
+        named: dialog.is_some_and(|dialog| dialog.call_id_named),
+        transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
+        transfer: None,
         hold: if near == End::Caller { hold } else { hold.turned() },
+        emergency: agreed.crossing.emergency,
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
         began_unix: env.unix,
@@ -190,7 +195,7 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
         sent_cseq,
         cseq_floor: 0,
         heard_cseq: 0,
-        cseq_offset: 0,
+        cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
         sdp: sdp_of(response).into(),
         allows: Allowed::of(response).unwrap_or_default(),
         supports: Supports::of(response).unwrap_or_default(),
@@ -198,10 +203,20 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
     })
 }
 
+/// Who holds from then on, as the side sees it that sent the request.
+fn hold_after(agreed: &Agreed<'_>, before: Hold) -> Hold {
+    let Crossing { dialog, offer, .. } = agreed.crossing;
+    media::agreed(before, dialog.is_none(), *offer, media::said_in(agreed.response))
+}
+
 /// A request inside the dialog was agreed to.
 fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
     let Agreed { request, response, .. } = *agreed;
     let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    call.hold = match near {
+        End::Caller => hold_after(agreed, call.hold),
+        End::Callee => hold_after(agreed, call.hold.turned()).turned(),
+    };
     for (end, message, sdp) in [(near, request, offer), (near.other(), response, sdp_of(response))] {
         let leg = call.leg_mut(end);
         set(&mut leg.sdp, sdp);

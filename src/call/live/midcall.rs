@@ -2,7 +2,7 @@
 
 use super::errand::{News, Order, Purpose};
 use super::hang_up::Cause;
-use super::{End, LiveId, local, relay, session};
+use super::{End, LiveId, local, relay, session, transfer};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
 use crate::call::{Env, Output, Tools};
@@ -56,12 +56,15 @@ impl LocalAnswer {
 }
 
 /// Decides about a request inside a dialog between owned legs.
-pub fn decide(env: &Env<'_>, tools: &mut Tools, _out: &mut Output, within: &Within<'_>) -> Midcall {
-    local::decide(env, tools, within)
+pub fn decide(env: &Env<'_>, tools: &mut Tools, out: &mut Output, within: &Within<'_>) -> Midcall {
+    transfer::decide(env, tools, out, within).unwrap_or_else(|| local::decide(env, tools, within))
 }
 
 /// Hands news to the machine that waits for it.
 pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
+    if transfer::hear(env, tools, out, &news) {
+        return;
+    }
     match news {
         News::Errand { errand, status, response, .. } => {
             let response = response.as_ref();

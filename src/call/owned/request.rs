@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::super::Tools;
+use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
@@ -22,6 +23,7 @@ impl Forward<'_> {
         if dialog.is_none() {
             self.edit_calling(tools);
             self.edit_request_uri(tools);
+            identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
         let Tools { edits, scratch, .. } = tools;
@@ -42,16 +44,16 @@ impl Forward<'_> {
         if let Some(dialog) = dialog {
             self.edit_tags(dialog, edits);
         }
-        hosts::edit(self.request, own.get(..host).unwrap_or_default(), edits);
+        let host = own.get(..host).unwrap_or_default();
+        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
+        let seen = hosts::edit(&passing, edits);
         self.edit_cseq(crossing.cseq_offset(), edits);
-        let passing = self.passing(crossing, own.get(..host).unwrap_or_default());
-        let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
+        let hold = media::held(&passing).turned();
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
-        if let Some(passing) = passing {
-            passing.edit(edits);
-            add_product(self.request, self.edge, self.hop.trunk, edits);
-            media::slim(&passing, self.hop.transport, edits);
-        }
+        passing.edit(edits);
+        identity::edit(&passing, &self.ends(crossing), seen, edits);
+        add_product(self.request, self.edge, self.hop.trunk, edits);
+        media::slim(&passing, self.hop.transport, edits);
         body::edit_length(self.request, self.hop.transport.is_reliable(), edits);
         Ok(edits.apply(self.request))
     }
@@ -84,6 +86,15 @@ impl Forward<'_> {
             spoken: None,
             host,
         })
+    }
+
+    /// What is known of the caller and of the call beyond the message.
+    fn ends(&self, crossing: &Crossing) -> Ends<'_> {
+        let hidden = match crossing.dialog.as_deref() {
+            Some(dialog) => dialog.hidden && matches!(dialog.near, Side::Caller { .. }),
+            None => crossing.hidden,
+        };
+        Ends { leg: self.leg, hidden }
     }
 
     /// The site under whose name the far side knows the edge.
@@ -153,7 +164,10 @@ impl Forward<'_> {
         if far.is_empty() {
             far.extend(dialog.into_iter().flat_map(Dialog::near_routes));
         }
-        let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
+        let site = match &crossing.behalf {
+            Some(behalf) => behalf.site,
+            None => site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark),
+        };
         let sealing = Sealing {
             ring: &self.secrets.ring,
             key: crossing.key,
@@ -162,17 +176,24 @@ impl Forward<'_> {
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
                 hold,
+                emergency: crossing.emergency,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
+                hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
+                cseq_offset: match (dialog, &crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
+                back_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
-                    None => crossing.known_as.as_deref(),
+                    None => crossing.behalf.as_ref().map(|behalf| &*behalf.known_as),
                 },
                 to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,

@@ -18,8 +18,8 @@ fn hosting(names: &[&str], more: &str) -> (tempfile::TempDir, String) {
     made::write(&directory.path().join("ca.pem"), &[&root.pem]);
     let file = directory.path().join("edge.toml");
     let text = "\
-[node]
-name = 'edge-1'
+node = { name = 'edge-1', seal_key_file = 'seal.key' }
+
 [[listen]]
 name = 'teams'
 bind = 'tls:127.0.0.1:5061'

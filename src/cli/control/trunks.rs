@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Door, Extent, columns, field, more};
 use crate::cli::Output;
 
-/// The columns of a target.
-const COLUMNS: [&str; 6] = ["target", "state", "for_s", "asked", "round_trip_ms", "reason"];
+/// The columns of a target; how long ago it answered OPTIONS is seen beside how long ago its trunk sent some.
+const COLUMNS: [&str; 7] = ["target", "state", "for_s", "asked", "answered_s", "round_trip_ms", "reason"];
 
 /// Arguments of `trunkway trunks`.
 #[derive(Debug, Args)]
@@ -27,10 +27,10 @@ pub fn trunks(arguments: &Arguments) -> Output {
 
 /// A line for each target; a trunk without any, which only calls in, has one too.
 fn words(page: &Value) -> String {
-    let head: Vec<&str> = ["trunk", "kind"].into_iter().chain(COLUMNS).collect();
+    let head: Vec<&str> = ["trunk", "kind", "heard_s"].into_iter().chain(COLUMNS).collect();
     let mut rows = Vec::new();
     for trunk in list(page, "trunks") {
-        let begin = [field(trunk, "name"), field(trunk, "kind")];
+        let begin = [field(trunk, "name"), field(trunk, "kind"), field(trunk, "options_received_s")];
         let targets = list(trunk, "targets");
         for target in targets {
             rows.push(begin.iter().cloned().chain(COLUMNS.map(|name| field(target, name))).collect());
@@ -56,16 +56,16 @@ mod tests {
     fn every_target_has_a_line_and_a_trunk_without_one_too() {
         let target = json!({
             "trunk": "teams", "target": "tls:a.example", "state": "down", "for_s": 7, "since": 1, "asked": true,
-            "answered_s": null, "round_trip_ms": null, "reason": "left OPTIONS without an answer",
+            "answered_s": 67, "round_trip_ms": null, "reason": "left OPTIONS without an answer",
         });
         let trunks = [
             json!({ "name": "door", "kind": "pbx", "targets": [] }),
-            json!({ "name": "teams", "kind": "teams", "targets": [target] }),
+            json!({ "name": "teams", "kind": "teams", "options_received_s": 12, "targets": [target] }),
         ];
         let wanted = "\
-trunk  kind   target         state  for_s  asked  round_trip_ms  reason
+trunk  kind   heard_s  target         state  for_s  asked  answered_s  round_trip_ms  reason
 door   pbx
-teams  teams  tls:a.example  down   7      true                  left OPTIONS without an answer
+teams  teams  12       tls:a.example  down   7      true   67                         left OPTIONS without an answer
 ";
         assert_eq!(words(&json!({ "trunks": trunks, "next": null })), wanted);
         assert!(words(&json!({ "trunks": trunks, "next": "teams" })).ends_with("use --all\n"));

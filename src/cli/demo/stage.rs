@@ -135,6 +135,7 @@ impl Stage {
 [node]
 name = "demo"
 fqdn = "{EDGE_NAME}"
+seal_key_file = "seal.key"
 
 [[listen]]
 name = "inside"

@@ -391,6 +391,7 @@ fn warnings_tell_what_the_operator_may_not_want() {
         ]),
         ("[tenant.one]", &["23:1 tenant `one` has no site"]),
         ("[trunk.t]\nkind = 'teams'\nfqdn = 'sbc.example'\nlisten = 'inside'\ntargets = ['127.0.0.9']\ndialplan = 'a'\n[dialplan.a]\nrules=[]", &[
+            "23:1 trunk `t`: calls of a trunk that is not transparent end with the process | give `seal_key_file` in [node]: calls then go on after a restart",
             "26:10 trunk `t`: Teams speaks TLS only, but listener `inside` does not",
         ]),
     ];

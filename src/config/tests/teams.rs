@@ -7,7 +7,7 @@ use super::super::*;
 use super::faults::{faults_in, told};
 use crate::trunk::{ListenerId, TrunkId};
 
-/// A TLS listener and a Teams trunk with the given keys; line 16 is the first of them.
+/// A TLS listener and a Teams trunk with the given keys; line 17 is the first of them.
 fn edge(keys: &str) -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     for name in ["edge.pem", "edge.key", "roots.pem"] {
@@ -16,6 +16,7 @@ fn edge(keys: &str) -> (tempfile::TempDir, String) {
     let text = "\
 [node]
 name = 'edge-1'
+seal_key_file = 'seal.key'
 [[listen]]
 name = 'teams'
 bind = 'tls:127.0.0.1:5061'
@@ -61,6 +62,7 @@ const DOD: (&str, &str, &str) =
 fn cloud_stands_for_keys_that_are_left_out_and_written_ones_win() {
     let own = "targets = ['tls:teams.example.net:5071', '127.0.0.9']\n";
     let own_targets = "teams.example.net:5071 127.0.0.9";
+    let bare = "targets = ['teams.example.net']\n";
     for (keys, expected) in [
         ("", PUBLIC),
         ("cloud = 'public'\n", PUBLIC),
@@ -69,6 +71,8 @@ fn cloud_stands_for_keys_that_are_left_out_and_written_ones_win() {
         // Targets alone say where the trunk is: nothing is taken from a cloud.
         (own, (own_targets, "teams.example.net", "")),
         ("targets = ['127.0.0.9']\nallow_from = ['127.0.0.9']\n", ("127.0.0.9", "", "127.0.0.9/32")),
+        // A name has the usual port: SRV is not asked.
+        (bare, ("teams.example.net:5061", "teams.example.net", "")),
         // With a cloud each key wins for itself.
         (&format!("cloud = 'dod'\n{own}"), (own_targets, DOD.1, DOD.2)),
         ("cloud = 'dod'\npeer_names = ['*.example.net']\n", (DOD.0, "*.example.net", DOD.2)),
@@ -87,13 +91,13 @@ fn cloud_of_something_else_is_a_fault() {
         (
             "kind = 'teams'\ncloud = 'gcchigh'\n",
             &[
-                "17:9 trunk `teams`: `cloud`: `gcchigh` is none of `public`, `gcc-high`, `dod` | did you mean `gcc-high`?",
+                "18:9 trunk `teams`: `cloud`: `gcchigh` is none of `public`, `gcc-high`, `dod` | did you mean `gcc-high`?",
             ][..],
         ),
-        ("kind = 'teams'\ntargets = []\n", &["17:11 trunk `teams`: `targets` is empty"]),
+        ("kind = 'teams'\ntargets = []\n", &["18:11 trunk `teams`: `targets` is empty"]),
         (
             "kind = 'carrier'\ncloud = 'public'\n",
-            &["14:1 trunk `teams` has no `targets`", "17:9 trunk `teams`: `cloud` is for kind teams only"],
+            &["15:1 trunk `teams` has no `targets`", "18:9 trunk `teams`: `cloud` is for kind teams only"],
         ),
     ] {
         let (directory, text) = edge(keys);
@@ -123,4 +127,27 @@ fn connections_come_in_from_any_address_of_the_cloud_and_by_certificate_only() {
 fn trunk_known_by_address_alone_has_those_of_its_cloud() {
     let (directory, text) = edge("kind = 'teams'\npeer_names = []\n");
     assert_eq!(told(&faults_in(&text, directory.path())), [""; 0], "no word of requests that are refused");
+}
+
+#[test]
+fn legs_towards_teams_are_the_edges_own_and_outlive_it_by_a_key() {
+    for (keys, transparent, warned) in [
+        ("", false, &[][..]),
+        ("transparent = false\n", false, &[]),
+        (
+            "transparent = true\n",
+            true,
+            &["18:15 trunk `teams`: Teams refuses calls whose Contact is not of the edge \
+               | leave `transparent` out: of kind teams it is false"],
+        ),
+    ] {
+        let (directory, text) = edge(&format!("kind = 'teams'\n{keys}"));
+        let loaded = load_str("edge.toml", &text, directory.path()).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(loaded.trunks.0[0].transparent, transparent, "{keys}");
+        assert_eq!(told(&loaded.warnings), warned, "{keys}");
+    }
+    let (directory, text) = edge("kind = 'teams'\n");
+    let warned = "14:1 trunk `teams`: calls of a trunk that is not transparent end with the process \
+                  | give `seal_key_file` in [node]: calls then go on after a restart";
+    assert_eq!(told(&faults_in(&text.replace("seal_key_file = 'seal.key'\n", ""), directory.path())), [warned]);
 }

@@ -26,6 +26,7 @@ const EDGE: &str = r#"
 [node]
 name = "edge-1"
 fqdn = "SBC.example.net"
+seal_key_file = "certs/seal.key"
 
 [[listen]]
 name = "inside"
@@ -144,7 +145,7 @@ fn everything_is_read_and_defaults_fill_the_rest() {
     assert_eq!(teams.failover_codes, [503]);
     assert_eq!(teams.fqdn, None, "the listener's name serves");
     assert_eq!(teams.no_answer, Duration::from_secs(4));
-    assert_eq!(teams.targets[1].port, Some(5062));
+    assert_eq!((teams.targets[0].port, teams.targets[1].port), (Some(5061), Some(5062)));
     assert_eq!(teams.targets[0].transport, None);
     assert_eq!(pbx.fork, Fork::Parallel);
     assert_eq!(pbx.no_answer, Duration::from_secs(16), "64 times T1");

@@ -27,7 +27,9 @@ impl ClientTls {
         let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let builder = match &settings.ca {
             Some(path) => {
-                let verifier = DialledVerifier::new(pem::authorities(path)?, pem::certificates(path)?, provider)?;
+                let also = settings.peer_names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
+                let pinned = pem::certificates(path)?;
+                let verifier = DialledVerifier::new(pem::authorities(path)?, pinned, also, provider)?;
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
             }
             None => builder.dangerous().with_custom_certificate_verifier(Arc::new(NoTrust(algorithms))),

@@ -53,4 +53,7 @@ pub struct ClientSettings {
     pub ca: Option<PathBuf>,
     /// PEM files of the certificate chain and the key that are shown to a peer that asks.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// Names of which one in the peer's certificate does as well as the name that is dialled: Microsoft's machines have
+    /// more names than their certificates.
+    pub peer_names: Vec<Arc<str>>,
 }

@@ -17,8 +17,8 @@ fn edge(site: &str, keys: &str) -> (tempfile::TempDir, String) {
     let file = directory.path().join("edge.toml");
     let text = format!(
         "\
-[node]
-name = 'edge-1'
+node = {{ name = 'edge-1', seal_key_file = 'seal.key' }}
+
 [[listen]]
 name = 'teams'
 bind = 'tls:127.0.0.1:5061'
