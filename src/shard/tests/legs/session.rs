@@ -427,7 +427,7 @@ fn an_update_with_an_offer_reaches_teams_as_a_re_invite() {
         let invite = world.expect_one(&format!("INVITE {BOB}"));
         let sent = replies(&mut world, &mut callee, &invite, status, "Retry-After: 3\r\n");
         assert_eq!(whats(&sent), [format!("ACK {BOB}"), format!("{back} {ALICE}")]);
-        assert_eq!(one(&sent[1], "Retry-After"), "3");
+        assert_eq!(one(&sent[1], "Retry-After"), "3", "{status}");
     }
     let text = caller.request_with("UPDATE", &later(9));
     caller.send(&mut world, &text);
