@@ -5,6 +5,7 @@ mod hold;
 mod party;
 mod refresh;
 mod session;
+mod stored;
 mod teams;
 mod tokens;
 mod topology;

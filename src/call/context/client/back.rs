@@ -56,7 +56,8 @@ impl Context {
             return None;
         }
         tools.edits.remove_values(response, HeaderName::Via, 1);
-        Some(tools.edits.apply(response))
+        let bytes = tools.edits.apply(response);
+        Some(self.ruled_back(tools, index, &bytes).unwrap_or(bytes))
     }
 
     /// What a 2xx that went back teaches about the call.
@@ -135,6 +136,7 @@ impl Context {
         let back = Back {
             edge: &work.edge,
             ring: &env.secrets.ring,
+            shelf: env.shelf,
             unix: env.unix,
             request: &request,
             remote: work.remote,
