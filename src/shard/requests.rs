@@ -11,6 +11,7 @@ use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
+use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
 use crate::call::live::{Known, Lives, replace};
@@ -261,7 +262,9 @@ fn route(
         lives.homes().adopt(env.secrets, (env.now, Some(until)), essentials.call_id, shard);
         destination::of_dialog(env.edge, dialog)?
     } else if initial {
-        destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
+        let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+        admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination)?;
+        destination
     } else {
         inside_dialog(env, out, lives, incoming, &routes)?
     };
