@@ -1,5 +1,6 @@
 //! A dialog as the token in the Request-URI says it is: where a request in it goes on to.
 
+use super::super::live::{End, LiveId, Lives};
 use super::super::seal::{Bound, Content, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side};
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
@@ -28,6 +29,8 @@ pub struct Dialog {
     pub hold: Hold,
     /// It is a call for help.
     pub emergency: bool,
+    /// The call, where it is remembered, and the end of it that sends requests this way.
+    pub live: Option<(LiveId, End)>,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -111,6 +114,7 @@ impl Dialog {
             far: state.far,
             hold: state.hold,
             emergency: state.emergency,
+            live: None,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,
@@ -142,6 +146,13 @@ impl Dialog {
             }
         }
         Ok(self)
+    }
+
+    /// The description that the near or the far side gave last, where the call is remembered.
+    pub fn spoken<'l>(&self, lives: &'l Lives, near: bool) -> Option<&'l [u8]> {
+        let (id, end) = self.live?;
+        let leg = lives.get(id)?.leg(if near { end } else { end.other() });
+        Some(&*leg.sdp).filter(|sdp| !sdp.is_empty())
     }
 
     /// The URI of the far side's Contact.

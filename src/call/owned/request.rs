@@ -6,6 +6,7 @@ use super::super::Tools;
 use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
+use super::super::live::Lives;
 use super::super::seal::{Bound, Hold, LegState, Side};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
 use crate::routing::Site;
@@ -26,7 +27,7 @@ impl Forward<'_> {
             identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
-        let Tools { edits, scratch, .. } = tools;
+        let Tools { edits, scratch, lives, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
@@ -45,7 +46,7 @@ impl Forward<'_> {
             self.edit_tags(dialog, edits);
         }
         let host = own.get(..host).unwrap_or_default();
-        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
+        let passing = self.passing(crossing, lives, host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
         self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
         let hold = media::held(&passing).turned();
@@ -69,7 +70,7 @@ impl Forward<'_> {
     }
 
     /// The request as the dialects of both sides see it.
-    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+    fn passing<'p>(&'p self, crossing: &'p Crossing, lives: &'p Lives, host: &'p [u8]) -> Option<Passing<'p>> {
         let dialog = crossing.dialog.as_deref();
         Some(Passing {
             edge: self.edge,
@@ -83,7 +84,7 @@ impl Forward<'_> {
             said: crossing.offer,
             offer: None,
             hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
-            spoken: None,
+            spoken: dialog.and_then(|dialog| dialog.spoken(lives, true)),
             host,
         })
     }

@@ -130,7 +130,7 @@ fn the_pbx_holds_by_the_address() {
     for direction in ["", "sendonly", "inactive"] {
         let mut call = Call::up(Holding::AsIs);
         let (shown, answered) = call.pbx_offers(&sdp("0.0.0.0", 2, direction), &sdp("192.0.2.20", 2, "inactive"));
-        assert!(shown.contains("a=inactive\r\n") && !shown.contains("0.0.0.0"), "{shown}");
+        assert!(shown.contains("a=inactive\r\n") && shown.contains("c=IN IP4 192.0.2.10\r\n"), "{shown}");
         assert_eq!(shown.matches("a=").count(), 3, "{shown}");
         let expected = if direction == "inactive" { "inactive" } else { "recvonly" };
         assert_eq!(answered, sdp("192.0.2.20", 2, expected));
@@ -199,6 +199,20 @@ fn a_side_that_still_holds_says_so_in_its_answer() {
         let seen = call.pbx_offers(&offer, &held);
         assert_eq!(seen, (offer, sdp("192.0.2.20", 2, told)));
     }
+}
+
+/// After a restart nobody knows the address that the side had: that of the `o=` line serves.
+#[test]
+fn an_address_that_nobody_remembers_is_taken_from_elsewhere() {
+    let mut call = Call::up(Holding::AsIs);
+    call.world.restart();
+    let (shown, _) = call.pbx_offers(&sdp("0.0.0.0", 2, "sendonly"), &sdp("192.0.2.20", 2, "inactive"));
+    assert_eq!(shown, sdp("203.0.113.9", 2, "inactive"));
+    // Phones answer in that way too, and by then the call is known again.
+    let (offer, answer) = (sdp("192.0.2.20", 3, "sendrecv"), sdp("192.0.2.10", 3, "sendrecv"));
+    assert_eq!(call.teams_offers(&offer, &answer), (offer.clone(), answer));
+    let (_, answered) = call.teams_offers(&sdp("192.0.2.20", 4, "inactive"), &sdp("0.0.0.0", 4, ""));
+    assert_eq!(answered, sdp("192.0.2.10", 4, "inactive"));
 }
 
 /// A refresh during hold is the same hold again, for whichever side sends it and over a fresh process.
