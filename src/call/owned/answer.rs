@@ -190,11 +190,16 @@ impl Back<'_> {
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                back_offset: match (dialog, &self.crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_deref(),
-                    None => self.crossing.known_as.as_ref().and(response.to_tag()),
+                    None => self.crossing.behalf.as_ref().and(response.to_tag()),
                 },
                 target,
                 ..LegState::default()

@@ -119,7 +119,7 @@ impl Dialog {
             engine: state.engine,
             hidden: state.hidden,
             cseq_offset: state.cseq_offset,
-            back_offset: 0,
+            back_offset: state.back_offset,
             call_id,
             call_id_named: state.call_id.is_some(),
             from_tag: state.from_tag.map(Box::from),

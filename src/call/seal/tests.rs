@@ -362,6 +362,7 @@ impl Owned {
             site,
             engine,
             cseq_offset,
+            back_offset: cseq_offset.wrapping_mul(3) / 7,
             hidden: created & 1 == 1,
             call_id,
             from_tag,
