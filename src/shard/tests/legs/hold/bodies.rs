@@ -143,7 +143,7 @@ fn fat() -> (String, String) {
 }
 
 #[test]
-fn what_does_not_pass_in_a_datagram_is_made_smaller() {
+fn e28_what_does_not_pass_in_a_datagram_is_made_smaller() {
     let (large, small) = fat();
     for (slims, offer, wanted) in [(true, &large, &small), (false, &large, &large), (true, &small, &small)] {
         let mut world = owned_office(|edge| media(edge, "alice", |media| media.slim = slims));
