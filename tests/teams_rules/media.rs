@@ -63,8 +63,7 @@ async fn e19_hold_is_inactive_for_teams_and_what_the_pbx_expects_for_the_pbx() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e26_who_helps_is_told_where_the_caller_is_and_nobody_else() {
-    let stage =
-        Stage::new(Plan { profile: Profile::Strict, pbx: |pbx| pbx.capture_limit = 1_000, ..Plan::default() }).await;
+    let stage = Stage::new(Plan { pbx: |pbx| pbx.capture_limit = 1_000, ..Plan::default() }).await;
     let place = "<presence entity=\"pres:anna@example.net\"><place>Floor 2</place></presence>";
     for (number, helps) in [("999", true), ("+999", true), ("+441632960102", false)] {
         let mut plan = stage.to_pbx(0, number);
@@ -77,11 +76,8 @@ async fn e26_who_helps_is_told_where_the_caller_is_and_nobody_else() {
         assert_eq!(text.contains(place), helps, "{number}: {text}");
         assert_eq!(invite.value("Geolocation").is_some(), helps, "{number}");
         let kind = if helps { "multipart/mixed" } else { "application/sdp" };
-        assert!(
-            invite.value("Content-Type").is_some_and(|value| value.starts_with(kind)),
-            "{:?}",
-            invite.value("Content-Type")
-        );
+        let said = invite.value("Content-Type").unwrap_or_default();
+        assert!(said.starts_with(kind), "{number}: {said}");
         assert!(text.contains("m=audio "), "{text}");
     }
     stage.is_content();
