@@ -4,6 +4,7 @@
 //! comes out and goes on. Requests find their shard by Call-ID, answers by the branch that the edge made.
 
 mod calls;
+mod pracks;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,7 @@ pub struct Shard {
     tools: Tools,
     /// Answers of the edge's own to an INVITE whose ACK will come under this key.
     awaiting_ack: HashMap<u64, u32>,
+    pracks: pracks::Pracks,
     /// When the memory of calls is gone through next; `None`: there is nothing in it.
     sweep: Option<Moment>,
     /// Counts the generations of slots.
@@ -139,6 +141,7 @@ impl Shard {
             due: Vec::new(),
             tools: Tools { lives: Lives::new(Arc::clone(&budget.calls)), ..Tools::default() },
             awaiting_ack: HashMap::new(),
+            pracks: pracks::Pracks::default(),
             sweep: None,
             begun: 0,
             budget,
@@ -232,6 +235,7 @@ impl Shard {
         } else if !self.legacy.is_empty() {
             self.learn_legacy_ack(env, slot);
         }
+        self.settle_pracks(env, slot);
         self.settle_calls(env, slot);
         let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
         if context.is_over() {

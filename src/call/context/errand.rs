@@ -14,6 +14,7 @@ use super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::live::{Ack, Errand, LiveLeg, News, compose};
 use super::super::{Env, Tools};
 use super::client::ELSEWHERE;
+use super::early::Asked;
 use super::lanes::lanes_of;
 use super::server::Server;
 use super::{Context, Work};
@@ -89,6 +90,11 @@ impl Context {
             cancel_headers: Box::default(),
             emergency: false,
             own: Some(Box::new(Own { errand, ack, leg, accepted: None, told: false })),
+            initial: essentials.to_tag.is_none(),
+            offers: !request.body().is_empty(),
+            asked: Asked::Nothing,
+            early: None,
+            progress_at: None,
         };
         let mut context = Self {
             id,

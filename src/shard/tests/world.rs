@@ -184,6 +184,8 @@ pub(super) struct World {
     pub names: Known,
     pub now: Moment,
     pub lookups: Vec<Lookup>,
+    /// Connections that no request takes any more.
+    pub dropped: Vec<SocketAddr>,
     /// Connections offered for requests: which, and the address that it stands for.
     pub aliases: Vec<(ConnectionId, SocketAddr)>,
     pub counts: Counts,
@@ -214,6 +216,7 @@ impl World {
             names: Known::default(),
             now,
             lookups: Vec::new(),
+            dropped: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
@@ -304,6 +307,7 @@ impl World {
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }
+                Command::Drop { hop } => self.dropped.push(hop.addr),
                 Command::Alias { connection, addr, .. } => self.aliases.push((connection, addr)),
             }
         }
@@ -414,7 +418,8 @@ impl World {
     #[track_caller]
     pub(super) fn assert_empty(&self) {
         for shard in &self.shards {
-            let left = (shard.len(), shard.timers(), shard.by_key.len(), shard.legacy.len());
+            let keys = shard.by_key.len() + shard.pracks.len();
+            let left = (shard.len(), shard.timers(), keys, shard.legacy.len());
             assert_eq!(left, (0, 0, 0, 0), "contexts, timers, keys, legacy keys are left: {:?}", shard.contexts);
         }
     }

@@ -60,7 +60,7 @@ impl OwnPrack {
 
 impl Context {
     /// Acknowledges a reliable answer; gives whether it is a new one, and the next.
-    pub(super) fn acknowledge(
+    pub(super) fn send_acknowledgement(
         &mut self,
         env: &Env<'_>,
         out: &mut Output,
