@@ -112,8 +112,7 @@ mod tests {
         let message = Message::reread(&Bytes::copy_from_slice(text.as_bytes())).expect("a message");
         let mut edits = Edits::new();
         let edge = Edge::default();
-        let passing =
-            Passing { edge: &edge, message: &message, request: None, method, from, to, initial: true, host: b"edge" };
+        let passing = Passing { method, initial: true, ..Passing::inside(&edge, &message, [from, to], b"edge") };
         methods::edit(&passing, &mut edits);
         String::from_utf8(edits.apply(&message).to_vec()).expect("text")
     }

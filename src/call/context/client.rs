@@ -280,7 +280,9 @@ impl Context {
                 if !self.pass_accepted(env, tools, out, index, (response, &sent)) {
                     return self.refuse_answered(env, tools, out, index, (response, sent));
                 }
-                self.learn(env, tools, out, index, (response, &sent));
+                if !self.holds(index) {
+                    self.learn(env, tools, out, index, (response, &sent));
+                }
                 self.stop_others(env, out, index, ELSEWHERE);
             }
             _ => {
@@ -352,7 +354,7 @@ impl Context {
     pub(super) fn handle_cancel(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, reason_lines: &[u8]) {
         self.cancel_local(env, tools, out);
         // The call was answered already: it ends as one that was, by the caller's BYE.
-        self.release(env, out);
+        self.release(env, tools, out);
         let Some(work) = &mut self.work else { return };
         if work.answered {
             return;

@@ -296,7 +296,7 @@ mod tests {
                 "Supported: replaces",
                 "Supported: replaces, path",
             ),
-            ("k: 100rel,timer", "k: timer", "k: timer"),
+            ("k: 100rel,timer", "", ""),
             ("Supported: 100rel", "", ""),
             ("Supported: path , 100rel", "", "Supported: path"),
             ("Require: 100rel", "", ""),

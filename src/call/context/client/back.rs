@@ -101,7 +101,7 @@ impl Context {
     }
 
     /// What a 2xx that went back teaches about the call.
-    pub(super) fn learn(
+    pub(in super::super) fn learn(
         &mut self,
         env: &Env<'_>,
         tools: &mut Tools,

@@ -113,7 +113,7 @@ impl Context {
     ) {
         let Some(early) = self.work.as_mut().and_then(|work| work.early.as_mut()) else { return };
         if early.held.as_ref().is_some_and(|held| *held.tag == *tag) {
-            return self.release(env, out);
+            return self.release(env, tools, out);
         }
         let Some(index) = early.callers.iter().position(|dialog| *dialog.tag == *tag) else { return };
         let next = early.callers.get_mut(index).and_then(|dialog| dialog.queue.pop_front());
@@ -155,10 +155,14 @@ impl Context {
     }
 
     /// Sends the 2xx that was held back.
-    pub(in super::super) fn release(&mut self, env: &Env<'_>, out: &mut Output) {
+    pub(in super::super) fn release(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         let early = self.work.as_mut().and_then(|work| work.early.as_mut());
-        if let Some(Held { status, bytes, .. }) = early.and_then(|early| early.held.take()) {
-            self.answer(env, out, status, bytes);
+        let Some(Held { branch, status, bytes, response, sent, .. }) = early.and_then(|early| early.held.take()) else {
+            return;
+        };
+        self.answer(env, out, status, bytes);
+        if let Some(response) = Message::reread(&response) {
+            self.learn(env, tools, out, branch, (&response, &sent));
         }
     }
 
