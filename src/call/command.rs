@@ -91,6 +91,10 @@ pub struct Counts {
     pub calls_not_remembered: u32,
     /// Calls that are over.
     pub calls_ended: Ended,
+    /// Transfers that peers have asked for by REFER and the edge has begun.
+    pub transfers: u32,
+    /// Transfers that have connected the two, and INVITEs that have taken a leg's place.
+    pub transferred: u32,
 }
 
 /// One number for each of some reasons.
@@ -168,6 +172,8 @@ impl Counts {
         self.identity_refused.add_all(&other.identity_refused);
         self.calls_not_remembered += other.calls_not_remembered;
         self.calls_ended.add_all(&other.calls_ended);
+        self.transfers += other.transfers;
+        self.transferred += other.transferred;
     }
 }
 

@@ -277,6 +277,30 @@ pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -
     Some(Candidate { place, ..candidate })
 }
 
+/// Where a new call goes that belongs to whoever is behind a leg: to that leg's next hop, then to the other targets of its
+/// trunk.
+pub fn of_proxy(
+    edge: &Edge,
+    trunk: &Trunk,
+    listener: ListenerId,
+    next_hop: Option<Uri<'_>>,
+    leg: &Arc<Leg>,
+) -> Option<Destination> {
+    let first = next_hop.and_then(|uri| of_leg(edge, trunk, listener, &uri));
+    let is_first = |target: &Target| match first.as_ref().map(|first| &first.place) {
+        Some(Place::Hop(hop)) => target.literal == Some(hop.addr),
+        Some(Place::Name(first)) => first.host == target.host && first.port == target.port,
+        None => false,
+    };
+    let others = trunk.targets.iter().enumerate().filter(|(_, target)| !is_first(target));
+    let others = others.map(|(index, target)| of_target(trunk, index, target, Some(leg)));
+    let first = first.clone().map(|first| Candidate { leg: Some(Arc::clone(leg)), ..first });
+    let mut candidates: Vec<_> = first.into_iter().chain(others).take(edge.max_branches).collect();
+    candidates.reverse();
+    (!candidates.is_empty())
+        .then(|| Destination { lanes: SmallVec::from_buf([Lane { beside: None, candidates }]), emergency: false })
+}
+
 /// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;

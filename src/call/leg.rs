@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::numbers::{number_of, with_number, written};
 use crate::routing::number::{Form, Number, NumberingPlan};
 use crate::routing::{Choice, Matched, Site, Tenant, Way};
+use crate::trunk::TrunkId;
 
 /// What one way asks for beyond sending the request on as it came.
 #[derive(Clone, Debug)]
@@ -20,6 +21,10 @@ pub struct Leg {
     pub failover_codes: Option<Arc<[u16]>>,
     /// The site under whose name the edge shows itself; `None`: under the trunk's name for it.
     pub site: Option<Arc<Site>>,
+    /// The trunk whose peer asked for the call by REFER: its rules say how it means numbers. `None`: who sent the request.
+    pub asked_by: Option<TrunkId>,
+    /// Request-URI, From and Referred-By go as they are: Teams names its own targets (RFC 3515 section 2.1).
+    pub verbatim: bool,
     /// A call for help: who calls is told in any case.
     pub emergency: bool,
 }
@@ -42,8 +47,25 @@ impl Leg {
             tenant: choice.tenant.map(Arc::clone),
             failover_codes,
             site,
+            asked_by: None,
+            verbatim: false,
             emergency: choice.emergency,
         }))
+    }
+
+    /// Of a call that a trunk's peer asked for by REFER, along a way of routing's or, `verbatim`, to its own proxy.
+    pub fn referred(of_way: Option<&Self>, asked_by: TrunkId, verbatim: bool, site: Option<Arc<Site>>) -> Arc<Self> {
+        let plain = || Self {
+            called: None,
+            calling: Form::AsIs,
+            tenant: None,
+            failover_codes: None,
+            site,
+            asked_by: None,
+            verbatim,
+            emergency: false,
+        };
+        Arc::new(Self { asked_by: Some(asked_by), ..of_way.cloned().unwrap_or_else(plain) })
     }
 
     /// A calling number in the form that the way asks for; borrowed when it stays as it is.

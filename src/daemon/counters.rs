@@ -146,15 +146,15 @@ impl Handles {
             unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             not_sealed: NotSealed::ALL.iter().map(|why| counter!(NOT_SEALED, "reason" => why.name())).collect(),
             tokens_refused: Refused::ALL.iter().map(|why| counter!(TOKENS_REFUSED, "reason" => why.name())).collect(),
-            identity_refused: NotTold::ALL
-                .iter()
-                .map(|why| counter!(IDENTITY_REFUSED, "reason" => why.name()))
-                .collect(),
             calls_ended: Ended::default()
                 .iter()
                 .map(|(outcome, kind, _)| counter!(CALLS_ENDED, "outcome" => outcome, "kind" => kind.word()))
                 .collect(),
             calls: gauge!("trunkway_calls"),
+            identity_refused: NotTold::ALL
+                .iter()
+                .map(|why| counter!(IDENTITY_REFUSED, "reason" => why.name()))
+                .collect(),
             dns: register(&DNS),
             changes: register(&CHANGES),
             pending: gauge!("trunkway_changes_pending"),

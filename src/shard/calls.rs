@@ -1,6 +1,7 @@
 //! Calls that are up, as their shard sees them: requests inside them are decided about, what the machines of a call want
 //! is done, and what nobody speaks of any more is forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,16 +9,16 @@ use bytes::Bytes;
 use super::requests::refuse;
 use super::{CALLS, Incoming, Shard};
 use crate::call::branch::ContextId;
-use crate::call::context::{AddedLeg, BeginErrand, BeginLocal, Context, ack_key};
+use crate::call::context::{BeginErrand, BeginLocal, Context, ack_key};
 use crate::call::destination::{self, Asking, Destination};
 use crate::call::live::errand::{Composed, Invitation};
 use crate::call::live::hang_up::{Cause, hang_up};
 use crate::call::live::learn::note_request;
 use crate::call::live::midcall::{self, Within};
 use crate::call::live::{
-    Ack, End, Errand, Known, LegKey, LiveCall, LiveId, MAX_ERRANDS, Midcall, News, Order, Purpose, session,
+    Ack, End, Errand, Known, LegKey, LiveCall, LiveId, MAX_ERRANDS, Midcall, News, Order, Purpose, session, transfer,
 };
-use crate::call::owned::Dialog;
+use crate::call::owned::{Behalf, Dialog};
 use crate::call::record::{self, Ending, Failed, Outcome};
 use crate::call::screen::Refusal;
 use crate::call::{Env, Output, Tools, draw, key_parts};
@@ -115,7 +116,7 @@ impl Shard {
         }
         let call = known.and_then(|known| match known {
             Known::Up(id, end) => Some((id, end)),
-            Known::Ended { .. } => None,
+            Known::Aside(_) | Known::Ended { .. } => None,
         });
         let context = self.next_id(env);
         let within = Within { request, essentials, flow, from, dialog, call, context };
@@ -295,11 +296,10 @@ impl Shard {
     }
 
     fn invite(&mut self, env: &Env<'_>, out: &mut Output, invitation: Invitation) {
-        let Invitation { errand, request, from, listener, leg, known_as, to, ack } = invitation;
-        let leg = AddedLeg { number: leg, known_as };
+        let Invitation { errand, request, from, listener, behalf, to, ack } = invitation;
         let to = to.map_or_else(|| route_own(env, out, from, &request), Ok);
         match to {
-            Ok(to) => self.begin_errand(env, out, (errand, ack), (from, listener, Some(leg)), &request, to),
+            Ok(to) => self.begin_errand(env, out, (errand, ack), (from, listener, Some(behalf)), &request, to),
             Err(refusal) => {
                 let news = News::Errand { errand, status: refusal.status, response: None, leg: None };
                 self.tools.news.push(news);
@@ -312,7 +312,7 @@ impl Shard {
         env: &Env<'_>,
         out: &mut Output,
         (errand, ack): (Errand, Ack),
-        (from, listener, leg): (TrunkId, ListenerId, Option<AddedLeg>),
+        (from, listener, behalf): (TrunkId, ListenerId, Option<Arc<Behalf>>),
         bytes: &Bytes,
         destination: Destination,
     ) {
@@ -332,7 +332,7 @@ impl Shard {
             call.errands.push((errand, id));
         }
         let (request, essentials) = (&request, &essentials);
-        let begin = BeginErrand { id, errand, request, essentials, from, listener, leg, destination, ack };
+        let begin = BeginErrand { id, errand, request, essentials, from, listener, behalf, destination, ack };
         let context = Context::begin_errand(env, &mut self.tools, out, begin);
         let key = Key::of_request(&env.secrets.hash, &key_parts(request, essentials));
         let slot = self.put(context, key);
@@ -349,13 +349,14 @@ impl Shard {
             call.alarm.handle_due(env.now);
         }
         session::handle_due(env, &mut self.tools, out, id);
+        transfer::handle_due(env, &mut self.tools, out, id);
         self.arm_call(env, id);
     }
 
     /// Sets the timer of a call.
     fn arm_call(&mut self, env: &Env<'_>, id: LiveId) {
         let Some(call) = self.tools.lives.get_mut(id) else { return };
-        let next = session::next_timeout(call);
+        let next = [session::next_timeout(call), transfer::next_timeout(call)].into_iter().flatten().min();
         if let Some(at) = call.alarm.cover(env.now, next) {
             self.wheel.arm(id.slot | CALLS, id.generation, at);
         }

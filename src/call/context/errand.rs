@@ -12,6 +12,7 @@ use super::super::command::{Command, Output};
 use super::super::destination::Destination;
 use super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::live::{Ack, Errand, LiveLeg, News, compose};
+use super::super::owned::Behalf;
 use super::super::{Env, Tools};
 use super::client::ELSEWHERE;
 use super::early::Asked;
@@ -27,8 +28,8 @@ use crate::trunk::{ConnectionId, Flow, ListenerId, TrunkId};
 pub(super) struct Own {
     pub errand: Errand,
     pub ack: Ack,
-    /// The leg that an INVITE in a side's name begins; `None`: the request is inside a dialog.
-    pub leg: Option<AddedLeg>,
+    /// Of an INVITE in a side's name: what that side is; `None`: the request is inside a dialog.
+    pub behalf: Option<Arc<Behalf>>,
     /// The branch whose 2xx counts, the tag of that, and the 2xx itself until it is acknowledged.
     accepted: Option<Accepted>,
     /// The final status has been told.
@@ -61,7 +62,8 @@ pub struct BeginErrand<'a> {
     /// The trunk in whose name an INVITE is sent, of other requests the one that gets it.
     pub from: TrunkId,
     pub listener: ListenerId,
-    pub leg: Option<AddedLeg>,
+    /// Of an INVITE in a side's name.
+    pub behalf: Option<Arc<Behalf>>,
     pub destination: Destination,
     pub ack: Ack,
 }
@@ -69,7 +71,7 @@ pub struct BeginErrand<'a> {
 impl Context {
     /// Begins a context for a request of the edge's own.
     pub fn begin_errand(env: &Env<'_>, tools: &mut Tools, out: &mut Output, begin: BeginErrand<'_>) -> Self {
-        let BeginErrand { id, errand, request, essentials, from, listener, leg, destination, ack } = begin;
+        let BeginErrand { id, errand, request, essentials, from, listener, behalf, destination, ack } = begin;
         let invite = request.method() == b"INVITE";
         let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let transport = env.edge.listener(listener).map_or(Transport::Udp, |listener| listener.transport);
@@ -81,6 +83,7 @@ impl Context {
             invite,
             ack: false,
             loop_hash: 0,
+            emergency: destination.emergency,
             digested: false,
             lanes: lanes_of(destination.lanes, invite, env.now),
             branches: SmallVec::new(),
@@ -88,8 +91,7 @@ impl Context {
             cancelled: false,
             answered: false,
             cancel_headers: Box::default(),
-            emergency: false,
-            own: Some(Box::new(Own { errand, ack, leg, accepted: None, told: false })),
+            own: Some(Box::new(Own { errand, ack, behalf, accepted: None, told: false })),
             initial: essentials.to_tag.is_none(),
             offers: !request.body().is_empty(),
             asked: Asked::Nothing,
@@ -150,7 +152,7 @@ impl Context {
     ) {
         let tag = response.to_tag().unwrap_or_default();
         let Some(own) = self.work.as_ref().and_then(|work| work.own.as_deref()) else { return };
-        let inside = own.leg.is_none();
+        let inside = own.behalf.is_none();
         if let Some(accepted) = &own.accepted {
             if (accepted.branch, &*accepted.tag) == (index, tag) {
                 return self.send_again(out, index);

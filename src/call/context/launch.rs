@@ -170,14 +170,15 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let added = work.own.as_ref().map(|own| own.leg.clone());
-        let own = added.is_some();
-        let crossing = match (candidate.dialog.clone(), added) {
+        let own = work.own.as_ref().map(|own| own.behalf.clone());
+        let hidden = || identity::hides(request, leg.as_deref());
+        let crossing = match (candidate.dialog.clone(), own.clone()) {
             (Some(dialog), _) => Some(Crossing::inside(dialog)),
-            (None, Some(leg)) => leg.map(|leg| Crossing::added(&env.secrets.ring, leg.number, leg.known_as)),
+            (None, Some(behalf)) => {
+                behalf.map(|behalf| Crossing { hidden: hidden(), ..Crossing::added(&env.secrets.ring, behalf) })
+            }
             (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
-                let hidden = identity::hides(request, leg.as_deref());
-                Some(Crossing { hidden, ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
+                Some(Crossing { hidden: hidden(), ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
             }
             (None, None) => None,
         };
@@ -222,7 +223,7 @@ impl Context {
             };
             match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools),
-                None if own => Ok(forward.write_own(tools)),
+                None if own.is_some() => Ok(forward.write_own(tools)),
                 None => Ok(forward.write(tools)),
             }
         };

@@ -9,6 +9,7 @@ use super::midcall::LocalAnswer;
 use super::{End, LiveId, LiveLeg};
 use crate::call::branch::ContextId;
 use crate::call::destination::{Candidate, Destination};
+use crate::call::owned::Behalf;
 use crate::sip::Message;
 use crate::trunk::{ListenerId, TrunkId};
 
@@ -39,9 +40,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Whether the request carries an offer or asks for one.
+    /// Whether the request carries an offer or asks for one, on a leg that the call has already.
     pub const fn offers(self) -> bool {
-        matches!(self, Self::Refresh | Self::Relay { .. } | Self::Target | Self::Connect { .. })
+        matches!(self, Self::Refresh | Self::Relay { .. } | Self::Connect { .. })
     }
 }
 
@@ -107,11 +108,8 @@ pub struct Invitation {
     /// Its trunk and listener.
     pub from: TrunkId,
     pub listener: ListenerId,
-    /// The number of the new leg in its sealed Call-ID; not that of a leg that the call has: a multiple of
-    /// [`crate::call::owned::LEG_STEP`] more.
-    pub leg: u16,
-    /// The tag by which that side knows the peer whose place the new leg takes ([`crate::call::owned::Crossing`]).
-    pub known_as: Option<Arc<[u8]>>,
+    /// What the side is in its own dialog.
+    pub behalf: Arc<Behalf>,
     /// Where it goes; `None`: where routing sends it.
     pub to: Option<Destination>,
     pub ack: Ack,

@@ -26,6 +26,8 @@ pub struct Dialog {
     /// The mark of the trunk of that side.
     pub far: u32,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -108,11 +110,12 @@ impl Dialog {
             far_side: Side::Callee,
             far: state.far,
             hold: state.hold,
+            emergency: state.emergency,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,
             cseq_offset: state.cseq_offset,
-            back_offset: 0,
+            back_offset: state.back_offset,
             call_id,
             call_id_named: state.call_id.is_some(),
             from_tag: state.from_tag.map(Box::from),

@@ -164,7 +164,10 @@ impl Forward<'_> {
         if far.is_empty() {
             far.extend(dialog.into_iter().flat_map(Dialog::near_routes));
         }
-        let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
+        let site = match &crossing.behalf {
+            Some(behalf) => behalf.site,
+            None => site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark),
+        };
         let sealing = Sealing {
             ring: &self.secrets.ring,
             key: crossing.key,
@@ -173,18 +176,24 @@ impl Forward<'_> {
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
                 hold,
+                emergency: crossing.emergency,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
+                cseq_offset: match (dialog, &crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
+                back_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
-                    None => crossing.known_as.as_deref(),
+                    None => crossing.behalf.as_ref().map(|behalf| &*behalf.known_as),
                 },
                 to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,

@@ -149,7 +149,10 @@ fn e09_answers_to_peers_carry_contact_and_allow() {
                   Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER\r\nX-MS-SBC: Trunkway/Edge/";
     assert!(teams.starts_with(wanted) && teams.ends_with("\r\n"), "{teams}");
     let pbx = headers("pbx");
-    assert!(pbx.starts_with("Contact: <sip:192.0.2.1:5060>\r\nAccept: application/sdp\r\nAllow: ") && !pbx.contains("X-MS"), "{pbx}");
+    assert!(
+        pbx.starts_with("Contact: <sip:192.0.2.1:5060>\r\nAccept: application/sdp\r\nAllow: ") && !pbx.contains("X-MS"),
+        "{pbx}"
+    );
 }
 
 proptest! {

@@ -3,6 +3,7 @@
 mod answers;
 mod calls;
 mod early;
+mod hold;
 mod party;
 mod refresh;
 mod reliable;
