@@ -2,6 +2,7 @@
 //! what it understands. One file for each matter; each adds edits to the message.
 
 pub mod early;
+pub mod headers;
 pub mod identity;
 pub mod media;
 pub mod methods;
@@ -125,8 +126,6 @@ mod tests {
         let message = Message::reread(&Bytes::copy_from_slice(text.as_bytes())).expect("a message");
         let mut edits = Edits::new();
         let edge = Edge::default();
-        let inside = Passing::inside(&edge, &message, [from, to], b"edge");
-        let passing = Passing { method, initial: true, ..inside };
         let passing = Passing { method, initial: true, ..Passing::inside(&edge, &message, [from, to], b"edge") };
         methods::edit(&passing, &mut edits);
         String::from_utf8(edits.apply(&message).to_vec()).expect("text")

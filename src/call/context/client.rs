@@ -1,6 +1,7 @@
 //! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
 
 mod back;
+mod rules;
 
 use std::sync::Arc;
 
@@ -252,6 +253,8 @@ impl Context {
         let response = completed.as_ref().unwrap_or(response);
         let own_invite = self.work.as_ref().is_some_and(|work| work.invite && work.own.is_some());
         let held = self.holds(index);
+        let ruled = self.ruled(tools, index, response);
+        let response = ruled.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
         branch.no_answer = None;
         branch.fallback = None;
@@ -292,6 +295,9 @@ impl Context {
                 let crossed = self.crossed(env, tools, out, index, response);
                 let response = crossed.as_ref().unwrap_or(response);
                 let to_caller = self.to_caller(index, status, meaning);
+                let ruled = self.ruled_back(tools, index, response.bytes());
+                let ruled = ruled.and_then(|bytes| Message::reread(&bytes));
+                let response = ruled.as_ref().unwrap_or(response);
                 let Some(work) = &mut self.work else { return };
                 if !work.answered {
                     Best::offer_as(&mut work.best, to_caller, Some(response), tools);
