@@ -2,20 +2,20 @@
 
 use super::super::best::{Best, reason};
 use super::super::command::{Command, Output};
-use super::super::dialect::methods::not_taken;
-use super::super::own_tag;
-use super::early::PRACK_LANES;
-use crate::sip::build::{Answer, answer};
 use super::super::destination::{Candidate, Place, listener_of};
 use super::super::dialect::headers::{self, Crossed};
 use super::super::dialect::identity;
+use super::super::dialect::methods::not_taken;
 use super::super::forward::{Branch as ViaBranch, Forward};
+use super::super::own_tag;
 use super::super::owned::{Crossing, NotSealed};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::{Branch, Start};
+use super::early::PRACK_LANES;
 use super::health::hear_no_place;
 use super::{Context, Lane, Work};
+use crate::sip::build::{Answer, answer};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
 use crate::trunk::{Fork, Hop};

@@ -291,11 +291,7 @@ mod tests {
     fn option_tags_pass_to_whoever_knows_them() {
         use TrunkKind::{Pbx, Teams};
         for (line, to_teams, to_pbx) in [
-            (
-                "Supported: timer, 100rel, replaces, path",
-                "Supported: replaces",
-                "Supported: replaces, path",
-            ),
+            ("Supported: timer, 100rel, replaces, path", "Supported: replaces", "Supported: replaces, path"),
             ("k: 100rel,timer", "", ""),
             ("Supported: 100rel", "", ""),
             ("Supported: path , 100rel", "", "Supported: path"),

@@ -51,7 +51,8 @@ fn e23_teams_is_told_to_try_elsewhere_for_trouble_of_the_network_and_never_for_w
         let mut world = from_teams();
         let mut callee = bob();
         let invite = alice("200").asks(&mut world, "INVITE");
-        let more = "WWW-Authenticate: Digest realm=\"x\"\r\nProxy-Authenticate: Digest realm=\"y\"\r\nRetry-After: 300\r\n";
+        let more =
+            "WWW-Authenticate: Digest realm=\"x\"\r\nProxy-Authenticate: Digest realm=\"y\"\r\nRetry-After: 300\r\n";
         let answer = callee.answers(&mut world, &invite, said, more);
         assert_eq!(answer.status(), heard, "{said}");
         let text = answer.text();
@@ -137,7 +138,11 @@ fn a_refused_password_reaches_teams_inside_a_call_as_little_as_before_it() {
     caller.request("ACK");
     caller.cseq += 1;
     let again = caller.asks(&mut world, "INVITE");
-    assert_eq!(callee.answers(&mut world, &again, 500, "").status(), 500, "a session that is up is not moved elsewhere");
+    assert_eq!(
+        callee.answers(&mut world, &again, 500, "").status(),
+        500,
+        "a session that is up is not moved elsewhere"
+    );
 }
 
 #[test]
@@ -184,7 +189,9 @@ fn a_request_that_teams_could_not_follow_is_refused_by_the_edge() {
         });
         let mut caller = alice("200");
         caller.extra.push_str(more);
-        if let Some(trunk) = Arc::make_mut(&mut Arc::make_mut(&mut world.edge).trunks).0.iter_mut().find(|trunk| &*trunk.name == "alice") {
+        if let Some(trunk) =
+            Arc::make_mut(&mut Arc::make_mut(&mut world.edge).trunks).0.iter_mut().find(|trunk| &*trunk.name == "alice")
+        {
             trunk.dialect = Arc::new(crate::trunk::Dialect::of_kind(TrunkKind::Carrier));
         }
         let answer = caller.asks(&mut world, method);

@@ -120,7 +120,10 @@ fn e23_teams_hears_that_somebody_is_there_before_it_tries_elsewhere() {
     world.pass(200);
     let progress = world.take().into_iter().find(|sent| sent.to.to_string() == ALICE).expect("a sign of life");
     let text = progress.text();
-    assert!(text.starts_with("SIP/2.0 183 Session Progress\r\n") && text.ends_with("Content-Length: 0\r\n\r\n"), "{text}");
+    assert!(
+        text.starts_with("SIP/2.0 183 Session Progress\r\n") && text.ends_with("Content-Length: 0\r\n\r\n"),
+        "{text}"
+    );
     assert_eq!(progress.header("Contact").as_deref(), Some("<sip:192.0.2.1:5060>"));
     assert!(progress.header("Allow").is_some() && progress.header("X-MS-SBC").is_some() && progress.to_tag().is_some());
     // The phone rings at last, and answers, in a dialog of its own.
