@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 
 pub use client::Branch;
 pub use early::prack_key;
-pub use errand::{AddedLeg, BeginErrand};
+pub use errand::BeginErrand;
 pub use local::{BeginLocal, ack_key};
 pub use server::{answer_flow, fallback_hop};
 

@@ -3,10 +3,15 @@
 mod answers;
 mod calls;
 mod early;
+mod errands;
+mod hang_up;
 mod hold;
+mod live;
 mod party;
+mod records;
 mod refresh;
 mod reliable;
+mod stored;
 mod teams;
 mod tokens;
 mod topology;
