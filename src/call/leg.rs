@@ -20,8 +20,6 @@ pub struct Leg {
     pub failover_codes: Option<Arc<[u16]>>,
     /// The site under whose name the edge shows itself; `None`: under the trunk's name for it.
     pub site: Option<Arc<Site>>,
-    /// A call for help: who calls is told in any case.
-    pub emergency: bool,
 }
 
 impl Leg {
@@ -33,7 +31,7 @@ impl Leg {
         };
         let site = choice.far_site.filter(|site| site.teams == way.trunk).map(Arc::clone);
         let changes = way.called.is_some() || way.calling != Form::AsIs || failover_codes.is_some() || site.is_some();
-        if !(changes || wanted || choice.emergency) {
+        if !(changes || wanted) {
             return None;
         }
         Some(Arc::new(Self {
@@ -42,7 +40,6 @@ impl Leg {
             tenant: choice.tenant.map(Arc::clone),
             failover_codes,
             site,
-            emergency: choice.emergency,
         }))
     }
 

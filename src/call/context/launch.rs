@@ -167,7 +167,7 @@ impl Context {
         let crossing = match candidate.dialog.clone() {
             Some(dialog) => Some(Crossing::inside(dialog)),
             None if initial && edge.owns_legs(work.from, candidate.trunk) => {
-                let hidden = identity::hides(request, leg.as_deref());
+                let hidden = !work.emergency && identity::hides(request);
                 Some(Crossing { hidden, ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
             }
             None => None,
@@ -177,6 +177,7 @@ impl Context {
             return Best::offer(&mut work.best, 482, None, tools);
         }
         if let (Some(Crossing { dialog: None, .. }), Some(to)) = (&crossing, trunk)
+            && !work.emergency
             && let Some((status, why)) = identity::refusal(request, to)
         {
             out.counts.identity_refused.add(why as usize);

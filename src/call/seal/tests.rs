@@ -360,7 +360,6 @@ impl Owned {
             tenant,
             site,
             engine,
-            hidden: created % 2 == 1,
             cseq_offset,
             hidden: created & 1 == 1,
             call_id,

@@ -1,6 +1,8 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
 mod calls;
+mod headers;
+mod identity;
 mod party;
 mod refresh;
 mod teams;
