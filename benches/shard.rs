@@ -108,7 +108,9 @@ impl Drive {
         for command in self.out.commands.drain(..) {
             sent = Some(match command {
                 Command::Answer { bytes, .. } | Command::Request { bytes, .. } => bytes,
-                Command::Resolve { .. } | Command::Alias { .. } => unreachable!("neither names nor streams"),
+                Command::Resolve { .. } | Command::Alias { .. } | Command::Drop { .. } => {
+                    unreachable!("neither names nor streams")
+                }
             });
         }
         sent

@@ -12,6 +12,7 @@ mod core;
 mod counters;
 mod names;
 mod probe;
+mod records;
 mod seal_key;
 mod timers;
 

@@ -3,6 +3,7 @@
 //! A shard is a lock, not a thread: the worker that read a message locks the shard, hands the message in, does what
 //! comes out and goes on. Requests find their shard by Call-ID, answers by the branch that the edge made.
 
+mod calls;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use slab::Slab;
 
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::context::{Context, Event};
+use crate::call::live::{Lives, Room};
 use crate::call::{Env, Output, Tools};
 use crate::sip::{Essentials, Message, Via};
 use crate::transaction::{Due, Key, Moment, Wheel};
@@ -31,6 +33,9 @@ pub const EMERGENCY_RESERVE: usize = 1_024;
 
 /// Timers for each request: it has one or two entries in the wheel; those overtaken leave within 32 s.
 const TIMERS: usize = 4;
+
+/// Set in the ids of timer entries that belong to calls and not to requests, of which there are far fewer.
+const CALLS: u32 = 1 << 31;
 
 /// Keys are keyed hashes already: hashing them again would be work for nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,22 +76,38 @@ pub struct Shard {
     wheel: Wheel,
     due: Vec<Due>,
     tools: Tools,
+    /// Answers of the edge's own to an INVITE whose ACK will come under this key.
+    awaiting_ack: HashMap<u64, u32>,
+    /// When the memory of calls is gone through next; `None`: there is nothing in it.
+    sweep: Option<Moment>,
     /// Counts the generations of slots.
     begun: u32,
     budget: Arc<Budget>,
 }
 
-/// How many requests all shards together may hold: `max_transactions`.
+/// How many requests all shards together may hold: `max_transactions`, and how many calls they remember:
+/// `max_calls_remembered`.
 #[derive(Debug)]
 pub struct Budget {
     used: AtomicUsize,
     limit: usize,
+    calls: Arc<Room>,
 }
 
 impl Budget {
-    /// Room for `limit` requests.
+    /// Room for `limit` requests and as many calls.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicUsize::new(0), limit })
+        Self::with_calls(limit, limit)
+    }
+
+    /// Room for `limit` requests and `calls` calls.
+    pub fn with_calls(limit: usize, calls: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicUsize::new(0), limit, calls: Room::new(calls) })
+    }
+
+    /// Calls that are remembered in all shards.
+    pub fn calls(&self) -> usize {
+        self.calls.used()
     }
 
     fn has_room(&self, emergency: bool) -> bool {
@@ -116,7 +137,9 @@ impl Shard {
             legacy: HashMap::new(),
             wheel: Wheel::new(now, budget.limit.saturating_add(EMERGENCY_RESERVE).saturating_mul(TIMERS)),
             due: Vec::new(),
-            tools: Tools::default(),
+            tools: Tools { lives: Lives::new(Arc::clone(&budget.calls)), ..Tools::default() },
+            awaiting_ack: HashMap::new(),
+            sweep: None,
             begun: 0,
             budget,
         }
@@ -155,16 +178,19 @@ impl Shard {
         if !known {
             out.counts.dropped += 1;
         }
+        self.work_off(env, out);
     }
 
     /// Handles the news that what was sent for a branch did not leave.
     pub fn handle_send_failed(&mut self, env: &Env<'_>, out: &mut Output, id: BranchId) {
         self.feed(env, out, id.context, Event::SendFailed { branch: id.branch });
+        self.work_off(env, out);
     }
 
     /// Handles the places behind a name that a context asked for, for one of its lanes.
     pub fn handle_resolved(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, lane: u8, hops: Vec<Hop>) {
         self.feed(env, out, id, Event::Resolved { lane, hops });
+        self.work_off(env, out);
     }
 
     /// Handles all timers that are due.
@@ -172,6 +198,10 @@ impl Shard {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(env.now, &mut due);
         for entry in due.drain(..) {
+            if entry.id & CALLS != 0 {
+                self.handle_call_due(env, out, entry);
+                continue;
+            }
             let id = ContextId { shard: self.index, slot: entry.id, generation: entry.generation };
             self.feed(env, out, id, Event::Due);
         }
@@ -179,6 +209,7 @@ impl Shard {
             due = Vec::new();
         }
         self.due = due;
+        self.work_off(env, out);
     }
 
     /// Hands an event to a context that is still there; false when it has gone.
@@ -201,6 +232,7 @@ impl Shard {
         } else if !self.legacy.is_empty() {
             self.learn_legacy_ack(env, slot);
         }
+        self.settle_calls(env, slot);
         let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
         if context.is_over() {
             self.contexts.remove(slot as usize);
@@ -221,10 +253,18 @@ impl Shard {
         }
     }
 
-    /// A generation that a stranger cannot guess.
-    fn next_generation(&mut self, env: &Env<'_>) -> u32 {
+    /// The identity of the context that is put in next; its generation is one that a stranger cannot guess.
+    fn next_id(&mut self, env: &Env<'_>) -> ContextId {
         self.begun = self.begun.wrapping_add(1);
-        env.secrets.number(3, &[&[self.index], &self.begun.to_le_bytes()]) as u32
+        let generation = env.secrets.number(3, &[&[self.index], &self.begun.to_le_bytes()]) as u32;
+        // Bounded by the budget.
+        ContextId { shard: self.index, slot: self.contexts.vacant_key() as u32, generation }
+    }
+
+    /// Puts a context in the slot that its identity names.
+    fn put(&mut self, context: Context, key: Key) -> u32 {
+        self.budget.used.fetch_add(1, Ordering::Relaxed);
+        self.contexts.insert((context, key)) as u32
     }
 
     /// The key under which the ACK of an RFC 2543 caller will come for the answer that has just gone out.

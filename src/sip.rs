@@ -35,5 +35,5 @@ pub use session_expires::{Refresher, SessionExpires};
 pub use transport::Transport;
 pub use uri::{Scheme, Uri};
 pub use validate::Essentials;
-pub use values::{CSeq, Reason};
+pub use values::{CSeq, RAck, Reason};
 pub use via::Via;

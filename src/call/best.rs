@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::Tools;
-use crate::sip::{HeaderName, Message, Start};
+use super::dialect::early::status_span;
+use crate::sip::edit::write_decimal;
+use crate::sip::{HeaderName, Message};
 
 /// The best final answer so far, other than a 2xx.
 #[derive(Clone, Debug)]
@@ -29,16 +31,47 @@ fn rank(status: u16) -> u32 {
     class * 10 + within
 }
 
+/// What a final answer is to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Final {
+    /// What it counts as among others.
+    pub rank: u16,
+    /// What it is sent as.
+    pub send: u16,
+}
+
+impl Final {
+    /// An answer that nobody says anything of: it is what it is, but a received 503 is a 500, since it speaks of one
+    /// target and not of the edge (RFC 3261 section 16.7 item 6).
+    pub fn plain(status: u16, received: bool) -> Self {
+        Self { rank: status, send: if received && status == 503 { 500 } else { status } }
+    }
+}
+
 impl Best {
     /// Takes an answer of a branch into account. `response` is `None` for an answer made by the edge.
     pub fn offer(best: &mut Option<Self>, status: u16, response: Option<&Message>, tools: &mut Tools) {
+        Self::offer_as(best, Final::plain(status, response.is_some()), response, tools);
+    }
+
+    /// Takes an answer that was made for the caller into account.
+    pub fn offer_made(best: &mut Option<Self>, status: u16, bytes: Bytes) {
+        if best.as_ref().is_none_or(|best| rank(status) < rank(best.status)) {
+            let challenges = best.as_mut().map(|best| std::mem::take(&mut best.challenges)).unwrap_or_default();
+            *best = Some(Self { status, bytes: Some(bytes), challenges });
+        }
+    }
+
+    /// Takes an answer of a branch into account as what it is to the caller.
+    pub fn offer_as(best: &mut Option<Self>, as_what: Final, response: Option<&Message>, tools: &mut Tools) {
+        let Final { rank: status, send } = as_what;
         let beaten = best.as_ref().is_none_or(|best| rank(status) < rank(best.status));
         let mut challenges = best.as_mut().map(|best| std::mem::take(&mut best.challenges)).unwrap_or_default();
         if beaten {
             if let Some(old) = best.as_ref().and_then(|best| best.bytes.as_ref()) {
                 add_challenges(old, &mut challenges);
             }
-            let bytes = response.map(|response| without_own_via(response, status, tools));
+            let bytes = response.map(|response| without_own_via(response, send, tools));
             *best = Some(Self { status, bytes, challenges });
         } else {
             if let Some(response) = response {
@@ -63,16 +96,59 @@ impl Best {
     }
 }
 
-/// The answer as it goes back: without the edge's Via, and a received 503 as 500, since it speaks of one target and
-/// not of the edge (RFC 3261 section 16.7 item 6).
+/// The answer as it goes back, with this status: without the edge's Via and what belongs to the status that it had.
 fn without_own_via(response: &Message, status: u16, tools: &mut Tools) -> Bytes {
+    let came = response.status();
     tools.edits.clear();
     tools.edits.remove_values(response, HeaderName::Via, 1);
-    if let (503, Start::Response { reason, .. }) = (status, response.start()) {
-        let span = crate::sip::Span { start: reason.start.saturating_sub(4), end: reason.end };
-        tools.edits.replace(span, b"500 Server Internal Error");
+    if came == 503 {
+        // When it is to be asked again is a matter between the edge and its target.
+        tools.edits.remove_header(response, HeaderName::RetryAfter);
+    }
+    if came != status {
+        tools.edits.replace_with(status_span(response), |out| {
+            write_decimal(out, u64::from(status));
+            out.push(b' ');
+            out.extend_from_slice(reason(status).as_bytes());
+        });
+        for name in [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate, HeaderName::Contact] {
+            tools.edits.remove_header(response, name);
+        }
     }
     tools.edits.apply(response)
+}
+
+/// The words of RFC 3261 section 21 for an answer of the edge's own.
+pub fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        410 => "Gone",
+        420 => "Bad Extension",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        484 => "Address Incomplete",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        500 => "Server Internal Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        300..400 => "Redirected",
+        400..500 => "Request Failed",
+        500..600 => "Server Failed",
+        _ => "Declined",
+    }
 }
 
 fn add_challenges(bytes: &Bytes, out: &mut Vec<u8>) {

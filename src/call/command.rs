@@ -23,6 +23,8 @@ pub enum Command {
     Request { hop: Hop, bytes: Bytes, branch: Option<BranchId> },
     /// Look up a name; the shard waits for `handle_resolved` of the same context and lane.
     Resolve { context: ContextId, lane: u8, trunk: TrunkId, target: Target },
+    /// No further request takes the connection to `hop`; it ends when nothing passes over it any more.
+    Drop { hop: Hop },
     /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).
     Alias { connection: ConnectionId, addr: SocketAddr, name: Option<Arc<str>> },
 }
@@ -67,6 +69,16 @@ pub struct Counts {
     pub ambiguous: u32,
     /// Calls for help.
     pub emergency: u32,
+    /// Provisional answers that the caller's trunk does not want to see.
+    pub early_withheld: u32,
+    /// 183s of the edge's own, for callers who had heard nothing for long.
+    pub progress: u32,
+    /// PRACKs of the edge's own.
+    pub pracks: u32,
+    /// Calls refused since the caller acknowledged no provisional answer.
+    pub unacknowledged: u32,
+    /// Connections that no further request takes, since their peer answered 503.
+    pub connections_dropped: u32,
     /// Branches begun beside others, after their delay or without one.
     pub beside: u32,
     /// Calls whose state did not fit into the edge's own URIs, in the order of [`NotSealed::ALL`].
@@ -79,6 +91,10 @@ pub struct Counts {
     pub calls_not_remembered: u32,
     /// Calls that are over.
     pub calls_ended: Ended,
+    /// Transfers that peers have asked for by REFER and the edge has begun.
+    pub transfers: u32,
+    /// Transfers that have connected the two, and INVITEs that have taken a leg's place.
+    pub transferred: u32,
 }
 
 /// One number for each of some reasons.
@@ -145,12 +161,19 @@ impl Counts {
         self.unassigned += other.unassigned;
         self.ambiguous += other.ambiguous;
         self.emergency += other.emergency;
+        self.early_withheld += other.early_withheld;
+        self.progress += other.progress;
+        self.pracks += other.pracks;
+        self.unacknowledged += other.unacknowledged;
+        self.connections_dropped += other.connections_dropped;
         self.beside += other.beside;
         self.not_sealed.add_all(&other.not_sealed);
         self.tokens_refused.add_all(&other.tokens_refused);
         self.identity_refused.add_all(&other.identity_refused);
         self.calls_not_remembered += other.calls_not_remembered;
         self.calls_ended.add_all(&other.calls_ended);
+        self.transfers += other.transfers;
+        self.transferred += other.transferred;
     }
 }
 

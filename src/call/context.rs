@@ -5,9 +5,12 @@
 //! keeps only the machines, which absorb and pass copies until their timers end; the messages are let go.
 
 mod client;
+mod errand;
 mod health;
 mod lanes;
 mod launch;
+mod local;
+mod outcome;
 mod server;
 
 use std::net::SocketAddr;
@@ -17,15 +20,20 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use client::Branch;
+pub use errand::{AddedLeg, BeginErrand};
+pub use local::{BeginLocal, ack_key};
 pub use server::{answer_flow, fallback_hop};
 
+use self::errand::Own;
 use self::lanes::{Lane, lanes_of};
+use self::local::Local;
 use self::server::Server;
 use super::best::Best;
 use super::branch::{BranchId, ContextId};
 use super::command::Output;
 use super::destination::Destination;
 use super::edge::Edge;
+use super::live::LiveId;
 use super::{Env, Tools, owned};
 use crate::sip::{Essentials, Message};
 use crate::transaction::{Alarm, Moment};
@@ -47,6 +55,10 @@ pub struct Context {
     last: Bytes,
     /// Present until all branches are over.
     work: Option<Box<Work>>,
+    /// The edge answers the request itself: present until nothing of the answer is waited for.
+    local: Option<Box<Local>>,
+    /// The live call that the request is in, or that its first 2xx made.
+    live: Option<LiveId>,
 }
 
 /// The client side of a context.
@@ -76,6 +88,8 @@ struct Work {
     answered: bool,
     /// Header lines for the CANCELs of branches.
     cancel_headers: Box<[u8]>,
+    /// The request is one of the edge's own: its answers go to whoever wanted it.
+    own: Option<Box<Own>>,
 }
 
 /// Something that happens to a context.
@@ -107,6 +121,8 @@ pub struct Begin<'a> {
     pub from: TrunkId,
     pub loop_hash: u32,
     pub destination: Destination,
+    /// The live call that the request is in.
+    pub live: Option<LiveId>,
 }
 
 impl Context {
@@ -114,7 +130,7 @@ impl Context {
     pub fn begin(env: &Env<'_>, tools: &mut Tools, out: &mut Output, begin: Begin<'_>) -> Self {
         let method = begin.request.method();
         let (invite, ack) = (method == b"INVITE", method == b"ACK");
-        let Begin { id, flow, request, essentials, from, loop_hash, destination } = begin;
+        let Begin { id, flow, request, essentials, from, loop_hash, destination, live } = begin;
         let work = Work {
             edge: Arc::clone(env.edge),
             request: request.bytes().clone(),
@@ -131,6 +147,7 @@ impl Context {
             cancelled: false,
             answered: false,
             cancel_headers: Box::default(),
+            own: None,
         };
         let mut context = Self {
             id,
@@ -141,6 +158,8 @@ impl Context {
             fallback_port: essentials.via.port.unwrap_or(flow.transport.default_port()),
             last: Bytes::new(),
             work: Some(Box::new(work)),
+            local: None,
+            live,
         };
         out.counts.contexts += 1;
         if invite {
@@ -163,6 +182,7 @@ impl Context {
             Event::SendFailed { branch } => self.handle_send_failed(env, tools, out, branch),
             Event::Resolved { lane, hops } => self.handle_resolved(env, tools, out, lane, hops),
         }
+        self.settle_local(tools);
         self.let_go();
     }
 
@@ -170,12 +190,13 @@ impl Context {
     pub fn next_timeout(&self) -> Option<Moment> {
         let branches = self.work.iter().flat_map(|work| &work.branches).filter_map(Branch::next_timeout);
         let lanes = self.work.iter().flat_map(|work| &work.lanes).filter_map(|lane| lane.begins);
-        branches.chain(lanes).chain(self.server.next_timeout()).min()
+        let local = self.local.as_ref().and_then(|local| local.next_timeout());
+        branches.chain(lanes).chain(self.server.next_timeout()).chain(local).min()
     }
 
     /// Whether nothing more can happen, so that the context may be dropped.
     pub fn is_over(&self) -> bool {
-        self.server.is_done() && self.work.is_none()
+        self.server.is_done() && self.work.is_none() && self.local.is_none()
     }
 
     /// The key of the server transaction, which the owner's table holds while [`Context::is_over`] is false.
@@ -185,7 +206,12 @@ impl Context {
 
     /// Whether a final answer has gone to the caller, so that a CANCEL has no effect (RFC 3261 section 9.2).
     pub fn is_answered(&self) -> bool {
-        self.work.as_ref().is_none_or(|work| work.answered)
+        self.work.as_ref().map_or(!self.is_undecided(), |work| work.answered)
+    }
+
+    /// The live call that its request is in.
+    pub const fn live(&self) -> Option<LiveId> {
+        self.live
     }
 
     /// Whether an INVITE was answered with a 2xx (RFC 6026 section 7.1).
@@ -243,7 +269,7 @@ impl Context {
         let work = self.work.as_ref().map_or(0, |work| {
             size_of::<Work>() + work.request.len() + work.branches.iter().map(|branch| branch.sent.len()).sum::<usize>()
         });
-        work + self.last.len()
+        work + self.last.len() + self.local.as_ref().map_or(0, |local| local.heap_bytes())
     }
 }
 

@@ -65,6 +65,11 @@ impl Destination {
         Self { lanes: SmallVec::from_buf([lane]), emergency: false }
     }
 
+    /// The dialog between owned legs that the request is in.
+    pub fn dialog(&self) -> Option<&Arc<Dialog>> {
+        self.lanes.first()?.candidates.first()?.dialog.as_ref()
+    }
+
     /// The place that is tried first, alone: for what nobody answers.
     pub fn into_first(mut self) -> Option<Candidate> {
         self.lanes.first_mut()?.candidates.pop()
@@ -272,6 +277,30 @@ pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -
     Some(Candidate { place, ..candidate })
 }
 
+/// Where a new call goes that belongs to whoever is behind a leg: to that leg's next hop, then to the other targets of its
+/// trunk.
+pub fn of_proxy(
+    edge: &Edge,
+    trunk: &Trunk,
+    listener: ListenerId,
+    next_hop: Option<Uri<'_>>,
+    leg: &Arc<Leg>,
+) -> Option<Destination> {
+    let first = next_hop.and_then(|uri| of_leg(edge, trunk, listener, &uri));
+    let is_first = |target: &Target| match first.as_ref().map(|first| &first.place) {
+        Some(Place::Hop(hop)) => target.literal == Some(hop.addr),
+        Some(Place::Name(first)) => first.host == target.host && first.port == target.port,
+        None => false,
+    };
+    let others = trunk.targets.iter().enumerate().filter(|(_, target)| !is_first(target));
+    let others = others.map(|(index, target)| of_target(trunk, index, target, Some(leg)));
+    let first = first.clone().map(|first| Candidate { leg: Some(Arc::clone(leg)), ..first });
+    let mut candidates: Vec<_> = first.into_iter().chain(others).take(edge.max_branches).collect();
+    candidates.reverse();
+    (!candidates.is_empty())
+        .then(|| Destination { lanes: SmallVec::from_buf([Lane { beside: None, candidates }]), emergency: false })
+}
+
 /// The trunk that has a URI's address as one of its targets.
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;
@@ -280,7 +309,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,

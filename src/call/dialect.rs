@@ -62,14 +62,72 @@ impl<'a> Passing<'a> {
             host,
         }
     }
+
+    /// An answer to a request inside a dialog, with no more known of the call than what the two say. `from` answers.
+    pub fn answering(
+        edge: &'a Edge,
+        message: &'a Message,
+        request: &'a Message,
+        [from, to]: [&'a Trunk; 2],
+        host: &'a [u8],
+    ) -> Self {
+        let offer = media::said_in(request);
+        let method = request.method();
+        Self { request: Some(request), method, offer, ..Self::inside(edge, message, [from, to], host) }
+    }
 }
 
 impl Passing<'_> {
     /// Adds what the dialects ask for, but for who calls: [`identity::edit`] needs to know more.
     pub fn edit(&self, edits: &mut Edits) {
         methods::edit(self, edits);
-        early::edit(self, edits);
         session::edit(self, edits);
         media::edit(self, edits);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::trunk::{Dialect, Fork, ListenerId, TrunkId, TrunkKind};
+
+    /// A trunk of which nothing is known but its kind.
+    pub(super) fn trunk(kind: TrunkKind) -> Trunk {
+        Trunk {
+            id: TrunkId(0),
+            name: kind.word().into(),
+            kind,
+            listener: ListenerId(0),
+            targets: Vec::new(),
+            allow_from: Vec::new(),
+            peer_names: Vec::new(),
+            fqdn: None,
+            fork: Fork::Serial,
+            failover_codes: Vec::new(),
+            no_answer: Duration::from_secs(4),
+            stream_when_large: true,
+            connection_reuse: true,
+            transparent: false,
+            dialect: Arc::new(Dialect::of_kind(kind)),
+        }
+    }
+
+    /// What the methods' part makes of a message between two kinds of peers.
+    pub(super) fn edited(text: &str, method: &[u8], from: TrunkKind, to: TrunkKind) -> String {
+        edited_between(text, method, &trunk(from), &trunk(to))
+    }
+
+    pub(super) fn edited_between(text: &str, method: &[u8], from: &Trunk, to: &Trunk) -> String {
+        let message = Message::reread(&Bytes::copy_from_slice(text.as_bytes())).expect("a message");
+        let mut edits = Edits::new();
+        let edge = Edge::default();
+        let passing = Passing { method, initial: true, ..Passing::inside(&edge, &message, [from, to], b"edge") };
+        methods::edit(&passing, &mut edits);
+        String::from_utf8(edits.apply(&message).to_vec()).expect("text")
     }
 }

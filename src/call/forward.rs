@@ -76,6 +76,18 @@ impl Forward<'_> {
         tools.edits.apply(self.request)
     }
 
+    /// Writes a request of the edge's own: it is whole but for its Via.
+    pub fn write_own(&self, tools: &mut Tools) -> Bytes {
+        tools.edits.clear();
+        if let Some(line) = self.request.line(HeaderName::Via) {
+            let span = Span { start: line.value, end: line.value_end };
+            tools.edits.replace_with(span, |out| {
+                write_own_via(self.edge, self.hop, self.branch, self.loop_hash, out);
+            });
+        }
+        tools.edits.apply(self.request)
+    }
+
     /// Messages of a stream say how long their body is (RFC 3261 section 18.3).
     pub(super) fn edit_length(&self, tools: &mut Tools) {
         if self.hop.transport.is_reliable() && self.request.line(HeaderName::ContentLength).is_none() {
@@ -97,6 +109,9 @@ impl Forward<'_> {
 
     pub(super) fn edit_request_uri(&self, tools: &mut Tools) {
         let Some(span) = self.request.request_uri_span() else { return };
+        if self.is_verbatim() {
+            return;
+        }
         if let Some(strict) = self.strict_next() {
             return tools.edits.replace(span, strict.raw);
         }
@@ -127,7 +142,7 @@ impl Forward<'_> {
         let inside = match self.leg.and_then(|leg| leg.called.as_deref()) {
             Some(called) if called != user => Cow::Owned(called.to_vec()),
             Some(_) => Cow::Borrowed(user),
-            None => self.edge.called_from(self.from, user),
+            None => self.edge.called_from(self.asker(), user),
         };
         match self.edge.translations(self.hop.trunk).map(|rules| translated(&rules.outbound.called, &inside)) {
             Some(Cow::Owned(outside)) => Some(outside),
@@ -135,10 +150,23 @@ impl Forward<'_> {
         }
     }
 
+    /// The trunk whose peer wants the call: another than that of the sender where it was asked for by REFER.
+    fn asker(&self) -> TrunkId {
+        self.leg.and_then(|leg| leg.asked_by).unwrap_or(self.from)
+    }
+
+    /// Whether the far side has named the target itself.
+    pub(super) fn is_verbatim(&self) -> bool {
+        self.leg.is_some_and(|leg| leg.verbatim)
+    }
+
     /// Writes the calling number as the far side wants it, in From and P-Asserted-Identity.
     pub(super) fn edit_calling(&self, tools: &mut Tools) {
+        if self.is_verbatim() {
+            return;
+        }
         let none = Translation::default();
-        let (from, to) = (self.edge.translations(self.from), self.edge.translations(self.hop.trunk));
+        let (from, to) = (self.edge.translations(self.asker()), self.edge.translations(self.hop.trunk));
         let inbound = from.map_or(&none, |rules| &rules.inbound.calling);
         let outbound = to.map_or(&none, |rules| &rules.outbound.calling);
         let leg = self.leg.filter(|leg| leg.calling != Form::AsIs);

@@ -13,10 +13,13 @@ pub mod compose;
 pub mod errand;
 pub mod hang_up;
 pub mod learn;
+mod local;
 pub mod midcall;
+mod relay;
 pub mod session;
 mod table;
 pub mod timer;
+pub mod transfer;
 
 use std::sync::Arc;
 
@@ -32,7 +35,8 @@ pub use errand::{Ack, Errand, News, Order, Purpose};
 pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
-pub use table::{Lives, Room};
+pub use table::{Known, LegKey, Lives, Room};
+pub use transfer::Transfer;
 
 /// Most requests of the edge's own that one call has under way.
 pub const MAX_ERRANDS: usize = 8;
@@ -76,8 +80,16 @@ pub struct LiveCall {
     pub key: KeyId,
     /// The number of the callee's leg, in its sealed Call-ID.
     pub leg: u16,
+    /// The Call-IDs of its legs have nothing to do with each other: their tokens name them.
+    pub named: bool,
+    /// How often it has been transferred, as far as is known.
+    pub transfers: u8,
+    /// The transfer that is under way.
+    pub transfer: Option<Box<Transfer>>,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
     /// When it was answered, or learned again.
@@ -134,7 +146,8 @@ impl LiveCall {
     /// Bytes of memory that the call holds on the heap, itself included.
     pub fn heap_bytes(&self) -> usize {
         let errands = self.errands.capacity() * size_of::<(Errand, ContextId)>();
-        size_of::<Self>() + errands + self.legs.iter().map(LiveLeg::heap_bytes).sum::<usize>()
+        let transfer = self.transfer.as_ref().map_or(0, |transfer| transfer.heap_bytes());
+        size_of::<Self>() + errands + transfer + self.legs.iter().map(LiveLeg::heap_bytes).sum::<usize>()
     }
 }
 
@@ -158,6 +171,8 @@ pub struct LiveLeg {
     pub routes: Box<[u8]>,
     /// The last CSeq number that the edge sent.
     pub sent_cseq: u32,
+    /// The edge does not know what it sent before: numbers of its own begin above this one.
+    pub cseq_floor: u32,
     /// The last CSeq number that the peer sent.
     pub heard_cseq: u32,
     /// What is added to the peer's CSeq numbers on their way to the other leg.
@@ -189,7 +204,8 @@ impl LiveLeg {
 
     /// Takes the next CSeq number of the edge on this leg.
     pub const fn next_cseq(&mut self) -> u32 {
-        self.sent_cseq = self.sent_cseq.saturating_add(1);
+        let last = if self.sent_cseq < self.cseq_floor { self.cseq_floor } else { self.sent_cseq };
+        self.sent_cseq = last.saturating_add(1);
         self.sent_cseq
     }
 
@@ -244,6 +260,11 @@ impl Allowed {
     /// Whether the peer takes a method, as far as it has said so.
     pub fn has(self, method: &[u8]) -> bool {
         self.0 & Self::bit(method) != 0
+    }
+
+    /// Whether an Allow that lacks a method says anything of it: the edge tells it apart.
+    pub fn tells(method: &[u8]) -> bool {
+        Self::bit(method) != 0
     }
 
     fn bit(method: &[u8]) -> u16 {

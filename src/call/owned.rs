@@ -19,11 +19,12 @@ use smallvec::SmallVec;
 
 use super::dialect::media;
 use super::edge::Edge;
+use super::live::learn;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
-use crate::routing::Site;
+use crate::routing::{Site, SiteMark};
 use crate::sdp::Outline;
 use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Line, Message, Span};
@@ -35,6 +36,14 @@ pub use dialog::Dialog;
 
 /// How often one call may pass the edge: each time the Call-ID of the time before is sealed.
 pub const MAX_PASSES: u16 = 4;
+
+/// Legs that the edge adds to a call that is up have numbers of their own: so many more for each.
+pub const LEG_STEP: u16 = 0x100;
+
+/// How often a call had passed when the leg of this number was made.
+const fn passes(leg: u16) -> u16 {
+    leg % LEG_STEP
+}
 
 /// Names the edge's maker towards Teams; other sides need not know.
 fn add_product(message: &Message, edge: &Edge, to: TrunkId, edits: &mut Edits) {
@@ -52,55 +61,64 @@ pub struct Crossing {
     pub near: Side,
     /// The dialog that the request is in; `None`: it begins one, or is outside of any.
     pub dialog: Option<Arc<Dialog>>,
+    /// Of an INVITE that the edge makes in the name of a side of a call that is up.
+    pub behalf: Option<Arc<Behalf>>,
     /// The caller of the dialog that begins hides who calls (RFC 3323): later requests must not tell.
     pub hidden: bool,
-    /// Of an INVITE that calls somebody in the place of a peer that the sender is in a dialog with: the tag by which the
-    /// sender knows that peer, and will go on to know whoever answers.
-    pub known_as: Option<Arc<[u8]>>,
     /// The request is of a call for help.
     pub emergency: bool,
     /// The session description in the request, as it came.
     pub offer: Option<Outline>,
+    /// A number by which that description is known again.
+    pub mark: u64,
+}
+
+/// What a side in whose name the edge sends an INVITE is in its own dialog, which is to lead to whoever answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behalf {
+    /// The number of the leg that it begins, in its sealed Call-ID; not that of a leg that the call has.
+    pub leg: u16,
+    /// The tag by which it knows its peer, and will go on to know the next one.
+    pub known_as: Box<[u8]>,
+    /// The site under whose name it knows the edge.
+    pub site: Option<SiteMark>,
+    /// What is added to the next peer's CSeq numbers on its leg.
+    pub back_offset: i32,
 }
 
 impl Crossing {
     /// Of a request outside of a dialog.
     pub fn begin(ring: &KeyRing, call_id: &[u8]) -> Self {
         let passed = ring.open_call_id(call_id, &mut Vec::new());
-        let leg = passed.map_or(0, |passed| passed.leg.saturating_add(1));
-        Self {
-            key: ring.current(),
-            near: Side::Caller { leg },
-            dialog: None,
-            emergency: false,
-            offer: None,
-            hidden: false,
-            known_as: None,
-        }
+        let leg = passed.map_or(0, |passed| passes(passed.leg).saturating_add(1));
+        Self::of(ring.current(), Side::Caller { leg })
+    }
+
+    /// Of an INVITE that the edge makes in the name of a side, which adds a leg to its call.
+    pub fn added(ring: &KeyRing, behalf: Arc<Behalf>) -> Self {
+        Self { behalf: Some(Arc::clone(&behalf)), ..Self::of(ring.current(), Side::Caller { leg: behalf.leg }) }
+    }
+
+    const fn of(key: KeyId, near: Side) -> Self {
+        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None, mark: 0 }
     }
 
     /// Of a request inside a dialog.
     pub fn inside(dialog: Arc<Dialog>) -> Self {
-        Self {
-            key: dialog.key,
-            near: dialog.near,
-            hidden: dialog.hidden,
-            dialog: Some(dialog),
-            emergency: false,
-            offer: None,
-            known_as: None,
-        }
+        Self { hidden: dialog.hidden, dialog: Some(Arc::clone(&dialog)), ..Self::of(dialog.key, dialog.near) }
     }
 
     /// The same with what of the request has to be known when its answer comes.
     #[must_use]
     pub fn carrying(self, request: &Message, emergency: bool) -> Self {
-        Self { emergency, offer: media::said_in(request), ..self }
+        let mark = learn::mark_of(learn::sdp_of(request));
+        let emergency = emergency || self.dialog.as_ref().is_some_and(|dialog| dialog.emergency);
+        Self { emergency, offer: media::said_in(request), mark, ..self }
     }
 
     /// Whether the call has come by more often than any call should.
     pub const fn is_loop(&self) -> bool {
-        matches!(self.near, Side::Caller { leg } if leg >= MAX_PASSES) && self.dialog.is_none()
+        matches!(self.near, Side::Caller { leg } if passes(leg) >= MAX_PASSES) && self.dialog.is_none()
     }
 }
 
@@ -277,8 +295,14 @@ fn minutes(unix: u64) -> u32 {
     u32::try_from(unix / 60).unwrap_or(u32::MAX)
 }
 
-/// What answers need of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
-/// that decide about none.
+/// Whether [`super::live`] learns from a header, or answers need it.
+fn is_learned(request: &Message, line: &Line) -> bool {
+    let name = request.name_at(line);
+    line.name == HeaderName::Other && (is_of_session_timer(name) || name.eq_ignore_ascii_case(b"Allow"))
+}
+
+/// What is needed of a request once it cannot be sent on any more: its head, less the headers that no answer copies and
+/// that tell nothing of the side that sent it.
 pub fn digest(request: &Message) -> Bytes {
     let kept = |name: HeaderName| {
         matches!(
@@ -289,12 +313,12 @@ pub fn digest(request: &Message) -> Bytes {
                 | HeaderName::To
                 | HeaderName::CallId
                 | HeaderName::CSeq
+                | HeaderName::Contact
                 | HeaderName::Supported
                 | HeaderName::Require
         )
     };
-    let of_timer = |line: &Line| line.name == HeaderName::Other && is_of_session_timer(request.name_at(line));
-    let lines = || request.lines().iter().filter(|line| kept(line.name) || of_timer(line));
+    let lines = || request.lines().iter().filter(|line| kept(line.name) || is_learned(request, line));
     let start = request.at(Span { start: 0, end: request.header_block().start });
     let len: usize = lines().map(|line| usize::from(line.next - line.start)).sum();
     let mut out = Vec::with_capacity(start.len() + len + 2);

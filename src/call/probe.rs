@@ -10,11 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::branch::{read_hex, write_hex};
+use super::dialect::methods::{offered, write_allow};
 use super::edge::Edge;
 use super::forward::{Branch, write_own_via};
-use super::screen::ALLOW;
+use super::owned::site_of;
 use crate::sip::edit::write_decimal;
 use crate::sip::{HeaderName, Message};
+use crate::trunk::dialect::methods::MethodSet;
 use crate::trunk::{Hop, Target, TrunkId, TrunkKind};
 
 /// What every branch of OPTIONS of the edge's own starts with.
@@ -97,21 +99,35 @@ pub fn request(edge: &Edge, hop: &Hop, target: &Target, id: ProbeId, random: Ran
     put(&[b"OPTIONS ", &uri, b" SIP/2.0\r\nVia: ", &via, b"\r\nMax-Forwards: 70\r\n"]);
     put(&[b"From: <sip:", &place, b">;tag=", &tag, b"\r\nTo: <", &uri, b">\r\n"]);
     put(&[b"Call-ID: ", &call_id, b"\r\nCSeq: 1 OPTIONS\r\n"]);
-    put(&[b"Contact: <sip:", &place, &params, b">\r\n", ALLOW]);
+    put(&[b"Contact: <sip:", &place, &params, b">\r\n", &allow(edge, hop.trunk)]);
     put(&[product(edge, hop.trunk), b"Content-Length: 0\r\n\r\n"]);
     out.into()
 }
 
-/// What the edge's answer to a trunk's OPTIONS carries: Contact with the trunk's name of the edge, and Allow.
-pub fn answer_headers(edge: &Edge, from: TrunkId) -> Vec<u8> {
-    let mut out = Vec::with_capacity(192);
-    if let Some(face) = edge.face(from).filter(|face| !face.record_route.is_empty()) {
+/// What the edge's answer to a trunk's OPTIONS carries: Contact with the name that was asked for when it is that of a
+/// site of this trunk, else with the trunk's name of the edge; what it takes; and, for Teams, whose product it is.
+pub fn answer_headers(edge: &Edge, from: TrunkId, asked: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    if let Some(trunk) = edge.trunk(from).filter(|_| edge.face(from).is_some_and(|face| !face.record_route.is_empty()))
+    {
         out.extend_from_slice(b"Contact: <sip:");
-        out.extend_from_slice(&face.record_route);
+        edge.write_own(from, trunk.listener, site_of(edge, from, asked), &mut out);
         out.extend_from_slice(b">\r\n");
     }
-    out.extend_from_slice(ALLOW);
+    out.extend_from_slice(b"Accept: application/sdp\r\n");
+    out.extend_from_slice(&allow(edge, from));
     out.extend_from_slice(product(edge, from));
+    out
+}
+
+/// What the edge takes from a trunk, whoever is on the other side: a whole line. Past a transparent trunk all goes on.
+fn allow(edge: &Edge, trunk: TrunkId) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96);
+    let set = match edge.trunk(trunk) {
+        Some(trunk) if !trunk.transparent => offered(trunk, None, None),
+        _ => MethodSet::ALL,
+    };
+    write_allow(set, &[], &mut out);
     out
 }
 

@@ -6,10 +6,6 @@ use super::probe::answer_headers;
 use crate::sip::{Essentials, HeaderName, Message, Scheme};
 use crate::trunk::TrunkId;
 
-/// Methods that the edge carries, for Allow.
-pub(super) const ALLOW: &[u8] =
-    b"Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY, INFO, UPDATE, PRACK, MESSAGE, SUBSCRIBE\r\n";
-
 /// An answer of the edge's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -48,7 +44,7 @@ pub fn screen(
         return Err(Refusal::new(416, "Unsupported URI Scheme"));
     }
     if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && uri.user.is_none() && edge.is_own_uri(uri) {
-        return Err(Refusal { status: 200, reason: "OK", headers: answer_headers(edge, from) });
+        return Err(Refusal { status: 200, reason: "OK", headers: answer_headers(edge, from, uri.host) });
     }
     if essentials.max_forwards == Some(0) {
         return Err(Refusal::new(483, "Too Many Hops"));

@@ -134,6 +134,8 @@ pub struct Limits {
     pub max_values_per_header: usize,
     /// Transactions alive at once, client and server ones together.
     pub max_transactions: usize,
+    /// Calls that are up and remembered, so that the edge can act on both their legs.
+    pub max_calls_remembered: usize,
     /// Branches that one request is forked or failed over to.
     pub max_branches: usize,
     /// Stream connections at once.
@@ -172,6 +174,7 @@ impl Default for Limits {
             max_header_line_bytes: 8_192,
             max_values_per_header: 128,
             max_transactions: 500_000,
+            max_calls_remembered: 100_000,
             max_branches: 16,
             max_connections: 20_000,
             max_connections_per_address: 1_000,

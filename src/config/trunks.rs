@@ -250,12 +250,14 @@ fn targets(table: &mut Table<'_>, listen: Option<&Listen>, cloud: Option<&Cloud>
     targets
 }
 
-/// Teams' names have address records alone: without a port the usual one is meant, and SRV is not asked.
+/// Who is to be reached by TLS is never reached otherwise, whatever other listeners there are. Teams' names have address
+/// records alone: without a port the usual one is meant, and SRV is not asked.
 fn resolved(target: TargetText, listen: Option<&Listen>, teams: bool) -> Target {
     let TargetText { transport, at } = target;
     let own = transport.or(listen.map(|listen| listen.listener.transport)).unwrap_or(Transport::Udp);
     let literal = at.literal.map(|addr| SocketAddr::new(addr, at.port.unwrap_or_else(|| own.default_port())));
     let port = at.port.or_else(|| (teams && literal.is_none()).then(|| own.default_port()));
+    let transport = transport.or((own == Transport::Tls).then_some(own));
     Target { transport, host: at.host, port, literal }
 }
 

@@ -11,6 +11,7 @@ use super::build::framing;
 use super::clock::Clock;
 use super::names;
 use super::probe::Probes;
+use super::records;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
@@ -43,6 +44,8 @@ pub struct Status {
     pub contexts: usize,
     /// Entries in the timer wheels.
     pub timers: usize,
+    /// Calls that are up and remembered.
+    pub calls: usize,
 }
 
 /// Everything between the sockets and the pure core.
@@ -72,7 +75,7 @@ impl Core {
         limits: &config::Limits,
     ) -> Arc<Self> {
         let clock = Clock::start();
-        let budget = Budget::new(limits.max_transactions);
+        let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
         let cell = |index: usize| Cell {
             locked: Mutex::new(Locked {
                 shard: Shard::sharing(index as u8, clock.now(), Arc::clone(&budget)),
@@ -118,6 +121,7 @@ impl Core {
             let locked = lock(&cell.locked);
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
+            status.calls += locked.shard.calls();
         }
         status
     }
@@ -131,6 +135,7 @@ impl Core {
             sum.add(&std::mem::take(&mut locked.out.counts));
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
+            status.calls += locked.shard.calls();
         }
         (sum, status)
     }
@@ -168,6 +173,10 @@ impl Core {
         self.obey(&edge, &mut locked.out);
         let wake = locked.shard.next_wake().map_or(u64::MAX, |at| at.as_millis());
         cell.next_wake.store(wake, Ordering::Relaxed);
+        // Nobody else of the shard has to wait for the log.
+        let records = std::mem::take(&mut locked.out.records);
+        drop(guard);
+        records.iter().for_each(records::log);
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
@@ -180,6 +189,7 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
+                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }

@@ -17,6 +17,7 @@ use super::probe::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use crate::call::Counts;
 use crate::call::dialect::identity::NotTold;
 use crate::call::owned::{NotSealed, Refused};
+use crate::call::record::Ended;
 use crate::config::{Config, Limits};
 use crate::dns;
 use crate::routing::NoRoute;
@@ -36,7 +37,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 14] = [
+const CORE: [Row<Counts>; 20] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -54,11 +55,28 @@ const CORE: [Row<Counts>; 14] = [
     ("trunkway_unassigned_total", "Calls to numbers that are a tenant's and nobody's", |it| it.unassigned.into()),
     ("trunkway_ambiguous_total", "Calls to numbers of several users", |it| it.ambiguous.into()),
     ("trunkway_emergency_total", "Calls for help", |it| it.emergency.into()),
+    ("trunkway_early_withheld_total", "Provisional answers that the caller's trunk does not want to see", |it| {
+        it.early_withheld.into()
+    }),
+    ("trunkway_progress_total", "183s of the edge's own to callers who had heard nothing for long", |it| {
+        it.progress.into()
+    }),
+    ("trunkway_pracks_total", "PRACKs of the edge's own", |it| it.pracks.into()),
+    ("trunkway_early_unacknowledged_total", "Calls refused since the caller sent no PRACK", |it| {
+        it.unacknowledged.into()
+    }),
+    ("trunkway_connections_dropped_total", "Connections that no request takes any more after a 503", |it| {
+        it.connections_dropped.into()
+    }),
     ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
+    ("trunkway_calls_not_remembered_total", "Calls that came up at max_calls_remembered", |it| {
+        it.calls_not_remembered.into()
+    }),
 ];
 
 const UNROUTED: &str = "trunkway_routing_refused_total";
 const NOT_SEALED: &str = "trunkway_not_sealed_total";
+const CALLS_ENDED: &str = "trunkway_calls_ended_total";
 const TOKENS_REFUSED: &str = "trunkway_tokens_refused_total";
 const IDENTITY_REFUSED: &str = "trunkway_identity_refused_total";
 
@@ -100,7 +118,10 @@ struct Handles {
     identity_refused: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
     changes: Vec<Registered<ChangeCounts>>,
+    /// In the order of [`Ended::iter`].
+    calls_ended: Vec<Counter>,
     transactions: Gauge,
+    calls: Gauge,
     dns_entries: Gauge,
     pending: Gauge,
     revision: Gauge,
@@ -110,6 +131,8 @@ struct Handles {
 impl Handles {
     fn register() -> Self {
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
+        describe_gauge!("trunkway_calls", "Calls that are up and remembered");
+        describe_counter!(CALLS_ENDED, "Calls that are over, by outcome and by the kind of the trunk that was called");
         describe_gauge!("trunkway_dns_entries", "Targets remembered");
         describe_counter!(UNROUTED, "Requests that routing sent nowhere, by reason");
         describe_counter!(NOT_SEALED, "Calls whose state did not fit into the edge's own URIs, by what was too long");
@@ -123,6 +146,11 @@ impl Handles {
             unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
             not_sealed: NotSealed::ALL.iter().map(|why| counter!(NOT_SEALED, "reason" => why.name())).collect(),
             tokens_refused: Refused::ALL.iter().map(|why| counter!(TOKENS_REFUSED, "reason" => why.name())).collect(),
+            calls_ended: Ended::default()
+                .iter()
+                .map(|(outcome, kind, _)| counter!(CALLS_ENDED, "outcome" => outcome, "kind" => kind.word()))
+                .collect(),
+            calls: gauge!("trunkway_calls"),
             identity_refused: NotTold::ALL
                 .iter()
                 .map(|why| counter!(IDENTITY_REFUSED, "reason" => why.name()))
@@ -155,6 +183,7 @@ pub fn publish_limits(limits: &Limits) {
         ("max_header_line_bytes", limits.max_header_line_bytes),
         ("max_values_per_header", limits.max_values_per_header),
         ("max_transactions", limits.max_transactions),
+        ("max_calls_remembered", limits.max_calls_remembered),
         ("max_branches", limits.max_branches),
         ("max_connections", limits.max_connections),
         ("max_connections_per_address", limits.max_connections_per_address),
@@ -207,6 +236,9 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
         for (counter, (_, count)) in handles.unrouted.iter().zip(counts.unrouted.iter()) {
             counter.increment(count.into());
         }
+        for (counter, (_, _, count)) in handles.calls_ended.iter().zip(counts.calls_ended.iter()) {
+            counter.increment(count.into());
+        }
         let counts = core.dns_counts();
         for (counter, of) in &handles.dns {
             counter.absolute(of(&counts));
@@ -221,6 +253,7 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
             handles.journal_bytes.set(bytes.unwrap_or_default() as f64);
         }
         handles.transactions.set(status.contexts as f64);
+        handles.calls.set(status.calls as f64);
         handles.dns_entries.set(counts.entries as f64);
     }
 }

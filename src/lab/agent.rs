@@ -132,23 +132,14 @@ impl Agent {
         &self.journal
     }
 
+    /// What places calls beside whoever holds the stand-in.
+    pub fn caller(&self) -> Caller {
+        Caller { commands: self.commands.clone() }
+    }
+
     /// Places a call and waits for its end, at most the plan's limit.
     pub async fn call(&self, plan: CallPlan) -> CallRecord {
-        let mut lost = CallRecord::new(Role::Caller, &plan.number, "");
-        // The agent ends the call at the limit by itself; the margin is for an agent that does not.
-        let limit = plan.limit + Duration::from_secs(2);
-        let (reply, answer) = oneshot::channel();
-        let ask = async {
-            self.commands.send(Command::Call(Box::new(plan), reply)).await.ok()?;
-            answer.await.ok()
-        };
-        match tokio::time::timeout(limit, ask).await {
-            Ok(Some(record)) => record,
-            _ => {
-                lost.error = Some("the stand-in did not report the call's end".into());
-                lost
-            }
-        }
+        self.caller().call(plan).await
     }
 
     /// Sends one OPTIONS and waits for its status.
@@ -170,6 +161,33 @@ impl Agent {
         self.stop.cancel();
         // A task that panicked has nothing left to close.
         let _ = (&mut self.task).await;
+    }
+}
+
+/// Places calls through a stand-in.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Caller {
+    /// Places a call and waits for its end, at most the plan's limit.
+    pub async fn call(&self, plan: CallPlan) -> CallRecord {
+        let mut lost = CallRecord::new(Role::Caller, &plan.number, "");
+        // The agent ends the call at the limit by itself; the margin is for an agent that does not.
+        let limit = plan.limit + Duration::from_secs(2);
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            self.commands.send(Command::Call(Box::new(plan), reply)).await.ok()?;
+            answer.await.ok()
+        };
+        match tokio::time::timeout(limit, ask).await {
+            Ok(Some(record)) => record,
+            _ => {
+                lost.error = Some("the stand-in did not report the call's end".into());
+                lost
+            }
+        }
     }
 }
 

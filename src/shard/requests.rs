@@ -4,14 +4,16 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
+use super::calls::{leg_key, note_not_passed};
 use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
 use crate::call::forward::{Branch, Forward};
+use crate::call::live::learn::{note_ack, offset_for};
+use crate::call::live::{Known, Lives};
 use crate::call::loops::loop_hash;
 use crate::call::owned::{Crossing, Dialog};
 use crate::call::probe::product;
@@ -26,6 +28,11 @@ use crate::trunk::{Flow, TrunkId};
 impl Shard {
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
+        self.take_request(env, out, incoming);
+        self.work_off(env, out);
+    }
+
+    fn take_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
         let Incoming { request, essentials, .. } = *incoming;
         let parts = key_parts(request, essentials);
         let key = Key::of_request(&env.secrets.hash, &parts);
@@ -79,6 +86,9 @@ impl Shard {
     /// an answer that the edge gave without a transaction ends here.
     fn handle_stray_ack(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
         let Incoming { request, essentials, .. } = *incoming;
+        if self.handle_local_ack(env, out, incoming) {
+            return;
+        }
         let mut tag = Vec::with_capacity(16);
         own_tag(env.secrets, request, &mut tag);
         let ours = essentials.to_tag == Some(&tag);
@@ -90,7 +100,13 @@ impl Shard {
             out.counts.dropped += 1;
             return;
         };
-        let destination = inside_dialog(env, out, incoming, &routes);
+        let known = self.known_leg(env, essentials);
+        let destination = inside_dialog(env, out, &self.tools.lives, incoming, &routes);
+        if let Some(Known::Up(id, end)) = known
+            && let Some(call) = self.tools.lives.get_mut(id)
+        {
+            note_ack(call, end, request, env.now);
+        }
         // Nobody answers an ACK, so that no other place would ever be tried.
         let Some(candidate) = destination.ok().and_then(Destination::into_first) else {
             out.counts.dropped += 1;
@@ -101,7 +117,8 @@ impl Shard {
                 out.counts.over_limit += 1;
                 return;
             }
-            return self.begin(env, out, incoming, None, 0, Destination::only(candidate));
+            let id = self.next_id(env);
+            return self.begin(env, out, incoming, (id, None), 0, Destination::only(candidate));
         };
         let forward = Forward {
             edge: env.edge,
@@ -139,39 +156,58 @@ impl Shard {
 
     /// A request that begins a transaction.
     fn handle_new(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, key: Key) {
-        match route(env, out, incoming) {
-            Ok((hash, destination)) if !self.is_full(destination.emergency) => {
-                self.begin(env, out, incoming, Some(key), hash, destination);
-            }
+        match route(env, out, &self.tools.lives, incoming) {
+            Ok((hash, destination)) if !self.is_full(destination.emergency) => match destination.dialog() {
+                Some(dialog) => {
+                    let dialog = Arc::clone(dialog);
+                    self.handle_midcall(env, out, incoming, key, (&dialog, destination));
+                }
+                None => {
+                    let id = self.next_id(env);
+                    self.begin(env, out, incoming, (id, Some(key)), hash, destination);
+                }
+            },
             Ok(_) => {
                 out.counts.over_limit += 1;
                 refuse(env, out, incoming, &Refusal::overloaded(env.edge));
             }
-            Err(refusal) => refuse(env, out, incoming, &refusal),
+            Err(refusal) => {
+                note_not_passed(env, out, incoming, &refusal);
+                refuse(env, out, incoming, &refusal);
+            }
         }
     }
 
-    fn begin(
+    pub(super) fn begin(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        incoming: &Incoming<'_>,
+        (id, key): (ContextId, Option<Key>),
+        loop_hash: u32,
+        destination: Destination,
+    ) {
+        let Incoming { flow, from, request, essentials, .. } = *incoming;
+        let live = destination.dialog().and_then(|_| self.known_leg(env, essentials)).and_then(Known::call);
+        let begin = Begin { id, flow, request, essentials, from, loop_hash, destination, live };
+        let context = Context::begin(env, &mut self.tools, out, begin);
+        self.enter(env, out, incoming, key, context);
+    }
+
+    /// Puts a context for a request in its place.
+    pub(super) fn enter(
         &mut self,
         env: &Env<'_>,
         out: &mut Output,
         incoming: &Incoming<'_>,
         key: Option<Key>,
-        loop_hash: u32,
-        destination: Destination,
+        context: Context,
     ) {
         let Incoming { request, essentials, .. } = *incoming;
-        let generation = self.next_generation(env);
-        let entry = self.contexts.vacant_entry();
-        let slot = entry.key() as u32; // bounded by the budget
-        self.budget.used.fetch_add(1, Ordering::Relaxed);
-        let id = ContextId { shard: self.index, slot, generation };
-        let begin = Begin { id, flow: incoming.flow, request, essentials, from: incoming.from, loop_hash, destination };
-        let context = Context::begin(env, &mut self.tools, out, begin);
         let had_server = context.has_server();
         // A context without a server transaction (an ACK that waits for a name) is never looked up by this key.
         let table_key = key.unwrap_or_else(|| Key::of_request(&env.secrets.hash, &key_parts(request, essentials)));
-        entry.insert((context, table_key));
+        let slot = self.put(context, table_key);
         if let (Some(key), true) = (key, had_server) {
             self.by_key.insert(key, slot);
             if request.method() == b"INVITE" && essentials.via.rfc3261_branch().is_none() {
@@ -204,7 +240,12 @@ fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
 }
 
 /// Screens a request and finds where it goes.
-fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u32, Destination), Refusal> {
+fn route(
+    env: &Env<'_>,
+    out: &mut Output,
+    lives: &Lives,
+    incoming: &Incoming<'_>,
+) -> Result<(u32, Destination), Refusal> {
     let Incoming { request, essentials, .. } = *incoming;
     let initial = essentials.to_tag.is_none();
     let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
@@ -218,7 +259,7 @@ fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u3
     let destination = if initial {
         destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
     } else {
-        inside_dialog(env, out, incoming, &routes)?
+        inside_dialog(env, out, lives, incoming, &routes)?
     };
     Ok((hash, destination))
 }
@@ -227,11 +268,13 @@ fn route(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) -> Result<(u3
 fn inside_dialog(
     env: &Env<'_>,
     out: &mut Output,
+    lives: &Lives,
     incoming: &Incoming<'_>,
     routes: &RouteSet<'_>,
 ) -> Result<Destination, Refusal> {
     let Incoming { from, essentials, .. } = *incoming;
-    if let Some(dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
+    if let Some(mut dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
+        learn_offsets(env, lives, essentials, &mut dialog);
         return destination::of_dialog(env.edge, dialog);
     }
     // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
@@ -239,6 +282,15 @@ fn inside_dialog(
         return Err(Refusal::new(481, "Call/Transaction Does Not Exist"));
     }
     destination::of_in_dialog(&asking(env, incoming), routes, &mut out.counts)
+}
+
+/// The CSeq numbers of a dialog as far as memory knows better than the token: the edge may have used up those that were
+/// its own.
+fn learn_offsets(env: &Env<'_>, lives: &Lives, essentials: &Essentials<'_>, dialog: &mut Dialog) {
+    let Some((id, end)) = lives.up(leg_key(env, essentials)) else { return };
+    let Some(call) = lives.get(id) else { return };
+    dialog.cseq_offset = offset_for(call, end, essentials.cseq.number);
+    dialog.back_offset = call.leg(end.other()).cseq_offset;
 }
 
 /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).
@@ -252,7 +304,7 @@ fn offer_alias(edge: &Edge, out: &mut Output, incoming: &Incoming<'_>) {
 }
 
 /// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
-fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
+pub(super) fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
     let Incoming { flow, request, essentials, from, .. } = *incoming;
     send_refusal(env, out, (flow, answer_flow(flow, &essentials.via)), Some(from), request, refusal);
 }

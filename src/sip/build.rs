@@ -26,7 +26,13 @@ pub struct Answer<'a> {
 
 /// Builds the answer to a request that came from `remote`.
 pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Bytes {
-    let mut out = Vec::with_capacity(usize::from(request.header_block().end).min(1_024) + answer.headers.len());
+    answer_with(request, remote, answer, b"")
+}
+
+/// Builds the answer to a request that came from `remote`, with a body whose type is among the answer's headers.
+pub fn answer_with(request: &Message, remote: SocketAddr, answer: &Answer<'_>, body: &[u8]) -> Bytes {
+    let headers = usize::from(request.header_block().end).min(1_024) + answer.headers.len();
+    let mut out = Vec::with_capacity(headers + body.len());
     out.extend_from_slice(b"SIP/2.0 ");
     write_decimal(&mut out, u64::from(answer.status));
     out.push(b' ');
@@ -65,7 +71,10 @@ pub fn answer(request: &Message, remote: SocketAddr, answer: &Answer<'_>) -> Byt
         }
     }
     out.extend_from_slice(answer.headers);
-    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out.extend_from_slice(b"Content-Length: ");
+    write_decimal(&mut out, body.len() as u64);
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
     out.into()
 }
 
@@ -185,6 +194,47 @@ pub fn after_2xx(sent: &Message, response: &Message, method: &[u8], via: &[u8]) 
     write_product(&mut out, sent);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     Some(out.into())
+}
+
+/// A request of the edge's own in the dialog that an answer to its INVITE began.
+#[derive(Clone, Copy, Debug)]
+pub struct InDialog<'a> {
+    pub method: &'a [u8],
+    pub number: u32,
+    /// The value of its Via.
+    pub via: &'a [u8],
+    /// Whole lines.
+    pub headers: &'a [u8],
+}
+
+/// Builds a request in the dialog of an answer, which may be an early one (RFC 3261 section 12.2.1.1), from the INVITE as
+/// it was sent. An answer without a Contact leaves its Request-URI as the target.
+pub fn in_dialog(sent: &Message, response: &Message, request: &InDialog<'_>) -> Bytes {
+    let InDialog { method, number, via, headers } = *request;
+    let contact = response.contacts().find_map(Result::ok).map(|contact| contact.uri);
+    let mut out = Vec::with_capacity(512 + headers.len());
+    out.extend_from_slice(method);
+    out.push(b' ');
+    out.extend_from_slice(contact.unwrap_or(sent.request_uri()));
+    out.extend_from_slice(b" SIP/2.0\r\n");
+    write_header(&mut out, "Via", via);
+    let mut routes: Vec<&[u8]> = response.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
+    routes.reverse();
+    for route in routes {
+        write_header(&mut out, "Route", route);
+    }
+    out.extend_from_slice(b"Max-Forwards: 70\r\n");
+    write_line(&mut out, "From", sent.value(HeaderName::From).unwrap_or_default());
+    write_line(&mut out, "To", response.value(HeaderName::To).unwrap_or_default());
+    write_line(&mut out, "Call-ID", sent.value(HeaderName::CallId).unwrap_or_default());
+    out.extend_from_slice(b"CSeq: ");
+    write_decimal(&mut out, u64::from(number));
+    out.push(b' ');
+    out.extend_from_slice(method);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(headers);
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+    out.into()
 }
 
 /// What the INVITE said of its maker to Teams is said again.

@@ -30,6 +30,27 @@ impl<'a> CSeq<'a> {
     }
 }
 
+/// RAck: which reliable provisional response a PRACK acknowledges (RFC 3262 section 7.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RAck<'a> {
+    pub rseq: u32,
+    /// CSeq of the request that was answered.
+    pub cseq: CSeq<'a>,
+}
+
+impl<'a> RAck<'a> {
+    /// Reads a value; `None` for anything else.
+    pub fn parse(value: &'a [u8]) -> Option<Self> {
+        let len = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let (digits, rest) = value.split_at(len);
+        let cseq = scan::trim_start(rest);
+        if cseq.len() == rest.len() {
+            return None;
+        }
+        Some(Self { rseq: u32::try_from(scan::decimal(digits)?).ok()?, cseq: CSeq::parse(cseq).ok()? })
+    }
+}
+
 /// One Reason value (RFC 3326).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason<'a> {
@@ -62,6 +83,20 @@ impl Message {
         self.value(HeaderName::RetryAfter).and_then(delta_seconds)
     }
 
+    /// The number of a reliable provisional response (RFC 3262 section 7.1); `None` when it is none.
+    pub fn rseq(&self) -> Option<u32> {
+        if !self.option_tags(HeaderName::Require).any(|tag| tag.eq_ignore_ascii_case(b"100rel")) {
+            return None;
+        }
+        let number = scan::decimal(self.other(b"rseq")?)?;
+        u32::try_from(number).ok().filter(|&number| number > 0)
+    }
+
+    /// What a PRACK acknowledges.
+    pub fn rack(&self) -> Option<RAck<'_>> {
+        self.other(b"rack").and_then(RAck::parse)
+    }
+
     /// The Reason values that can be read.
     pub fn reasons(&self) -> impl Iterator<Item = Reason<'_>> {
         self.values(HeaderName::Reason).filter_map(|value| {
@@ -88,6 +123,16 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rack_is_three_words() {
+        let cseq = CSeq { number: 7, method: b"INVITE" };
+        assert_eq!(RAck::parse(b"776656  7 INVITE"), Some(RAck { rseq: 776_656, cseq }));
+        for bad in ["", "1", "1 2", "1 INVITE", "x 2 INVITE", "12 INVITE", "4294967296 1 INVITE", "1 2147483648 INVITE"]
+        {
+            assert_eq!(RAck::parse(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     #[test]
     fn cseq_is_bounded_and_whole() {

@@ -22,7 +22,7 @@ use crate::transaction::{
 use crate::trunk::{Hop, TrunkId};
 
 /// What the CANCEL of a branch says when another has answered (RFC 3326 section 2).
-const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
+pub(super) const ELSEWHERE: &[u8] = b"Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n";
 
 /// One place that the request was sent to.
 #[derive(Debug)]
@@ -122,6 +122,26 @@ impl Branch {
         self.hop.trunk
     }
 
+    /// The final status; 0 while there is none.
+    pub(super) const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the status is the peer's.
+    pub(super) const fn was_answered(&self) -> bool {
+        self.status != 0 && !self.own_status
+    }
+
+    /// What routing asked for on the way here.
+    pub(super) fn leg(&self) -> Option<&Leg> {
+        self.leg.as_deref()
+    }
+
+    /// The place that it was sent to.
+    pub(super) const fn hop(&self) -> &Hop {
+        &self.hop
+    }
+
     /// The lane of the target.
     pub(super) fn lane(&self) -> u8 {
         self.lane
@@ -177,7 +197,7 @@ impl Context {
         index: u16,
         response: &Message,
     ) {
-        let invite = self.work.as_ref().is_some_and(|work| work.invite);
+        let (invite, own) = (self.work.as_ref().is_some_and(|work| work.invite), self.is_own());
         let Some(branch) = self.branch(index) else {
             out.counts.dropped += 1;
             return;
@@ -195,7 +215,7 @@ impl Context {
         }
         // The method is a part of what an answer is matched by (RFC 3261 section 17.1.3). Without the caller's Via there
         // is nobody to pass the answer to: it counts as none, so that a timer ends the branch.
-        let owned = branch.crossing.is_some();
+        let owned = branch.crossing.is_some() || own;
         if (cseq.method == b"INVITE") != invite || has_one_via(response) != owned {
             out.counts.dropped += 1;
             return;
@@ -221,6 +241,7 @@ impl Context {
         self.hear_answer(out, index, response);
         let completed = self.completed(tools, response);
         let response = completed.as_ref().unwrap_or(response);
+        let own_invite = self.work.as_ref().is_some_and(|work| work.invite && work.own.is_some());
         let ruled = self.ruled(tools, index, response);
         let response = ruled.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
@@ -241,12 +262,14 @@ impl Context {
                 }
             }
             200..=299 if branch.own_status => self.hang_up(env, out, index, response),
+            200..=299 if own_invite => self.take_accepted(env, tools, out, index, response),
             200..=299 => {
                 branch.finish(status);
                 let sent = std::mem::take(&mut branch.sent);
                 if !self.pass_back(env, tools, out, index, response) {
                     return self.refuse_answered(env, tools, out, index, (response, sent));
                 }
+                self.learn(env, tools, out, index, (response, &sent));
                 self.stop_others(env, out, index, ELSEWHERE);
             }
             _ => {
@@ -312,6 +335,7 @@ impl Context {
     }
 
     pub(super) fn handle_cancel(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, reason_lines: &[u8]) {
+        self.cancel_local(env, tools, out);
         let Some(work) = &mut self.work else { return };
         if work.answered {
             return;
@@ -330,7 +354,7 @@ impl Context {
     }
 
     /// Gives up all branches but one, since it has decided the call.
-    fn stop_others(&mut self, env: &Env<'_>, out: &mut Output, decided: u16, headers: &'static [u8]) {
+    pub(super) fn stop_others(&mut self, env: &Env<'_>, out: &mut Output, decided: u16, headers: &'static [u8]) {
         let Some(work) = &mut self.work else { return };
         work.lanes.iter_mut().for_each(Lane::clear);
         for index in 0..work.branches.len() {
@@ -373,6 +397,7 @@ impl Context {
 
     pub(super) fn handle_due(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         self.alarm.handle_due(env.now);
+        self.handle_local_timeout(env, tools, out);
         self.handle_server_timeout(env, out);
         let branches = self.work.as_ref().map_or(0, |work| work.branches.len());
         for index in 0..branches {
@@ -479,6 +504,12 @@ impl Context {
             }
         }
         self.conclude(env, tools, out);
+    }
+
+    pub(super) fn finish_branch(&mut self, index: u16, status: u16) {
+        if let Some(branch) = self.branch(index) {
+            branch.finish(status);
+        }
     }
 
     fn branch(&mut self, index: u16) -> Option<&mut Branch> {

@@ -164,13 +164,17 @@ impl Context {
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
-        let crossing = match candidate.dialog.clone() {
-            Some(dialog) => Some(Crossing::inside(dialog)),
-            None if initial && edge.owns_legs(work.from, candidate.trunk) => {
-                let hidden = !work.emergency && identity::hides(request);
-                Some(Crossing { hidden, ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
+        let own = work.own.as_ref().map(|own| own.behalf.clone());
+        let hidden = || !work.emergency && identity::hides(request);
+        let crossing = match (candidate.dialog.clone(), own.clone()) {
+            (Some(dialog), _) => Some(Crossing::inside(dialog)),
+            (None, Some(behalf)) => {
+                behalf.map(|behalf| Crossing { hidden: hidden(), ..Crossing::added(&env.secrets.ring, behalf) })
             }
-            None => None,
+            (None, None) if initial && edge.owns_legs(work.from, candidate.trunk) => {
+                Some(Crossing { hidden: hidden(), ..Crossing::begin(&env.secrets.ring, essentials.call_id) })
+            }
+            (None, None) => None,
         };
         let crossing = crossing.map(|crossing| crossing.carrying(request, work.emergency));
         if crossing.as_ref().is_some_and(Crossing::is_loop) {
@@ -205,6 +209,7 @@ impl Context {
             };
             let bytes = match &crossing {
                 Some(crossing) => forward.write_owned(crossing, env.unix, tools)?,
+                None if own.is_some() => return Ok(forward.write_own(tools)),
                 None => forward.write(tools),
             };
             let dialog = crossing.as_ref().and_then(|crossing| crossing.dialog.as_deref());

@@ -140,6 +140,9 @@ impl Context {
             Server::Other(machine) => machine.handle_response(env.now, status, timing),
             Server::Done => ServerActions::default(),
         });
+        if status >= 300 && actions.send.is_some() {
+            self.record_failure(env, out, status, &bytes);
+        }
         self.obey(env.edge, out, actions, Some(bytes));
         if status >= 200
             && let Some(work) = &mut self.work
@@ -190,6 +193,12 @@ impl Context {
     /// Sends the chosen answer (RFC 3261 section 16.7 item 6).
     pub(super) fn answer_best(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         let Some(work) = &mut self.work else { return };
+        if work.own.is_some() {
+            let best = work.best.take();
+            let status = best.as_ref().map_or(408, |best| best.status);
+            let bytes = best.and_then(|best| best.into_bytes(tools));
+            return self.tell(tools, status, bytes.as_ref(), None);
+        }
         let Some(best) = work.best.take() else {
             return self.answer_late(env, out, 408, "Request Timeout");
         };

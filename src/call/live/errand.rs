@@ -1,12 +1,15 @@
 //! Requests of the edge's own inside a call, what comes of them, and what the machines of a call want done.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::hang_up::Cause;
 use super::midcall::LocalAnswer;
-use super::{End, LiveId};
+use super::{End, LiveId, LiveLeg};
 use crate::call::branch::ContextId;
 use crate::call::destination::{Candidate, Destination};
+use crate::call::owned::Behalf;
 use crate::sip::Message;
 use crate::trunk::{ListenerId, TrunkId};
 
@@ -37,9 +40,9 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Whether the request carries an offer or asks for one.
+    /// Whether the request carries an offer or asks for one, on a leg that the call has already.
     pub const fn offers(self) -> bool {
-        matches!(self, Self::Refresh | Self::Relay { .. } | Self::Target | Self::Connect { .. })
+        matches!(self, Self::Refresh | Self::Relay { .. } | Self::Connect { .. })
     }
 }
 
@@ -66,13 +69,15 @@ pub struct Composed {
 pub enum News {
     /// An answer came to a request of the edge's own: each provisional one but 100, and the final one once. A status
     /// without a message is the edge's own verdict: nothing came (408), or it could not be sent (503).
-    Errand { errand: Errand, status: u16, response: Option<Message> },
+    ///
+    /// The answer to an INVITE in a side's name is as that side would have got it, and with a 2xx comes the new leg.
+    Errand { errand: Errand, status: u16, response: Option<Message>, leg: Option<Box<LiveLeg>> },
     /// A request that a machine took was given up by who sent it (CANCEL), or nobody answered it in its time.
-    GivenUp { context: ContextId },
+    GivenUp { context: ContextId, call: Option<(LiveId, End)> },
     /// A 2xx of the edge's own to an INVITE was never acknowledged.
-    NotAcknowledged { context: ContextId },
+    NotAcknowledged { context: ContextId, call: Option<(LiveId, End)> },
     /// The ACK of a 2xx of the edge's own has come, maybe with a body.
-    Acknowledged { context: ContextId, ack: Message },
+    Acknowledged { context: ContextId, call: Option<(LiveId, End)>, ack: Message },
 }
 
 /// What a machine wants the shard to do.
@@ -82,8 +87,10 @@ pub enum Order {
     Ask { errand: Errand, request: Composed, ack: Ack },
     /// Send an INVITE as if a side had sent it, along the normal way: routed, forked, failed over, with legs of its own.
     Invite(Box<Invitation>),
-    /// Give up a request of the edge's own: an INVITE is cancelled, its 2xx hung up on.
+    /// Give up a request of the edge's own: an INVITE is cancelled, and a new leg that answers all the same hung up on.
     Cancel { errand: Errand },
+    /// The same when its call is gone.
+    GiveUp { context: ContextId },
     /// Acknowledge the 2xx to an INVITE of the edge's own ([`Ack::Later`]); an empty body has no type.
     Acknowledge { errand: Errand, content_type: &'static str, body: Box<[u8]> },
     /// Answer a request that was taken.
@@ -101,8 +108,8 @@ pub struct Invitation {
     /// Its trunk and listener.
     pub from: TrunkId,
     pub listener: ListenerId,
-    /// The number of the new leg in its sealed Call-ID; not that of a leg that the call has.
-    pub leg: u16,
+    /// What the side is in its own dialog.
+    pub behalf: Arc<Behalf>,
     /// Where it goes; `None`: where routing sends it.
     pub to: Option<Destination>,
     pub ack: Ack,

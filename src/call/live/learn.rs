@@ -1,21 +1,27 @@
 //! What messages that pass between the legs teach about a call: it is up, a side has another target, another session
 //! description, other numbers.
 
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 use super::table::{Known, LegKey};
 use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
 use crate::call::Env;
 use crate::call::branch::ContextId;
+use crate::call::dialect::media;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
-use crate::call::owned::{Crossing, Dialog, cseq, mark, site_of};
+use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
+use crate::sdp::Lines;
 use crate::sip::{HeaderName, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
 
-/// The first number of the edge's own on a leg whose numbers a restart made it forget: above any that it has used.
+/// Where numbers of the edge's own begin on a leg whose numbers a restart made it forget: above any that it has used.
 const AFRESH: u32 = 1 << 29;
 
 /// A 2xx to an INVITE or UPDATE that passed from one leg to the other.
@@ -68,7 +74,7 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             session::agreed(env, call, agreed);
             Some(id)
         }
-        Some(Known::Ended { .. }) => None,
+        Some(Known::Aside(_) | Known::Ended { .. }) => None,
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -90,7 +96,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         (Side::Caller { leg }, _) | (Side::Callee, Some(Side::Caller { leg })) => leg,
         (Side::Callee, _) => return None,
     };
-    let hold = dialog.map_or(Hold::None, |dialog| dialog.hold);
+    let hold = hold_after(agreed, dialog.map_or(Hold::None, |dialog| dialog.hold));
     let tenant = || {
         let sites = agreed.edge.routing.sites();
         let site = [near_leg.site, far_leg.site].into_iter().flatten().find_map(|mark| sites.marked(mark));
@@ -100,7 +106,11 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         id: LiveId::default(),
         key: agreed.crossing.key,
         leg,
+        named: dialog.is_some_and(|dialog| dialog.call_id_named),
+        transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
+        transfer: None,
         hold: if near == End::Caller { hold } else { hold.turned() },
+        emergency: agreed.crossing.emergency,
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
         began_unix: env.unix,
@@ -139,7 +149,8 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
         peer: request.value(HeaderName::From)?.into(),
         target: contact_of(request)?.into(),
         routes,
-        sent_cseq: if dialog.is_some() { AFRESH } else { 0 },
+        sent_cseq: 0,
+        cseq_floor: if dialog.is_some() { AFRESH } else { 0 },
         heard_cseq: number,
         cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
         sdp: offer.into(),
@@ -150,7 +161,7 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
 }
 
 /// The leg on which it was sent on.
-fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
     let Agreed { edge, response, hop, .. } = *agreed;
     let (call_id, own, sent_cseq) = match (agreed.sent, first) {
         (Some(sent), _) => (sent.value(HeaderName::CallId)?, sent.value(HeaderName::From)?, sent.cseq().ok()?.number),
@@ -182,8 +193,9 @@ fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall
         target: contact_of(response).or(dialog.map(Dialog::target))?.into(),
         routes,
         sent_cseq,
+        cseq_floor: 0,
         heard_cseq: 0,
-        cseq_offset: 0,
+        cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),
         sdp: sdp_of(response).into(),
         allows: Allowed::of(response).unwrap_or_default(),
         supports: Supports::of(response).unwrap_or_default(),
@@ -191,10 +203,20 @@ fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall
     })
 }
 
+/// Who holds from then on, as the side sees it that sent the request.
+fn hold_after(agreed: &Agreed<'_>, before: Hold) -> Hold {
+    let Crossing { dialog, offer, .. } = agreed.crossing;
+    media::agreed(before, dialog.is_none(), *offer, media::said_in(agreed.response))
+}
+
 /// A request inside the dialog was agreed to.
 fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
     let Agreed { request, response, .. } = *agreed;
     let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    call.hold = match near {
+        End::Caller => hold_after(agreed, call.hold),
+        End::Callee => hold_after(agreed, call.hold.turned()).turned(),
+    };
     for (end, message, sdp) in [(near, request, offer), (near.other(), response, sdp_of(response))] {
         let leg = call.leg_mut(end);
         set(&mut leg.sdp, sdp);
@@ -208,20 +230,72 @@ fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
 pub fn note_request(call: &mut LiveCall, near: End, request: &Message, now: Moment, context: ContextId) {
     call.seen = now;
     let Ok(number) = request.cseq().map(|cseq| cseq.number) else { return };
-    let offset = call.leg(near).cseq_offset;
-    let heard = &mut call.leg_mut(near).heard_cseq;
-    *heard = number.max(*heard);
-    let sent = &mut call.leg_mut(near.other()).sent_cseq;
-    *sent = cseq::far(number, offset).max(*sent);
+    let offset = offset_for(call, near, number);
+    let from = call.leg_mut(near);
+    from.cseq_offset = offset;
+    from.heard_cseq = number.max(from.heard_cseq);
+    let to = call.leg_mut(near.other());
+    to.sent_cseq = cseq::far(number, offset).max(to.sent_cseq);
+    to.cseq_floor = 0;
     if matches!(request.method(), b"INVITE" | b"UPDATE") {
         call.passing = Some(context);
     }
+}
+
+/// What is added to number `number` of a side so that the other gets one that is greater than any before.
+pub fn offset_for(call: &LiveCall, near: End, number: u32) -> i32 {
+    let (from, to) = (call.leg(near), call.leg(near.other()));
+    if number <= from.heard_cseq {
+        return from.cseq_offset;
+    }
+    cseq::offset_after(to.sent_cseq, number, from.cseq_offset)
 }
 
 /// The ACK of an INVITE without an offer brings the answer.
 pub fn note_ack(call: &mut LiveCall, near: End, ack: &Message, now: Moment) {
     call.seen = now;
     set(&mut call.leg_mut(near).sdp, sdp_of(ack));
+}
+
+/// Takes over the description in a message of a leg's peer; whether it says anything new but its version.
+pub(super) fn hear_description(leg: &mut LiveLeg, message: &Message) -> bool {
+    let sdp = sdp_of(message);
+    if sdp.is_empty() {
+        return false;
+    }
+    let changed = !is_same_session(&leg.sdp, sdp);
+    set(&mut leg.sdp, sdp);
+    leg.session.heard = mark_of(sdp);
+    changed
+}
+
+/// Takes over the Contact in a message of a leg's peer; whether it is another.
+pub(super) fn hear_target(leg: &mut LiveLeg, message: &Message) -> bool {
+    let target = contact_of(message).unwrap_or_default();
+    let moved = !target.is_empty() && *leg.target != *target;
+    set(&mut leg.target, target);
+    moved
+}
+
+/// Whether two descriptions say the same, whatever their version (RFC 8866 section 5.2).
+fn is_same_session(one: &[u8], other: &[u8]) -> bool {
+    let told = |sdp| Lines::new(sdp).filter(|line| matches!(line.kind, b'c' | b'm' | b'a')).map(|line| line.value);
+    told(one).eq(told(other))
+}
+
+/// A number by which a description is known again: its version and what it says; 0 for none.
+pub fn mark_of(sdp: &[u8]) -> u64 {
+    if sdp.is_empty() {
+        return 0;
+    }
+    // Whoever finds another description with the same number is answered by the edge, to nobody's harm but its own.
+    let mut hash = SipHasher13::new();
+    for line in Lines::new(sdp).filter(|line| matches!(line.kind, b'o' | b'c' | b'm' | b'a')) {
+        hash.write_u8(line.kind);
+        hash.write(line.value);
+        hash.write_u8(b'\n');
+    }
+    hash.finish().max(1)
 }
 
 /// Puts a new value in the place of an old one, unless it is empty or the same.
@@ -231,15 +305,12 @@ fn set(old: &mut Box<[u8]>, new: &[u8]) {
     }
 }
 
-/// The session description in a message; empty when there is none, or it is a part of something else.
+/// The session description in a message, plain or as a part of its body; empty when there is none.
 pub fn sdp_of(message: &Message) -> &[u8] {
-    let kind = message.value(HeaderName::ContentType).unwrap_or_default();
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    // A body without a type is one that its sender forgot to name: nothing else comes so.
-    if kind.is_empty() || kind.eq_ignore_ascii_case(b"application/sdp") { message.body() } else { b"" }
+    crate::sdp::body_of(message).unwrap_or_default()
 }
 
-fn contact_of(message: &Message) -> Option<&[u8]> {
+pub(super) fn contact_of(message: &Message) -> Option<&[u8]> {
     let contact = message.contacts().next()?.ok()?;
     (!contact.uri.is_empty()).then_some(contact.uri)
 }

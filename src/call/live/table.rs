@@ -37,13 +37,26 @@ impl Room {
 pub enum Known {
     /// It belongs to a call that is up.
     Up(LiveId, End),
+    /// It stands beside a call that is being transferred: the target's, not joined yet, or the referrer's, not any more.
+    Aside(LiveId),
     /// Its call has ended.
     Ended { by_edge: bool },
+}
+
+impl Known {
+    /// The call, when it is up.
+    pub const fn call(self) -> Option<LiveId> {
+        match self {
+            Self::Up(id, _) => Some(id),
+            Self::Aside(_) | Self::Ended { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Entry {
     Up(u32, End),
+    Aside(LiveId),
     Ended { by_edge: bool, until: Moment },
 }
 
@@ -138,6 +151,7 @@ impl Lives {
     pub fn find(&self, key: LegKey) -> Option<Known> {
         match *self.by_leg.get(&key.0)? {
             Entry::Up(slot, end) => self.calls.get(slot as usize).map(|call| Known::Up(call.id, end)),
+            Entry::Aside(id) => self.get(id).map(|call| Known::Aside(call.id)),
             Entry::Ended { by_edge, .. } => Some(Known::Ended { by_edge }),
         }
     }
@@ -146,7 +160,7 @@ impl Lives {
     pub fn up(&self, key: LegKey) -> Option<(LiveId, End)> {
         match self.find(key)? {
             Known::Up(id, end) => Some((id, end)),
-            Known::Ended { .. } => None,
+            Known::Aside(_) | Known::Ended { .. } => None,
         }
     }
 
@@ -189,6 +203,32 @@ impl Lives {
         Some(old)
     }
 
+    /// Notes that a leg which is not the call's belongs to it.
+    pub fn stand_aside(&mut self, secrets: &Secrets, leg: &LiveLeg, id: LiveId) {
+        self.by_leg.insert(LegKey::of(secrets, leg).0, Entry::Aside(id));
+    }
+
+    /// Notes that the dialog of a leg has ended.
+    pub fn bury_leg(&mut self, secrets: &Secrets, leg: &LiveLeg, until: Moment, by_edge: bool) {
+        self.bury(LegKey::of(secrets, leg), until, by_edge);
+    }
+
+    /// Makes a call what it has become: `after` has the side `keep` as its caller and somebody else as the callee. The leg
+    /// that is not in it any more stands aside.
+    pub fn connect(&mut self, secrets: &Secrets, id: LiveId, keep: End, after: Box<LiveCall>) {
+        let Some(slot) = self.calls.get_mut(id.slot as usize).filter(|call| call.id == id) else { return };
+        let mut after = after;
+        after.id = id;
+        std::mem::swap(&mut after.errands, &mut slot.errands);
+        (after.alarm, after.passing) = (slot.alarm, slot.passing);
+        let before = std::mem::replace(slot, after);
+        let keys = End::BOTH.map(|end| LegKey::of(secrets, slot.leg(end)).0);
+        for (key, end) in keys.into_iter().zip(End::BOTH) {
+            self.by_leg.insert(key, Entry::Up(id.slot, end));
+        }
+        self.stand_aside(secrets, before.leg(keep.other()), id);
+    }
+
     /// Forgets a call; that its legs were of one is remembered for `memory`.
     pub fn remove(
         &mut self,
@@ -202,6 +242,9 @@ impl Lives {
         self.room.used.fetch_sub(1, Ordering::Relaxed);
         for end in End::BOTH {
             self.bury(LegKey::of(secrets, call.leg(end)), now + memory, by_edge);
+        }
+        for leg in call.transfer.iter().flat_map(|transfer| transfer.aside()) {
+            self.bury(LegKey::of(secrets, leg), now + memory, true);
         }
         if self.calls.is_empty() && self.calls.capacity() > 1_024 {
             self.calls = Slab::new();

@@ -51,22 +51,23 @@ impl Back<'_> {
         let passing = self.passing(response, own);
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         if let Some(passing) = passing {
-            let seen = hosts::edit(&passing, edits);
+            let seen = hosts::edit(&passing, false, edits);
             passing.edit(edits);
             identity::edit(&passing, &Ends::default(), seen, edits);
             add_product(response, self.edge, self.from, edits);
-            let transport = self.edge.listener(self.listener).map(|listener| listener.transport);
-            if let Some(transport) = transport {
-                media::slim(&passing, transport, edits);
-            }
         }
-        body::edit_length(response, false, edits);
+        let mut sealed = Ok(());
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
-            _ => self.edit_contact(response, hold, scratch, edits)?,
+            _ => sealed = self.edit_contact(response, hold, scratch, edits),
         }
-        Ok(())
+        let listener = self.edge.listener(self.listener);
+        if let (Some(passing), Some(listener)) = (passing, listener) {
+            media::slim(&passing, listener.transport, edits);
+        }
+        body::edit_length(response, false, edits);
+        sealed
     }
 
     /// The answer as the dialects of both sides see it.
@@ -180,6 +181,7 @@ impl Back<'_> {
             state: LegState {
                 near: self.crossing.near,
                 hold,
+                emergency: self.crossing.emergency,
                 created: minutes(self.unix),
                 far: dialog.map_or_else(|| mark(self.edge, self.to), |dialog| dialog.far),
                 tenant: site.map(|site| site.tenant),
@@ -187,11 +189,16 @@ impl Back<'_> {
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
                 cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                back_offset: match (dialog, &self.crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_deref(),
-                    None => self.crossing.known_as.as_ref().and(response.to_tag()),
+                    None => self.crossing.behalf.as_ref().and(response.to_tag()),
                 },
                 target,
                 ..LegState::default()

@@ -25,12 +25,17 @@ pub fn write_contact(env: &Env<'_>, call: &LiveCall, end: End, out: &mut Vec<u8>
         state: LegState {
             near: call.side(end),
             hold,
+            emergency: call.emergency,
             created: minutes(env.unix),
             far: far.mark,
             tenant: far.site.map(|site| site.tenant),
             site: far.site.map(|site| site.site),
             engine: call.engine,
             cseq_offset: near.cseq_offset,
+            back_offset: far.cseq_offset,
+            call_id: call.named.then_some(&*far.call_id),
+            from_tag: Some(far.own_tag()).filter(|&tag| tag != near.peer_tag()),
+            to_tag: Some(far.peer_tag()).filter(|&tag| tag != near.own_tag()),
             target: &far.target,
             ..LegState::default()
         },

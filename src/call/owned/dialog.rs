@@ -26,12 +26,17 @@ pub struct Dialog {
     /// The mark of the trunk of that side.
     pub far: u32,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
     /// Who has called hides.
     pub hidden: bool,
+    /// What is added to the near side's CSeq numbers on the far leg.
     pub cseq_offset: i32,
+    /// The same for the far side's on the near leg, as far as it is known.
+    pub back_offset: i32,
     /// The Call-ID of the far leg.
     pub call_id: Vec<u8>,
     /// It does not follow from that of the near leg, so that the far side's token must name the near one as well.
@@ -105,10 +110,12 @@ impl Dialog {
             far_side: Side::Callee,
             far: state.far,
             hold: state.hold,
+            emergency: state.emergency,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,
             cseq_offset: state.cseq_offset,
+            back_offset: state.back_offset,
             call_id,
             call_id_named: state.call_id.is_some(),
             from_tag: state.from_tag.map(Box::from),

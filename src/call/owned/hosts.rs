@@ -13,9 +13,11 @@ use crate::sip::{HeaderName, Line, Message, NameAddr, Scheme, Span, Uri};
 use crate::trunk::TrunkKind;
 
 /// Puts the edge's own name in all addresses of a message but Contact and routes, and leaves out what is spared to the
-/// side that gets it. Says which headers there are that tell of people.
-pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) -> Seen {
-    let mut hosts = Hosts { passing, phone: passing.to.kind == TrunkKind::Teams, seen: Seen::default(), near: None };
+/// side that gets it; with `verbatim` that side has written Referred-By itself. Says which headers there are that tell of
+/// people.
+pub(super) fn edit(passing: &Passing<'_>, verbatim: bool, edits: &mut Edits) -> Seen {
+    let phone = passing.to.kind == TrunkKind::Teams;
+    let mut hosts = Hosts { passing, phone, verbatim, seen: Seen::default(), near: None };
     let message = passing.message;
     for line in message.lines() {
         match line.name {
@@ -31,6 +33,7 @@ struct Hosts<'a> {
     passing: &'a Passing<'a>,
     /// Numbers are marked as such, as Teams wants them.
     phone: bool,
+    verbatim: bool,
     seen: Seen,
     /// The sender's hosts, once they were asked for.
     near: Option<unknown::Near<'a>>,
@@ -157,10 +160,6 @@ impl<'a> Hosts<'a> {
             // Without brackets, what follows are parameters of the header: one more of the URI would join them.
             let phone = self.phone && address.bracketed && self.is_number(uri.user.unwrap_or_default(), edits);
             edits.replace_with(place_of(message, &uri), |out| write_place(&uri, self.passing.host, phone, out));
-            if uri.scheme == Scheme::Sips && self.phone {
-                let Span { start, .. } = message.span_of(uri.raw);
-                edits.replace(Span { start, end: start + 4 }, b"sip");
-            }
         }
     }
 
@@ -220,6 +219,9 @@ impl<'a> Hosts<'a> {
     /// Teams gets its own references back byte for byte: their parameters are not for others to read.
     fn edit_referred_by(&mut self, line: &Line, edits: &mut Edits) {
         let Passing { message, to, .. } = *self.passing;
+        if self.verbatim {
+            return;
+        }
         if !to.dialect.identity.referred_by {
             return edits.remove_line(line);
         }

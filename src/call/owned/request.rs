@@ -7,7 +7,7 @@ use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
 use super::super::seal::{Bound, Hold, LegState, Side};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
@@ -46,10 +46,8 @@ impl Forward<'_> {
         }
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
-        let seen = hosts::edit(&passing, edits);
-        if let Some(offset) = dialog.map(|dialog| dialog.cseq_offset).filter(|&offset| offset != 0) {
-            self.edit_cseq(offset, edits);
-        }
+        let seen = hosts::edit(&passing, self.is_verbatim(), edits);
+        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
         let hold = media::held(&passing).turned();
         self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
         passing.edit(edits);
@@ -136,14 +134,15 @@ impl Forward<'_> {
         });
     }
 
+    /// Numbers of the far leg are spread out ([`cseq`]).
     fn edit_cseq(&self, offset: i32, edits: &mut Edits) {
         let Some(value) = self.request.value(HeaderName::CSeq) else { return };
         let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let Span { start, .. } = self.request.span_of(value);
-        let number = i64::from(self.essentials.cseq.number) + i64::from(offset);
+        let number = cseq::far(self.essentials.cseq.number, offset);
         // `digits` is no longer than the header block, which fits into 16 bits.
         let span = Span { start, end: start + digits as u16 };
-        edits.replace_with(span, |out| write_decimal(out, number.clamp(0, i64::from(u32::MAX)).unsigned_abs()));
+        edits.replace_with(span, |out| write_decimal(out, u64::from(number)));
     }
 
     /// Seals the way back to the near side into the Contact.
@@ -165,7 +164,10 @@ impl Forward<'_> {
         if far.is_empty() {
             far.extend(dialog.into_iter().flat_map(Dialog::near_routes));
         }
-        let site = site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark);
+        let site = match &crossing.behalf {
+            Some(behalf) => behalf.site,
+            None => site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark),
+        };
         let sealing = Sealing {
             ring: &self.secrets.ring,
             key: crossing.key,
@@ -174,18 +176,24 @@ impl Forward<'_> {
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
                 hold,
+                emergency: crossing.emergency,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(crossing.hidden, |dialog| dialog.hidden),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset.wrapping_neg()),
+                cseq_offset: match (dialog, &crossing.behalf) {
+                    (Some(dialog), _) => dialog.back_offset,
+                    (None, Some(behalf)) => behalf.back_offset,
+                    (None, None) => 0,
+                },
+                back_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
-                    None => crossing.known_as.as_deref(),
+                    None => crossing.behalf.as_ref().map(|behalf| &*behalf.known_as),
                 },
                 to_tag: dialog.and_then(|dialog| dialog.from_tag.as_ref()).and(self.essentials.from_tag),
                 target: contact.uri,

@@ -167,9 +167,10 @@ impl Machine {
                 self.end();
             }
             (State::Changing | State::Waiting, Event::TargetLeft) => {
-                // It answered, so that the other side is about to be its peer: its BYE goes there and ends all.
+                // It answered, so that the transfer has worked and the call that came of it is over.
                 self.notify(200, true, &mut actions);
                 self.leave_referrer(&mut actions);
+                actions.push(Action::HangUpOther);
                 self.end();
             }
             (State::Calling | State::Changing | State::Waiting, Event::ReferrerLeft) => self.alone = true,
@@ -195,8 +196,8 @@ impl Machine {
     }
 
     fn join(&mut self, now: Moment, actions: &mut Actions) {
-        actions.push(Action::Join);
         self.notify(200, true, actions);
+        actions.push(Action::Join);
         if self.alone {
             return self.end();
         }
@@ -291,10 +292,10 @@ mod tests {
         let table: [(State, [(&str, State); 12]); 5] = [
             (Calling, [("", Calling), ("180", Calling), ("Change", Changing), ("486!", Over), ("", Calling), ("", Calling),
                 ("", Calling), ("", Calling), ("", Calling), ("Cancel 487!", Over), ("", Calling), ("", Calling)]),
-            (Changing, [("", Changing), ("", Changing), ("", Changing), ("", Changing), ("Join 200!", Joined), ("", Waiting),
-                (ended, Over), (lost, Over), ("", Changing), (left, Over), ("200! HangUpReferrer", Over), ("", Changing)]),
+            (Changing, [("", Changing), ("", Changing), ("", Changing), ("", Changing), ("200! Join", Joined), ("", Waiting),
+                (ended, Over), (lost, Over), ("", Changing), (left, Over), ("200! HangUpReferrer HangUpOther", Over), ("", Changing)]),
             (Waiting, [("", Waiting), ("", Waiting), ("", Waiting), ("", Waiting), ("", Waiting), ("", Waiting),
-                ("", Waiting), ("", Waiting), ("", Waiting), (left, Over), ("200! HangUpReferrer", Over), ("Change", Changing)]),
+                ("", Waiting), ("", Waiting), ("", Waiting), (left, Over), ("200! HangUpReferrer HangUpOther", Over), ("Change", Changing)]),
             (Joined, [("", Joined), ("", Joined), ("", Joined), ("", Joined), ("", Joined), ("", Joined),
                 ("", Joined), ("", Joined), ("", Over), ("HangUpReferrer", Over), ("HangUpReferrer", Over), ("HangUpReferrer", Over)]),
             (Over, [("", Over); 12]),
@@ -317,7 +318,7 @@ mod tests {
         let mut machine = in_state(State::Changing, true);
         assert_eq!(words(&machine.handle(NOW, Event::NotChanged(408), 0)), "HangUpTarget 408!");
         let mut machine = in_state(State::Changing, true);
-        assert_eq!(words(&machine.handle(NOW, Event::Changed, 0)), "Join 200!");
+        assert_eq!(words(&machine.handle(NOW, Event::Changed, 0)), "200! Join");
         assert!(machine.is_over() && machine.next_timeout().is_none());
     }
 

@@ -1,11 +1,13 @@
 //! What rides in a token: how a request that comes on one leg goes on to the other.
 //!
 //! ```text
-//! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]  text
+//! presence:1  [more:1]  created:varint  [leg:varint]  far:4  [tenant:4]  [site:4]  [engine:1]  [CSeq:varint]
+//! [back:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others (the far leg's Call-ID, its tags in From and in To), and whether the caller hides. The text is those,
-//! the remote target and behind it the route set, each ended by NUL but the last.
+//! before the others (the far leg's Call-ID, its tags in From and in To), whether the caller hides, whether `back` is
+//! there, and whether it is a call for help. The text is those, the remote target and behind it the route set, each ended
+//! by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -31,8 +33,10 @@ const CALL_ID: u8 = 1;
 const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
 const HIDDEN: u8 = 1 << 3;
+const BACK: u8 = 1 << 4;
+const EMERGENCY: u8 = 1 << 5;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN | BACK | EMERGENCY);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -110,6 +114,8 @@ pub struct LegState<'a> {
     /// What the near side is.
     pub near: Side,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// When the token was made, in minutes since 1970.
     pub created: u32,
     /// The mark of the far trunk. That of the near one is not carried, since it is bound to the token.
@@ -122,6 +128,8 @@ pub struct LegState<'a> {
     pub hidden: bool,
     /// What is added to a CSeq number that goes from near to far.
     pub cseq_offset: i32,
+    /// The same for a number that goes from far to near: a target refresh makes the far side's token anew and needs it.
+    pub back_offset: i32,
     /// The far leg's Call-ID, where `near` does not say how it is found.
     pub call_id: Option<&'a [u8]>,
     /// The near side's tag on the far leg (in From of requests that go there), where it is another than on the near one.
@@ -170,7 +178,9 @@ impl<'a> LegState<'a> {
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
             | field(TO_TAG, self.to_tag.is_some())
-            | field(HIDDEN, self.hidden);
+            | field(HIDDEN, self.hidden)
+            | field(BACK, self.back_offset != 0)
+            | field(EMERGENCY, self.emergency);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
@@ -193,6 +203,9 @@ impl<'a> LegState<'a> {
         out.extend(self.engine);
         if self.cseq_offset != 0 {
             varint::write(varint::zigzag(self.cseq_offset), out);
+        }
+        if self.back_offset != 0 {
+            varint::write(varint::zigzag(self.back_offset), out);
         }
         text::pack(&joined, out);
         Ok(())
@@ -246,6 +259,7 @@ impl<'a> LegState<'a> {
             (engine, rest) = (Some(number), left);
         }
         let cseq_offset = if presence & CSEQ != 0 { varint::unzigzag(varint::read(&mut rest)?) } else { 0 };
+        let back_offset = if more & BACK != 0 { varint::unzigzag(varint::read(&mut rest)?) } else { 0 };
         scratch.clear();
         text::unpack(rest, MAX_TEXT, scratch).ok()?;
         let mut texts = scratch.split(|&byte| byte == 0);
@@ -261,6 +275,7 @@ impl<'a> LegState<'a> {
                 2 => Hold::Far,
                 _ => Hold::Both,
             },
+            emergency: more & EMERGENCY != 0,
             created,
             far,
             tenant,
@@ -268,6 +283,7 @@ impl<'a> LegState<'a> {
             engine,
             hidden: more & HIDDEN != 0,
             cseq_offset,
+            back_offset,
             call_id,
             from_tag,
             to_tag,

@@ -167,7 +167,7 @@ fn rules_and_names_are_bounded() {
     let told = on_ground(&rules);
     assert_eq!(told, ["273:1 trunk `carrier`: `header` has more than 64 entries"]);
     let names = format!("pass_headers = [{}]", "'X',".repeat(65));
-    assert_eq!(on_ground(&names), ["17:272 trunk `carrier`: `pass_headers` has more than 64 entries"]);
+    assert_eq!(on_ground(&names), ["17:273 trunk `carrier`: `pass_headers` has more than 64 entries"]);
     let long = format!(
         "[[trunk.carrier.header]]\ndirection = 'in'\naction = 'add'\nname = 'X'\nvalue = '{}'",
         "x".repeat(513)

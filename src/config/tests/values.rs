@@ -146,7 +146,7 @@ fn everything_is_read_and_defaults_fill_the_rest() {
     assert_eq!(teams.fqdn, None, "the listener's name serves");
     assert_eq!(teams.no_answer, Duration::from_secs(4));
     assert_eq!((teams.targets[0].port, teams.targets[1].port), (Some(5061), Some(5062)));
-    assert_eq!(teams.targets[0].transport, None);
+    assert_eq!(teams.targets[0].transport, Some(Transport::Tls), "no other listener is taken");
     assert_eq!(pbx.fork, Fork::Parallel);
     assert_eq!(pbx.no_answer, Duration::from_secs(16), "64 times T1");
     assert_eq!(pbx.failover_codes, [408, 502, 503, 504]);

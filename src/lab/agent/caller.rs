@@ -29,7 +29,7 @@ impl Core {
         let persona = self.settings.persona;
         let transport = plan.to.endpoint.transport;
         let local = self.local(transport);
-        let (tag, call_id) = (self.ids.hex(32), self.ids.hex(32));
+        let (tag, call_id) = (self.ids.hex(32), persona.call_id(local, &mut self.ids));
         let contact = self.contact(&call_id, transport);
         let uri = persona.request_uri(&plan.number, &plan.host, transport) + &plan.uri_parameters;
         let mut invite = Message::request("INVITE", &uri);

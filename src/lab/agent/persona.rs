@@ -43,6 +43,14 @@ impl Persona {
         }
     }
 
+    /// The Call-ID of a new call; a PBX puts its address in, as many do.
+    pub fn call_id(self, local: SocketAddr, ids: &mut Ids) -> String {
+        match self {
+            Self::Pbx => format!("{}@{}", ids.hex(32), local.ip()),
+            Self::Teams => ids.hex(32),
+        }
+    }
+
     /// The From value of a new call.
     pub fn from(self, number: &str, local: SocketAddr, tag: &str) -> String {
         match self {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod headers;
+mod hold;
 mod identity;
 mod party;
 mod refresh;

@@ -301,6 +301,7 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
+                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::super::best::Best;
 use super::super::super::command::{Command, Output};
 use super::super::super::forward::{Branch as ViaBranch, write_own_via};
+use super::super::super::live::{self, Agreed, LiveLeg};
 use super::super::super::owned::Back;
 use super::super::super::{Env, Tools};
 use super::super::Context;
@@ -31,16 +32,84 @@ impl Context {
         index: u16,
         response: &Message,
     ) -> bool {
+        let Some(bytes) = self.whole_back(env, tools, out, index, response) else { return false };
+        if self.is_own() {
+            self.tell(tools, response.status(), Some(&bytes), None);
+        } else {
+            self.answer(env, out, response.status(), bytes);
+        }
+        true
+    }
+
+    /// An answer of a branch as the caller gets it; `None` for a final one whose Contact has no room.
+    pub(in super::super) fn whole_back(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        response: &Message,
+    ) -> Option<Bytes> {
         tools.edits.clear();
         let whole = self.cross_back(env, tools, out, index, response);
         if !whole && response.status() >= 200 {
-            return false;
+            return None;
         }
         tools.edits.remove_values(response, HeaderName::Via, 1);
         let bytes = tools.edits.apply(response);
-        let bytes = self.ruled_back(tools, index, &bytes).unwrap_or(bytes);
-        self.answer(env, out, response.status(), bytes);
-        true
+        Some(self.ruled_back(tools, index, &bytes).unwrap_or(bytes))
+    }
+
+    /// What a 2xx that went back teaches about the call.
+    pub(super) fn learn(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        (response, sent): (&Message, &Bytes),
+    ) {
+        let first = self.live;
+        let learned = self.agreed(index, response, sent, |agreed| live::learn::learn(env, tools, out, agreed));
+        self.live = first.or(learned.flatten());
+    }
+
+    /// The leg to whoever answered an INVITE that the edge made in the name of a side.
+    pub(in super::super) fn new_leg(&self, env: &Env<'_>, index: u16, response: &Message) -> Option<Box<LiveLeg>> {
+        let sent = self.work.as_ref()?.branches.get(usize::from(index))?.sent.clone();
+        let _ = env;
+        self.agreed(index, response, &sent, |agreed| live::learn::far_leg(agreed, None, None)).flatten().map(Box::new)
+    }
+
+    /// Gives what a 2xx to an INVITE or UPDATE between owned legs was agreed on.
+    fn agreed<T>(
+        &self,
+        index: u16,
+        response: &Message,
+        sent: &Bytes,
+        tell: impl FnOnce(&Agreed<'_>) -> T,
+    ) -> Option<T> {
+        let work = self.work.as_ref()?;
+        let branch = work.branches.get(usize::from(index))?;
+        let crossing = branch.crossing.as_ref()?;
+        if !response.cseq().is_ok_and(|cseq| matches!(cseq.method, b"INVITE" | b"UPDATE")) {
+            return None;
+        }
+        let request = Message::reread(&work.request)?;
+        let sent = Message::reread(sent);
+        let agreed = Agreed {
+            edge: &work.edge,
+            request: &request,
+            sent: sent.as_ref(),
+            response,
+            crossing,
+            from: work.from,
+            listener: self.flow.listener,
+            hop: &branch.hop,
+            leg: branch.leg.as_deref(),
+            first: self.live,
+        };
+        Some(tell(&agreed))
     }
 
     /// The answer as one of the caller's leg, still with the edge's Via; `None` when both sides are in one dialog.
@@ -83,7 +152,7 @@ impl Context {
     }
 
     /// Ends an INVITE's dialog with whoever answered; a copy of the answer has that said again.
-    pub(super) fn hang_up(&self, env: &Env<'_>, out: &mut Output, index: u16, response: &Message) {
+    pub(in super::super) fn hang_up(&self, env: &Env<'_>, out: &mut Output, index: u16, response: &Message) {
         let Some(work) = self.work.as_ref().filter(|work| work.invite) else { return };
         let Some(branch) = work.branches.get(usize::from(index)) else { return };
         let Some(sent) = Message::reread(&branch.sent) else { return };
