@@ -3,6 +3,8 @@
 pub mod address;
 pub mod frames;
 pub mod message;
+pub mod multipart;
+pub mod sdp;
 pub mod world;
 
 /// Whether `part` lies within `whole`; where it begins there.

@@ -2,6 +2,7 @@
 //! what it understands. One file for each matter; each adds edits to the message.
 
 pub mod early;
+pub mod headers;
 pub mod identity;
 pub mod media;
 pub mod methods;
@@ -61,6 +62,19 @@ impl<'a> Passing<'a> {
             host,
         }
     }
+
+    /// An answer to a request inside a dialog, with no more known of the call than what the two say. `from` answers.
+    pub fn answering(
+        edge: &'a Edge,
+        message: &'a Message,
+        request: &'a Message,
+        [from, to]: [&'a Trunk; 2],
+        host: &'a [u8],
+    ) -> Self {
+        let offer = media::said_in(request);
+        let method = request.method();
+        Self { request: Some(request), method, offer, ..Self::inside(edge, message, [from, to], host) }
+    }
 }
 
 impl Passing<'_> {
@@ -112,8 +126,7 @@ mod tests {
         let message = Message::reread(&Bytes::copy_from_slice(text.as_bytes())).expect("a message");
         let mut edits = Edits::new();
         let edge = Edge::default();
-        let inside = Passing::inside(&edge, &message, [from, to], b"edge");
-        let passing = Passing { method, initial: true, ..inside };
+        let passing = Passing { method, initial: true, ..Passing::inside(&edge, &message, [from, to], b"edge") };
         methods::edit(&passing, &mut edits);
         String::from_utf8(edits.apply(&message).to_vec()).expect("text")
     }

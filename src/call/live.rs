@@ -13,7 +13,9 @@ pub mod compose;
 pub mod errand;
 pub mod hang_up;
 pub mod learn;
+mod local;
 pub mod midcall;
+mod relay;
 pub mod session;
 mod table;
 pub mod timer;
@@ -86,6 +88,8 @@ pub struct LiveCall {
     pub transfer: Option<Box<Transfer>>,
     /// Who holds; *near* is the caller.
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The media engine that has the call's streams.
     pub engine: Option<u8>,
     /// When it was answered, or learned again.
@@ -256,6 +260,11 @@ impl Allowed {
     /// Whether the peer takes a method, as far as it has said so.
     pub fn has(self, method: &[u8]) -> bool {
         self.0 & Self::bit(method) != 0
+    }
+
+    /// Whether an Allow that lacks a method says anything of it: the edge tells it apart.
+    pub fn tells(method: &[u8]) -> bool {
+        Self::bit(method) != 0
     }
 
     fn bit(method: &[u8]) -> u16 {

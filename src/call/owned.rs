@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 
 use super::dialect::media;
 use super::edge::Edge;
+use super::live::learn;
 use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
@@ -68,6 +69,8 @@ pub struct Crossing {
     pub emergency: bool,
     /// The session description in the request, as it came.
     pub offer: Option<Outline>,
+    /// A number by which that description is known again.
+    pub mark: u64,
 }
 
 /// What a side in whose name the edge sends an INVITE is in its own dialog, which is to lead to whoever answers.
@@ -97,7 +100,7 @@ impl Crossing {
     }
 
     const fn of(key: KeyId, near: Side) -> Self {
-        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None }
+        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None, mark: 0 }
     }
 
     /// Of a request inside a dialog.
@@ -108,7 +111,9 @@ impl Crossing {
     /// The same with what of the request has to be known when its answer comes.
     #[must_use]
     pub fn carrying(self, request: &Message, emergency: bool) -> Self {
-        Self { emergency, offer: media::said_in(request), ..self }
+        let mark = learn::mark_of(learn::sdp_of(request));
+        let emergency = emergency || self.dialog.as_ref().is_some_and(|dialog| dialog.emergency);
+        Self { emergency, offer: media::said_in(request), mark, ..self }
     }
 
     /// Whether the call has come by more often than any call should.

@@ -132,7 +132,7 @@ fn allow(edge: &Edge, trunk: TrunkId) -> Vec<u8> {
 }
 
 /// The header by which Teams knows the product; nobody else is told.
-fn product(edge: &Edge, trunk: TrunkId) -> &'static [u8] {
+pub fn product(edge: &Edge, trunk: TrunkId) -> &'static [u8] {
     match edge.trunk(trunk).map(|trunk| trunk.kind) {
         Some(TrunkKind::Teams) => PRODUCT.as_bytes(),
         _ => b"",

@@ -230,7 +230,7 @@ impl Core {
         };
         let essentials = match Essentials::of_request(&message, &edge.limits) {
             Ok(essentials) => essentials,
-            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, &message, what)),
+            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what)),
         };
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
@@ -288,10 +288,10 @@ impl Receiver for Core {
         tracing::debug!(remote = %source.flow.remote, %fault, "cannot frame the stream");
         let edge = self.edge.load();
         let Ok(message) = Message::parse(head, crate::sip::Framing::Datagram, &edge.limits) else { return };
-        let known = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated).is_some();
-        if message.is_request() && known {
+        let from = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated);
+        if let Some(from) = from.filter(|_| message.is_request()) {
             let what = message.flaw().map_or(crate::sip::What::ContentLength, |flaw| flaw.what);
-            self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, &message, what));
+            self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, from, &message, what));
         }
     }
 

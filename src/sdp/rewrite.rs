@@ -116,7 +116,7 @@ impl<'a, D: Fn(Stream) -> Direction, P: FnMut(Range<usize>, &[&[u8]])> Pass<'a, 
             }
         };
         for line in lines {
-            self.line(&line, wanted, active);
+            self.line(&line, wanted, active && wanted != written);
         }
         let inherited = if section.explicit { wanted } else { self.wanted };
         if wanted != inherited && active {
@@ -124,11 +124,11 @@ impl<'a, D: Fn(Stream) -> Direction, P: FnMut(Range<usize>, &[&[u8]])> Pass<'a, 
         }
     }
 
-    fn line(&mut self, line: &Line<'a>, wanted: Direction, active: bool) {
+    fn line(&mut self, line: &Line<'a>, wanted: Direction, changes: bool) {
         // Behind the letter and the equals sign.
         let value = line.start + 2..line.start + 2 + line.value.len();
         if let Some(named) = direction_in(line) {
-            if named != wanted && active {
+            if named != wanted && changes {
                 (self.put)(value, &[wanted.name().as_bytes()]);
             }
             return;

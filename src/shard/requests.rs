@@ -1,6 +1,7 @@
 //! Requests at a shard: copies are matched, CANCEL and ACK find their INVITE, and what is new is screened, routed and
 //! begun (RFC 3261 sections 16.3 to 16.6, 16.10).
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -9,18 +10,20 @@ use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
+use crate::call::dialect::headers::{self, Crossed};
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
 use crate::call::live::{Known, Lives};
 use crate::call::loops::loop_hash;
 use crate::call::owned::{Crossing, Dialog};
+use crate::call::probe::product;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
-use crate::sip::{Essentials, HeaderName, Message, Transport, Via, What};
+use crate::sip::{Edits, Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
-use crate::trunk::Flow;
+use crate::trunk::{Flow, TrunkId};
 
 impl Shard {
     /// Handles a request from a known trunk.
@@ -43,6 +46,16 @@ impl Shard {
             self.feed(env, out, id, event);
             return;
         }
+        let ruled = ruled(env.edge, incoming, &mut self.tools.edits);
+        let read = ruled.as_ref().and_then(|request| {
+            let essentials = Essentials::of_request(request, &env.edge.limits).ok()?;
+            Some((request, essentials))
+        });
+        // No rule touches what the keys are made of.
+        let incoming = &match &read {
+            Some((request, essentials)) => Incoming { request, essentials, ..*incoming },
+            None => *incoming,
+        };
         match parts.method {
             b"CANCEL" => {
                 let invite = Key::of_cancelled_invite(&env.secrets.hash, &parts);
@@ -128,6 +141,11 @@ impl Shard {
             }
             None => Ok(forward.write(&mut self.tools)),
         };
+        let bytes = bytes.map(|bytes| {
+            let (leg, dialog) = (candidate.leg.as_deref(), candidate.dialog.as_deref());
+            let crossed = Crossed { leg, dialog, near: incoming.from, host: essentials.uri.host };
+            headers::outgoing(env.edge, (hop.trunk, incoming.from), crossed, bytes, &mut self.tools.edits)
+        });
         let Ok(bytes) = bytes.inspect_err(|&reason| out.counts.not_sealed.add(reason as usize)) else {
             out.counts.dropped += 1;
             return;
@@ -208,6 +226,13 @@ impl Shard {
     }
 }
 
+/// A request as the rules for headers of its trunk make it; `None` when nothing changes.
+fn ruled(edge: &Edge, incoming: &Incoming<'_>, edits: &mut Edits) -> Option<Message> {
+    let Incoming { from, request, essentials, .. } = *incoming;
+    let crossed = Crossed { leg: None, dialog: None, near: from, host: essentials.uri.host };
+    headers::incoming(edge, (from, None), crossed, request, edits)
+}
+
 /// A request as routing is asked about it.
 fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
     let draw = draw(env.secrets, incoming.essentials.call_id);
@@ -280,19 +305,20 @@ fn offer_alias(edge: &Edge, out: &mut Output, incoming: &Incoming<'_>) {
 
 /// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
 pub(super) fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
-    let Incoming { flow, request, essentials, .. } = *incoming;
-    send_refusal(env, out, flow, answer_flow(flow, &essentials.via), request, refusal);
+    let Incoming { flow, request, essentials, from, .. } = *incoming;
+    send_refusal(env, out, (flow, answer_flow(flow, &essentials.via)), Some(from), request, refusal);
 }
 
 /// Tells a stranger, whose request belongs to no trunk, that it gets nowhere. Its `maddr` is not followed: anybody
 /// could have the edge send to anywhere.
 pub fn refuse_stranger(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, essentials: &Essentials<'_>) {
     let via = Via { maddr: None, ..essentials.via };
-    send_refusal(env, out, flow, answer_flow(flow, &via), request, &Refusal::new(403, "Forbidden"));
+    let flows = (flow, answer_flow(flow, &via));
+    send_refusal(env, out, flows, None, request, &Refusal::new(403, "Forbidden"));
 }
 
-/// Answers a request that is not whole: where its Via says, or, where that cannot be read, to its source.
-pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Message, what: What) {
+/// Answers a request of a trunk that is not whole: where its Via says, or, where that cannot be read, to its source.
+pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, from: TrunkId, request: &Message, what: What) {
     out.counts.over_message_limit += u32::from(what.is_limit());
     let flow_back = match request.top_via() {
         Ok(via) => answer_flow(flow, &via),
@@ -305,10 +331,18 @@ pub fn refuse_flawed(env: &Env<'_>, out: &mut Output, flow: Flow, request: &Mess
     // A fault of the whole message, such as its version, says more than one of a header.
     let what = request.flaw().map_or(what, |flaw| flaw.what);
     let (status, reason) = what.status();
-    send_refusal(env, out, flow, flow_back, request, &Refusal::new(status, reason));
+    send_refusal(env, out, (flow, flow_back), Some(from), request, &Refusal::new(status, reason));
 }
 
-fn send_refusal(env: &Env<'_>, out: &mut Output, flow: Flow, back: Flow, request: &Message, refusal: &Refusal) {
+/// `flow` is where the request came from, `back` where the answer goes.
+fn send_refusal(
+    env: &Env<'_>,
+    out: &mut Output,
+    (flow, back): (Flow, Flow),
+    from: Option<TrunkId>,
+    request: &Message,
+    refusal: &Refusal,
+) {
     if matches!(request.method(), b"ACK" | b"") {
         out.counts.dropped += 1;
         return;
@@ -319,6 +353,11 @@ fn send_refusal(env: &Env<'_>, out: &mut Output, flow: Flow, back: Flow, request
     let mut tag = Vec::with_capacity(16);
     own_tag(env.secrets, request, &mut tag);
     let Refusal { status, reason, ref headers } = *refusal;
+    let product = from.map_or(&b""[..], |from| product(env.edge, from));
+    let headers = &match product.is_empty() || headers.ends_with(product) {
+        true => Cow::Borrowed(&**headers),
+        false => Cow::Owned([headers, product].concat()),
+    };
     let bytes = answer(request, flow.remote, &Answer { status, reason, to_tag: &tag, headers, own_vias: 0 });
     out.commands.push(Command::Answer { flow: back, fallback: None, bytes });
 }

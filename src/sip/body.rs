@@ -81,7 +81,10 @@ impl Parts {
             }
         }
         let content_type = line.map_or(Span::default(), |line| Span { start: line.value, end: line.value_end });
-        let whole = Part { kind: Kind::of_type(value), whole: body, content_type, content: body };
+        // Some forget to say that it is a description; nothing else comes without a type.
+        let untyped = line.is_none() && message.body().starts_with(b"v=0");
+        let kind = if untyped { Kind::Sdp } else { Kind::of_type(value) };
+        let whole = Part { kind, whole: body, content_type, content: body };
         Self { list: SmallVec::from_slice(&[whole]), multipart: false }
     }
 

@@ -190,7 +190,9 @@ pub fn after_2xx(sent: &Message, response: &Message, method: &[u8], via: &[u8]) 
     write_decimal(&mut out, u64::from(number) + u64::from(method != b"ACK"));
     out.push(b' ');
     out.extend_from_slice(method);
-    out.extend_from_slice(b"\r\nContent-Length: 0\r\n\r\n");
+    out.extend_from_slice(b"\r\n");
+    write_product(&mut out, sent);
+    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     Some(out.into())
 }
 
@@ -235,6 +237,14 @@ pub fn in_dialog(sent: &Message, response: &Message, request: &InDialog<'_>) -> 
     out.into()
 }
 
+/// What the INVITE said of its maker to Teams is said again.
+fn write_product(out: &mut Vec<u8>, sent: &Message) {
+    const NAME: &str = "X-MS-SBC";
+    if let Some(product) = sent.other(NAME.as_bytes()) {
+        write_line(out, NAME, product);
+    }
+}
+
 fn follow_up(sent: &Message, method: &[u8], to: &[u8], headers: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(512 + headers.len());
     out.extend_from_slice(method);
@@ -257,6 +267,7 @@ fn follow_up(sent: &Message, method: &[u8], to: &[u8], headers: &[u8]) -> Bytes 
     out.extend_from_slice(method);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(headers);
+    write_product(&mut out, sent);
     out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
     out.into()
 }

@@ -407,12 +407,12 @@ mod tests {
         let line = *it.lines_of(HeaderName::Other).next().unwrap();
         let value = Span { start: line.value, end: line.value_end };
         edits.insert(line.start, b"X-Before: 1\r\n");
-        edits.replace(Span { start: line.value + 6, end: line.value + 9 }, b"was");
+        edits.replace(Span { start: line.value + 7, end: line.value + 11 }, b"was");
         edits.replace(Span { start: line.value, end: line.value + 2 }, b"AS");
         edits.insert(line.value_end, b"!");
         let mut out = Vec::new();
         edits.render(&it, value, &mut out);
-        assert_eq!(std::str::from_utf8(&out).unwrap(), "AS it was came");
+        assert_eq!(std::str::from_utf8(&out).unwrap(), "AS it  was");
         edits.retract(value);
         edits.replace(value, b"new");
         let wanted = TEXT.replace("Subject:  as it  came", "X-Before: 1\r\nSubject:  new!");

@@ -9,6 +9,8 @@ mod support;
 mod connections;
 mod data_centres;
 mod foreign;
+mod outcomes;
 mod restarts;
 mod tenants;
 mod topology;
+mod transfers;

@@ -1,6 +1,7 @@
 //! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
 
 mod back;
+mod rules;
 
 use std::sync::Arc;
 
@@ -241,6 +242,8 @@ impl Context {
         let completed = self.completed(tools, response);
         let response = completed.as_ref().unwrap_or(response);
         let own_invite = self.work.as_ref().is_some_and(|work| work.invite && work.own.is_some());
+        let ruled = self.ruled(tools, index, response);
+        let response = ruled.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
         branch.no_answer = None;
         branch.fallback = None;
@@ -273,6 +276,9 @@ impl Context {
                 branch.finish(status);
                 let crossed = self.crossed(env, tools, out, index, response);
                 let response = crossed.as_ref().unwrap_or(response);
+                let ruled = self.ruled_back(tools, index, response.bytes());
+                let ruled = ruled.and_then(|bytes| Message::reread(&bytes));
+                let response = ruled.as_ref().unwrap_or(response);
                 let Some(work) = &mut self.work else { return };
                 if !work.answered {
                     Best::offer(&mut work.best, status, Some(response), tools);

@@ -3,9 +3,10 @@
 use super::super::best::Best;
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
+use super::super::dialect::headers::{self, Crossed};
 use super::super::dialect::identity;
 use super::super::forward::{Branch as ViaBranch, Forward};
-use super::super::owned::Crossing;
+use super::super::owned::{Crossing, NotSealed};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::{Branch, Start};
@@ -205,11 +206,14 @@ impl Context {
                 branch,
                 loop_hash: work.loop_hash,
             };
-            match &crossing {
-                Some(crossing) => forward.write_owned(crossing, env.unix, tools),
-                None if own.is_some() => Ok(forward.write_own(tools)),
-                None => Ok(forward.write(tools)),
-            }
+            let bytes = match &crossing {
+                Some(crossing) => forward.write_owned(crossing, env.unix, tools)?,
+                None if own.is_some() => return Ok(forward.write_own(tools)),
+                None => forward.write(tools),
+            };
+            let dialog = crossing.as_ref().and_then(|crossing| crossing.dialog.as_deref());
+            let crossed = Crossed { leg: leg.as_deref(), dialog, near: work.from, host: essentials.uri.host };
+            Ok::<_, NotSealed>(headers::outgoing(&edge, (hop.trunk, work.from), crossed, bytes, &mut tools.edits))
         };
         let mut hop = hop;
         let mut bytes = match forward(&hop, tools) {

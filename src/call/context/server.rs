@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::super::command::{Command, Output};
 use super::super::destination::tls_name;
 use super::super::edge::Edge;
+use super::super::probe::product;
 use super::super::{Env, Tools};
 use super::Context;
 use crate::sip::build::{Answer, answer};
@@ -165,7 +166,8 @@ impl Context {
         if status > 100 {
             super::super::own_tag(env.secrets, request, &mut tag);
         }
-        let bytes = answer(request, work.remote, &Answer { status, reason, to_tag: &tag, headers: b"", own_vias });
+        let headers = product(&work.edge, work.from);
+        let bytes = answer(request, work.remote, &Answer { status, reason, to_tag: &tag, headers, own_vias });
         self.answer(env, out, status, bytes);
     }
 

@@ -11,8 +11,9 @@ mod slim;
 use super::Passing;
 use crate::call::seal::Hold;
 use crate::sdp::{self, Outline};
-use crate::sip::body::{Kind, Part, Parts};
+use crate::sip::body::{Kind, Parts};
 use crate::sip::{Edits, Message, Span};
+use crate::trunk::dialect::media::Holding;
 
 use hold::{Parties, Role};
 pub use slim::slim;
@@ -25,6 +26,21 @@ pub fn said_in(message: &Message) -> Option<Outline> {
 /// Who holds once the message has passed, as its sender sees it.
 pub fn held(passing: &Passing<'_>) -> Hold {
     if negotiates(passing.method) { Parties::of(passing).after(Role::of(passing), passing.said) } else { passing.hold }
+}
+
+/// Who holds once a request with this offer has been answered, as its sender sees it; `before` is who held until then.
+pub fn agreed(before: Hold, first: bool, offer: Option<Outline>, answer: Option<Outline>) -> Hold {
+    parties_of(before.turned(), first).after(Role::answering(offer), answer).turned()
+}
+
+/// Who holds once an offer was made inside a call, as its sender sees it.
+pub fn offered(before: Hold, offer: &[u8]) -> Hold {
+    parties_of(before, false).after(Role::Offer, (!offer.is_empty()).then(|| Outline::of(offer)))
+}
+
+/// Two sides of which nothing is asked but who holds.
+const fn parties_of(before: Hold, first: bool) -> Parties {
+    Parties { from: Holding::AsIs, to: Holding::AsIs, before, first }
 }
 
 pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) {
@@ -43,7 +59,8 @@ pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) {
     }
     let parts = Parts::of(message);
     if let Some(part) = parts.find(Kind::Sdp).filter(|_| changes) {
-        edit_directions(passing, part, edits);
+        let (sdp, start) = (message.at(part.content), part.content.start);
+        convert(sdp, start, Parties::of(passing), Role::of(passing), passing.spoken, edits);
     }
     // Last, since the line break that it may add stands behind lines that were added before.
     if strips {
@@ -62,18 +79,16 @@ fn is_plain(passing: &Passing<'_>) -> bool {
     plain(passing.said) && plain(passing.offer)
 }
 
-fn edit_directions(passing: &Passing<'_>, part: &Part, edits: &mut Edits) {
-    let parties = Parties::of(passing);
-    let sdp = passing.message.at(part.content);
-    let role = Role::of(passing);
-    let address = parties.moves_nowhere().then(|| address_for(sdp, passing.spoken)).flatten();
+/// Adds the changes to a description that starts at `start` in its message.
+fn convert(sdp: &[u8], start: u16, parties: Parties, role: Role, spoken: Option<&[u8]>, edits: &mut Edits) {
+    let address = parties.moves_nowhere().then(|| address_for(sdp, spoken)).flatten();
     let wanted = |stream: sdp::Stream| {
         let new = parties.passed(role, stream);
         // 0.0.0.0 stays where it may: what is written beside it does so too.
         if new == stream.direction && !parties.moves_nowhere() { stream.written } else { new }
     };
     sdp::rewrite(sdp, wanted, address, |range, text| {
-        let at = |offset: usize| part.content.start + offset as u16; // within the message, whose length fits
+        let at = |offset: usize| start + offset as u16; // within the message, whose length fits
         edits.replace_with(Span { start: at(range.start), end: at(range.end) }, |out| {
             text.iter().for_each(|text| out.extend_from_slice(text));
         });

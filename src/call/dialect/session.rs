@@ -42,8 +42,7 @@ pub fn write_offer(session: &Session, offer: SessionExpires, out: &mut Vec<u8>) 
 
 /// Writes what the edge says of the timer in a 2xx to a side's request: whole lines, or nothing. Gives what it says.
 pub fn write_accepted(session: &Session, request: &Message, out: &mut Vec<u8>) -> Option<SessionExpires> {
-    let accepted = accept(session, request)
-        .filter(|_| request.cseq().is_ok_and(|cseq| cseq.method == b"INVITE" || request.session_expires().is_some()))?;
+    let accepted = accept(session, request)?;
     accepted.write(out);
     // RFC 4028 section 9: who is to refresh must know of it; who knows of it is to know that it is in force.
     if accepted.refresher == Some(Refresher::Uac) || request.knows(b"timer") {

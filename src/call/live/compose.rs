@@ -7,13 +7,13 @@ use super::errand::Composed;
 use super::{End, LiveCall};
 use crate::call::Env;
 use crate::call::destination;
-use crate::call::dialect::Passing;
+use crate::call::dialect::{Passing, media};
 use crate::call::owned::{NotSealed, write_contact};
 use crate::call::probe::PRODUCT;
 use crate::sip::build::write_line;
 use crate::sip::edit::write_decimal;
 use crate::sip::scan::Values;
-use crate::sip::{Edits, Message, NameAddr, Uri};
+use crate::sip::{Edits, Message, NameAddr, Uri, body};
 use crate::trunk::TrunkKind;
 
 /// What of a request is not in the leg.
@@ -33,6 +33,13 @@ pub struct Asked<'a> {
 /// The dialects see it as a request that came from the other side.
 pub fn request(env: &Env<'_>, edits: &mut Edits, call: &mut LiveCall, end: End, asked: Asked<'_>) -> Option<Composed> {
     let number = call.leg_mut(end).next_cseq();
+    // The Contact that it carries says who holds by then.
+    if matches!(asked.method, "INVITE" | "UPDATE") {
+        call.hold = match end {
+            End::Callee => media::offered(call.hold, asked.body),
+            End::Caller => media::offered(call.hold.turned(), asked.body).turned(),
+        };
+    }
     let call = &*call;
     let leg = call.leg(end);
     let trunk = leg.trunk(env.edge)?;
@@ -195,5 +202,6 @@ fn translated(env: &Env<'_>, edits: &mut Edits, call: &LiveCall, end: End, bytes
     let passing = Passing { hold, ..Passing::inside(env.edge, &message, [from, to], &host) };
     edits.clear();
     passing.edit(edits);
+    body::edit_length(&message, true, edits);
     if edits.is_empty() { Some(bytes) } else { Some(edits.apply(&message)) }
 }

@@ -1,16 +1,22 @@
 //! What messages that pass between the legs teach about a call: it is up, a side has another target, another session
 //! description, other numbers.
 
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
 use super::table::{Known, LegKey};
 use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
 use crate::call::Env;
 use crate::call::branch::ContextId;
+use crate::call::dialect::media;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
 use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
+use crate::sdp::Lines;
 use crate::sip::{HeaderName, Message};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
@@ -90,7 +96,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         (Side::Caller { leg }, _) | (Side::Callee, Some(Side::Caller { leg })) => leg,
         (Side::Callee, _) => return None,
     };
-    let hold = dialog.map_or(Hold::None, |dialog| dialog.hold);
+    let hold = hold_after(agreed, dialog.map_or(Hold::None, |dialog| dialog.hold));
     let tenant = || {
         let sites = agreed.edge.routing.sites();
         let site = [near_leg.site, far_leg.site].into_iter().flatten().find_map(|mark| sites.marked(mark));
@@ -104,6 +110,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
         transfer: None,
         hold: if near == End::Caller { hold } else { hold.turned() },
+        emergency: agreed.crossing.emergency,
         engine: dialog.and_then(|dialog| dialog.engine),
         began: env.now,
         began_unix: env.unix,
@@ -196,10 +203,20 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
     })
 }
 
+/// Who holds from then on, as the side sees it that sent the request.
+fn hold_after(agreed: &Agreed<'_>, before: Hold) -> Hold {
+    let Crossing { dialog, offer, .. } = agreed.crossing;
+    media::agreed(before, dialog.is_none(), *offer, media::said_in(agreed.response))
+}
+
 /// A request inside the dialog was agreed to.
 fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
     let Agreed { request, response, .. } = *agreed;
     let offer = agreed.sent.map(sdp_of).unwrap_or_default();
+    call.hold = match near {
+        End::Caller => hold_after(agreed, call.hold),
+        End::Callee => hold_after(agreed, call.hold.turned()).turned(),
+    };
     for (end, message, sdp) in [(near, request, offer), (near.other(), response, sdp_of(response))] {
         let leg = call.leg_mut(end);
         set(&mut leg.sdp, sdp);
@@ -240,6 +257,47 @@ pub fn note_ack(call: &mut LiveCall, near: End, ack: &Message, now: Moment) {
     set(&mut call.leg_mut(near).sdp, sdp_of(ack));
 }
 
+/// Takes over the description in a message of a leg's peer; whether it says anything new but its version.
+pub(super) fn hear_description(leg: &mut LiveLeg, message: &Message) -> bool {
+    let sdp = sdp_of(message);
+    if sdp.is_empty() {
+        return false;
+    }
+    let changed = !is_same_session(&leg.sdp, sdp);
+    set(&mut leg.sdp, sdp);
+    leg.session.heard = mark_of(sdp);
+    changed
+}
+
+/// Takes over the Contact in a message of a leg's peer; whether it is another.
+pub(super) fn hear_target(leg: &mut LiveLeg, message: &Message) -> bool {
+    let target = contact_of(message).unwrap_or_default();
+    let moved = !target.is_empty() && *leg.target != *target;
+    set(&mut leg.target, target);
+    moved
+}
+
+/// Whether two descriptions say the same, whatever their version (RFC 8866 section 5.2).
+fn is_same_session(one: &[u8], other: &[u8]) -> bool {
+    let told = |sdp| Lines::new(sdp).filter(|line| matches!(line.kind, b'c' | b'm' | b'a')).map(|line| line.value);
+    told(one).eq(told(other))
+}
+
+/// A number by which a description is known again: its version and what it says; 0 for none.
+pub fn mark_of(sdp: &[u8]) -> u64 {
+    if sdp.is_empty() {
+        return 0;
+    }
+    // Whoever finds another description with the same number is answered by the edge, to nobody's harm but its own.
+    let mut hash = SipHasher13::new();
+    for line in Lines::new(sdp).filter(|line| matches!(line.kind, b'o' | b'c' | b'm' | b'a')) {
+        hash.write_u8(line.kind);
+        hash.write(line.value);
+        hash.write_u8(b'\n');
+    }
+    hash.finish().max(1)
+}
+
 /// Puts a new value in the place of an old one, unless it is empty or the same.
 fn set(old: &mut Box<[u8]>, new: &[u8]) {
     if !new.is_empty() && **old != *new {
@@ -247,15 +305,12 @@ fn set(old: &mut Box<[u8]>, new: &[u8]) {
     }
 }
 
-/// The session description in a message; empty when there is none, or it is a part of something else.
+/// The session description in a message, plain or as a part of its body; empty when there is none.
 pub fn sdp_of(message: &Message) -> &[u8] {
-    let kind = message.value(HeaderName::ContentType).unwrap_or_default();
-    let kind = kind.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-    // A body without a type is one that its sender forgot to name: nothing else comes so.
-    if kind.is_empty() || kind.eq_ignore_ascii_case(b"application/sdp") { message.body() } else { b"" }
+    crate::sdp::body_of(message).unwrap_or_default()
 }
 
-fn contact_of(message: &Message) -> Option<&[u8]> {
+pub(super) fn contact_of(message: &Message) -> Option<&[u8]> {
     let contact = message.contacts().next()?.ok()?;
     (!contact.uri.is_empty()).then_some(contact.uri)
 }

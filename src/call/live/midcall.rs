@@ -1,8 +1,8 @@
 //! Requests inside a call that is up: each passes, is answered by the edge, or is taken by one of its machines.
 
-use super::errand::{News, Order};
+use super::errand::{News, Order, Purpose};
 use super::hang_up::Cause;
-use super::{End, LiveId, transfer};
+use super::{End, LiveId, local, relay, session, transfer};
 use crate::call::branch::ContextId;
 use crate::call::owned::Dialog;
 use crate::call::{Env, Output, Tools};
@@ -57,7 +57,7 @@ impl LocalAnswer {
 
 /// Decides about a request inside a dialog between owned legs.
 pub fn decide(env: &Env<'_>, tools: &mut Tools, out: &mut Output, within: &Within<'_>) -> Midcall {
-    transfer::decide(env, tools, out, within).unwrap_or_default()
+    transfer::decide(env, tools, out, within).unwrap_or_else(|| local::decide(env, tools, within))
 }
 
 /// Hands news to the machine that waits for it.
@@ -66,12 +66,21 @@ pub fn hear(env: &Env<'_>, tools: &mut Tools, out: &mut Output, news: News) {
         return;
     }
     match news {
+        News::Errand { errand, status, response, .. } => {
+            let response = response.as_ref();
+            match errand.purpose {
+                Purpose::Refresh => session::hear(env, tools, out, errand, status, response),
+                Purpose::Relay { .. } => relay::hear(env, tools, out, errand, status, response),
+                Purpose::HangUp | Purpose::Notify | Purpose::Target | Purpose::Connect { .. } => {}
+            }
+        }
+        News::GivenUp { context, call: Some(call) } => relay::give_up(tools, call, context),
+        News::Acknowledged { call: Some(call), ack, .. } => local::hear_ack(env, tools, call, &ack),
         News::NotAcknowledged { call: Some((call, end)), .. } => {
             tools.orders.push(Order::HangUp { call, cause: Cause::NotAcknowledged(end) });
         }
-        News::Errand { .. }
-        | News::GivenUp { .. }
-        | News::NotAcknowledged { call: None, .. }
-        | News::Acknowledged { .. } => {}
+        News::GivenUp { call: None, .. }
+        | News::Acknowledged { call: None, .. }
+        | News::NotAcknowledged { call: None, .. } => {}
     }
 }

@@ -25,7 +25,7 @@ use crate::transaction::Moment;
 const MARGIN: u32 = 32;
 
 /// A refresh that cannot be sent now is tried again after this long.
-const POSTPONED: Duration = Duration::from_secs(2);
+pub(super) const POSTPONED: Duration = Duration::from_secs(2);
 
 /// Refreshes that failed are not sent again sooner than after this.
 const LEAST_PAUSE: Duration = Duration::from_secs(5);

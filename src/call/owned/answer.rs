@@ -55,18 +55,19 @@ impl Back<'_> {
             passing.edit(edits);
             identity::edit(&passing, &Ends::default(), seen, edits);
             add_product(response, self.edge, self.from, edits);
-            let transport = self.edge.listener(self.listener).map(|listener| listener.transport);
-            if let Some(transport) = transport {
-                media::slim(&passing, transport, edits);
-            }
         }
-        body::edit_length(response, false, edits);
+        let mut sealed = Ok(());
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
-            _ => self.edit_contact(response, hold, scratch, edits)?,
+            _ => sealed = self.edit_contact(response, hold, scratch, edits),
         }
-        Ok(())
+        let listener = self.edge.listener(self.listener);
+        if let (Some(passing), Some(listener)) = (passing, listener) {
+            media::slim(&passing, listener.transport, edits);
+        }
+        body::edit_length(response, false, edits);
+        sealed
     }
 
     /// The answer as the dialects of both sides see it.
@@ -180,6 +181,7 @@ impl Back<'_> {
             state: LegState {
                 near: self.crossing.near,
                 hold,
+                emergency: self.crossing.emergency,
                 created: minutes(self.unix),
                 far: dialog.map_or_else(|| mark(self.edge, self.to), |dialog| dialog.far),
                 tenant: site.map(|site| site.tenant),

@@ -25,6 +25,7 @@ pub fn write_contact(env: &Env<'_>, call: &LiveCall, end: End, out: &mut Vec<u8>
         state: LegState {
             near: call.side(end),
             hold,
+            emergency: call.emergency,
             created: minutes(env.unix),
             far: far.mark,
             tenant: far.site.map(|site| site.tenant),

@@ -26,6 +26,8 @@ pub struct Dialog {
     /// The mark of the trunk of that side.
     pub far: u32,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -108,6 +110,7 @@ impl Dialog {
             far_side: Side::Callee,
             far: state.far,
             hold: state.hold,
+            emergency: state.emergency,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,

@@ -176,6 +176,7 @@ impl Forward<'_> {
             state: LegState {
                 near: dialog.map_or(Side::Callee, |dialog| dialog.far_side),
                 hold,
+                emergency: crossing.emergency,
                 created: minutes(unix),
                 far: mark(self.edge, self.from),
                 tenant: site.map(|site| site.tenant),

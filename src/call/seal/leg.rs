@@ -5,8 +5,9 @@
 //! [back:varint]  text
 //! ```
 //! `presence` says which of the optional fields follow (a leg for callers), and who holds; `more` says which texts stand
-//! before the others (the far leg's Call-ID, its tags in From and in To), whether the caller hides, and whether `back` is
-//! there. The text is those, the remote target and behind it the route set, each ended by NUL but the last.
+//! before the others (the far leg's Call-ID, its tags in From and in To), whether the caller hides, whether `back` is
+//! there, and whether it is a call for help. The text is those, the remote target and behind it the route set, each ended
+//! by NUL but the last.
 
 use smallvec::SmallVec;
 
@@ -33,8 +34,9 @@ const FROM_TAG: u8 = 1 << 1;
 const TO_TAG: u8 = 1 << 2;
 const HIDDEN: u8 = 1 << 3;
 const BACK: u8 = 1 << 4;
+const EMERGENCY: u8 = 1 << 5;
 /// For what comes later; a token that has one of them is of a later format.
-const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN | BACK);
+const RESERVED: u8 = !(CALL_ID | FROM_TAG | TO_TAG | HIDDEN | BACK | EMERGENCY);
 
 /// The part of the side that presents the token, which says how the far leg's Call-ID is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -112,6 +114,8 @@ pub struct LegState<'a> {
     /// What the near side is.
     pub near: Side,
     pub hold: Hold,
+    /// It is a call for help.
+    pub emergency: bool,
     /// When the token was made, in minutes since 1970.
     pub created: u32,
     /// The mark of the far trunk. That of the near one is not carried, since it is bound to the token.
@@ -175,7 +179,8 @@ impl<'a> LegState<'a> {
             | field(FROM_TAG, self.from_tag.is_some())
             | field(TO_TAG, self.to_tag.is_some())
             | field(HIDDEN, self.hidden)
-            | field(BACK, self.back_offset != 0);
+            | field(BACK, self.back_offset != 0)
+            | field(EMERGENCY, self.emergency);
         out.push(
             field(CALLER, matches!(self.near, Side::Caller { .. }))
                 | (self.hold as u8) << HOLD_SHIFT
@@ -270,6 +275,7 @@ impl<'a> LegState<'a> {
                 2 => Hold::Far,
                 _ => Hold::Both,
             },
+            emergency: more & EMERGENCY != 0,
             created,
             far,
             tenant,

@@ -92,6 +92,9 @@ fn reference_shows_the_defaults() {
         "max_transfers",
         "called_form",
         "calling_form",
+        "hold",
+        "slim",
+        "location",
     ];
     let text = fs::read_to_string(copy.path().join("edge.toml")).unwrap();
     let short: Vec<&str> = text

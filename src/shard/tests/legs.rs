@@ -1,6 +1,7 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
 mod calls;
+mod hold;
 mod party;
 mod refresh;
 mod teams;

@@ -268,7 +268,7 @@ impl World {
             match (edge.identify.trunk(flow.listener, from.ip(), &[]), essentials) {
                 (None, Ok(essentials)) => refuse_stranger(env, out, flow, &message, &essentials),
                 (None, Err(_)) => out.counts.dropped += 1,
-                (Some(_), Err(what)) => refuse_flawed(env, out, flow, &message, what),
+                (Some(from), Err(what)) => refuse_flawed(env, out, flow, from, &message, what),
                 (Some(from), Ok(essentials)) => {
                     let index = env.secrets.shard_of(essentials.call_id, shards.len());
                     let incoming = Incoming { flow, from, request: &message, essentials: &essentials };

@@ -56,7 +56,8 @@ impl Context {
             return None;
         }
         tools.edits.remove_values(response, HeaderName::Via, 1);
-        Some(tools.edits.apply(response))
+        let bytes = tools.edits.apply(response);
+        Some(self.ruled_back(tools, index, &bytes).unwrap_or(bytes))
     }
 
     /// What a 2xx that went back teaches about the call.

@@ -13,6 +13,8 @@ use crate::trunk::dialect::media::Holding;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Offer,
+    /// An offer that the other side asked for by a request without one.
+    Asked,
     /// The answer to this offer, as the side made it that gets the answer.
     Answer(Outline),
     /// An answer to an offer that is not known any more.
@@ -24,9 +26,14 @@ impl Role {
     pub(super) fn of(passing: &Passing<'_>) -> Self {
         match passing.offer {
             _ if passing.message.is_request() && matches!(passing.method, b"ACK" | b"PRACK") => Self::Reply,
-            Some(offer) if !passing.message.is_request() => Self::Answer(offer),
-            _ => Self::Offer,
+            _ if passing.message.is_request() => Self::Offer,
+            offer => Self::answering(offer),
         }
+    }
+
+    /// The role of what comes back for a request with this offer or none.
+    pub(super) fn answering(offer: Option<Outline>) -> Self {
+        offer.map_or(Self::Asked, Self::Answer)
     }
 }
 
@@ -68,6 +75,11 @@ impl Parties {
         let direction = stream.direction;
         match role {
             Role::Offer => self.offered(direction),
+            // What was asked for afresh is what the side would do if it were not held.
+            Role::Asked => match self.offered(direction) {
+                Direction::RecvOnly if direction == Direction::Inactive => Direction::SendRecv,
+                offered => offered,
+            },
             Role::Answer(offer) => {
                 // What is said for all streams is judged by the first of the offer.
                 let offer = offer.stream(stream.index.unwrap_or_default());
@@ -137,9 +149,9 @@ impl Parties {
         let holds = match (role, direction) {
             (_, Direction::SendRecv | Direction::RecvOnly) => false,
             // On its way to a side that takes no such offer it becomes one without hold.
-            (Role::Offer, _) if self.first => false,
-            (Role::Offer, Direction::SendOnly) => true,
-            (Role::Offer, Direction::Inactive) => sender || !other,
+            (Role::Offer | Role::Asked, _) if self.first => false,
+            (Role::Offer | Role::Asked, Direction::SendOnly) => true,
+            (Role::Offer | Role::Asked, Direction::Inactive) => sender || !other,
             (Role::Answer(_), Direction::SendOnly) if self.first => false,
             (Role::Answer(offer), _) if offer.direction() == Direction::SendRecv => true,
             (Role::Answer(_) | Role::Reply, _) => sender,

@@ -27,6 +27,10 @@ pub fn offer(session: &Session, least: u32) -> SessionExpires {
 pub fn accept(session: &Session, request: &Message) -> Option<SessionExpires> {
     let knows = request.knows(b"timer");
     let asked = request.session_expires();
+    // An UPDATE may be of an early dialog, which has no timer yet.
+    if request.method() != b"INVITE" && asked.is_none() {
+        return None;
+    }
     let seconds = match asked {
         // Who does not know it may have a proxy that asks for it: the edge does the refreshing then.
         Some(asked) => asked.seconds,

@@ -42,8 +42,17 @@ impl Party {
         }
     }
 
-    /// A request of it; the branch is new for each CSeq and method.
+    /// A request of it; the branch is new for each CSeq and method, and so is the version of the description.
     pub(super) fn request(&mut self, method: &str) -> String {
+        let body = match method {
+            "INVITE" | "UPDATE" => SDP.replace("o=- 1 1 ", &format!("o=- 1 {} ", self.cseq + 1)),
+            _ => String::new(),
+        };
+        self.request_with(method, &body)
+    }
+
+    /// A request of it with this session description, or none.
+    pub(super) fn request_with(&mut self, method: &str, body: &str) -> String {
         if !matches!(method, "ACK" | "CANCEL") {
             self.cseq += 1;
         }
@@ -54,10 +63,10 @@ impl Party {
             "INVITE" | "UPDATE" | "SUBSCRIBE" | "REFER" | "NOTIFY" => format!("Contact: <{contact}>\r\n"),
             _ => String::new(),
         };
-        let body = if method == "INVITE" { SDP } else { "" };
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{via} {addr};branch=z9hG4bK{tag}{cseq}{method}\r\n{routes}\
-             Max-Forwards: 70\r\nFrom: {own}\r\nTo: {other}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{contact}{extra}\
+             Max-Forwards: 70\r\nFrom: {own}\r\nTo: {other}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{contact}{extra}{kind}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         )
