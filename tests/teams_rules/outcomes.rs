@@ -1,13 +1,18 @@
 //! Lines E18 and E22 to E24: what rings, who answers, which data centre is next, and what Teams is told.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use trunkway::lab::direct_routing::Tenant;
 use trunkway::lab::message::Message;
 use trunkway::lab::{Ending, Ring, Script};
 
-use crate::stage::{OWN, Plan, SHARED, Stage, received};
+use crate::phone::Phone;
+use crate::stage::{CARRIER, EDGE, OWN, Plan, SHARED, SITES, Stage, received};
 use crate::support::SOON;
 
+/// A user who is on both sides.
+const BOTH: &str = "+441632768430";
 const SHORT: Duration = Duration::from_millis(100);
 
 /// Two telephones ring, a third fork has media, and one that nobody has heard of answers, as in the traces.
@@ -160,11 +165,16 @@ async fn e23_a_telephone_that_takes_its_time_does_not_lose_the_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn e24_forks_that_lose_hear_that_the_call_was_answered_elsewhere() {
-    let both = "[[tenant.contoso.user]]\nid = \"both\"\nnumber = \"+441632768430\"\nlives = \"both\"\n";
+    let both = format!(
+        "[[tenant.contoso.user]]\nid = \"both\"\nnumber = \"{BOTH}\"\nlives = \"both\"\n\
+         [trunk.carrier]\nkind = \"carrier\"\nlisten = \"inside\"\ntargets = [\"udp:CARRIER\"]\ndialplan = \"in\"\n\
+         [dialplan.in]\nrules = [{{ prefix = \"{BOTH}\", tag = \"{}\" }}]\n",
+        SITES[0]
+    );
     let stage = Stage::new(Plan {
-        more: both.into(),
+        more: both,
         teams: |teams| {
-            teams.tenants = Default::default();
+            teams.tenants = [Tenant::new(SITES[0], Some(&[BOTH])), Tenant::new(EDGE, Some(&[]))].into_iter().collect();
             teams.scripts = std::mem::take(&mut teams.scripts).with_other(Script::ring());
         },
         pbx: |pbx| {
@@ -174,16 +184,18 @@ async fn e24_forks_that_lose_hear_that_the_call_was_answered_elsewhere() {
         ..Plan::default()
     })
     .await;
-    // The other tenant's carrier side is a PBX too: a call from it to the first tenant's user rings on both sides.
-    let record = stage.pbxs[0].call(stage.to_teams("+441632768430")).await;
+    let at = SocketAddr::new(stage.place.ip(CARRIER), stage.place.port);
+    let mut carrier = Phone::new(at, stage.place.at(1)).await;
+    carrier.call(BOTH).await;
     let cancels = || received(&stage.teams[0]).into_iter().filter(|one| one.method() == Some("CANCEL"));
     let seen = stage.teams[0].journal().wait(SOON, |_| cancels().next()).await;
-    let cancel: Message = seen.unwrap_or_else(|| panic!("Teams heard no CANCEL: {record:#?}"));
+    let cancel: Message = seen.unwrap_or_else(|| panic!("Teams heard no CANCEL"));
     let reason = cancel.value("Reason").unwrap_or_default();
     assert!(
         reason.starts_with("SIP") && reason.contains("cause=200") && reason.contains("Call completed elsewhere"),
         "{reason}"
     );
+    carrier.hang_up().await;
     tokio::task::block_in_place(|| stage.edge.stop());
 }
 

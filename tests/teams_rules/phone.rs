@@ -143,6 +143,8 @@ impl Phone {
         assert_eq!(ok.code(), Some(200), "{ok:#?}");
         self.learn(ok);
         self.acknowledge(ok).await;
+        // Nothing answers an ACK, and what follows at once may overtake it.
+        tokio::time::sleep(QUIET / 2).await;
     }
 
     /// Takes To and Contact of an answer.

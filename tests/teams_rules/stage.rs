@@ -37,6 +37,8 @@ const MACHINES: [&str; 3] =
 
 /// Host numbers in the place; the edge is 1.
 pub const PBXS: [u8; 2] = [2, 3];
+/// Where tests that have a carrier put it.
+pub const CARRIER: u8 = 4;
 const DNS: u8 = 5;
 /// The first of the three data centres.
 pub const CENTRE: u8 = 11;
@@ -54,7 +56,7 @@ pub struct Plan {
     pub teams_keys: String,
     /// More keys of both PBXs' trunks.
     pub pbx_keys: String,
-    /// More tables.
+    /// More tables; the word CARRIER in them is the place of a carrier.
     pub more: String,
     /// Changes the data centres.
     pub teams: fn(&mut TeamsSettings),
@@ -339,7 +341,7 @@ lives = "teams"
 "#
         );
     }
-    text + more
+    text + &more.replace("CARRIER", &place.at(CARRIER).to_string())
 }
 
 /// The message of a capture.
