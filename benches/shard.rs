@@ -10,12 +10,14 @@ mod edge;
 #[path = "support/messages.rs"]
 mod messages;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cases::Case;
 use trunkway::call::branch::BRANCH_BYTES;
+use trunkway::call::stored::NoStore;
 use trunkway::call::{Command, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::{Incoming, SHARDS, Shard, branch_of};
 use trunkway::sip::build::{Answer, answer};
@@ -93,7 +95,15 @@ impl Drive {
         let (from, flow) = edge::peer(&self.edge, if let Side::Caller = side { "caller" } else { "called" });
         let limits = self.edge.limits;
         let message = Message::parse(bytes, Framing::Datagram, &limits).expect("a whole message");
-        let env = Env { now: self.now, unix: 0, edge: &self.edge, secrets: &self.secrets, names: &NoNames };
+        let env = Env {
+            now: self.now,
+            unix: 0,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &NoNames,
+            store: &NoStore,
+            shelf: &RefCell::default(),
+        };
         if message.is_request() {
             let from = self.edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).unwrap_or(from);
             let essentials = Essentials::of_request(&message, &limits).expect("a whole request");
@@ -111,6 +121,9 @@ impl Drive {
                 Command::Resolve { .. } | Command::Alias { .. } | Command::Drop { .. } => {
                     unreachable!("neither names nor streams")
                 }
+                Command::Store { .. } | Command::CallUp { .. } | Command::CallOver { .. } => {
+                    unreachable!("nothing is kept")
+                }
             });
         }
         sent
@@ -118,7 +131,15 @@ impl Drive {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        let env = Env { now: self.now, unix: 0, edge: &self.edge, secrets: &self.secrets, names: &NoNames };
+        let env = Env {
+            now: self.now,
+            unix: 0,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &NoNames,
+            store: &NoStore,
+            shelf: &RefCell::default(),
+        };
         self.shard.handle_time(&env, &mut self.out);
         self.out.commands.clear();
     }

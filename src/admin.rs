@@ -13,7 +13,10 @@ mod server;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use control::{Control, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus, TrunkStatus};
+pub use control::{
+    Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
+    TrunkStatus,
+};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use server::{BindError, Server};
 

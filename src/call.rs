@@ -33,6 +33,7 @@ pub mod refer;
 pub mod route_set;
 pub mod screen;
 pub mod seal;
+pub mod stored;
 
 pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
@@ -40,6 +41,7 @@ pub use context::{Context, Event};
 pub use edge::Edge;
 pub use record::CallRecord;
 
+use std::cell::RefCell;
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
@@ -57,6 +59,9 @@ pub struct Env<'a> {
     pub edge: &'a std::sync::Arc<Edge>,
     pub secrets: &'a Secrets,
     pub names: &'a dyn Names,
+    pub store: &'a dyn stored::CallStore,
+    /// What of this event goes to the call store; the shard puts it before the event's messages.
+    pub shelf: &'a RefCell<stored::Shelf>,
 }
 
 /// Random keys: drawn once per process, but for the seal key, which other nodes and later processes share.
@@ -106,17 +111,9 @@ impl Secrets {
     /// The shard of a Call-ID among `count`, a power of two: the same for all legs of a call, since those that the edge
     /// made are opened down to the one that came first. One that is not the edge's is known by its form.
     pub fn shard_of(&self, call_id: &[u8], count: usize) -> usize {
-        let (mut root, mut near) = (Vec::new(), Vec::new());
         // One more than may pass: the last leg of a call is never the near one of another.
-        for _ in 0..=owned::MAX_PASSES {
-            let opened = self.ring.open_call_id(if root.is_empty() { call_id } else { &root }, &mut near);
-            if opened.is_none() || near.is_empty() {
-                break;
-            }
-            std::mem::swap(&mut root, &mut near);
-        }
-        let root = if root.is_empty() { call_id } else { &root };
-        self.number(0, &[root]) as usize & (count - 1)
+        let root = self.ring.root_call_id(call_id, owned::MAX_PASSES + 1);
+        self.number(0, &[&root]) as usize & (count - 1)
     }
 }
 

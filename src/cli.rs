@@ -103,6 +103,11 @@ pub enum Command {
     /// A target is `up`, `suspect` or `down`; those that are down are tried last. Exit codes are those of `rules`.
     Trunks(control::trunks::Arguments),
 
+    /// See, rotate and reload the keys that seal what the edge writes into its own URIs.
+    ///
+    /// Calls that are up go on with the key before. Exit codes are those of `rules`.
+    Keys(control::keys::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -140,6 +145,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
+        Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

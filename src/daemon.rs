@@ -5,11 +5,13 @@
 //! turns the timers; names are looked up in tasks of their own.
 
 pub mod build;
+mod calls;
 mod changes;
 mod clock;
 mod control;
 mod core;
 mod counters;
+mod keys;
 mod names;
 mod probe;
 mod records;
@@ -26,6 +28,7 @@ pub use self::core::Status;
 pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
+pub use keys::{Keys, KeysOffline};
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
@@ -33,6 +36,7 @@ use self::control::Desk;
 use self::core::Core;
 use crate::admin;
 use crate::config::{Config, Loaded};
+use crate::store::Calls;
 use crate::transport::Transports;
 use crate::trunk::ListenerId;
 
@@ -50,6 +54,8 @@ pub enum StartError {
     Dns(#[from] crate::dns::SetupError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("the call store: {0}")]
+    Calls(crate::store::StoreError),
     #[error("control socket: {0}")]
     Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
@@ -60,6 +66,7 @@ pub enum StartError {
 pub struct Daemon {
     core: Arc<Core>,
     changes: Arc<Changes>,
+    calls: Arc<Calls>,
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
@@ -84,15 +91,18 @@ impl Daemon {
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), limits);
+        let calls = calls::open(state.dir.as_deref(), limits, node)?;
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
-                Some((server, Arc::new(Desk::new(Arc::clone(&core), Arc::clone(&changes), Arc::clone(&node.name)))))
+                let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
+                let desk = Desk::new(Arc::clone(&core), Arc::clone(&changes), keys, Arc::clone(&node.name));
+                Some((server, Arc::new(desk)))
             }
             None => None,
         };
-        Ok(Self { core, changes, door, transports, tasks: Vec::new() })
+        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -101,7 +111,8 @@ impl Daemon {
         self.transports.start(receiver);
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
-        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes));
+        self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());

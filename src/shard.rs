@@ -182,27 +182,46 @@ impl Shard {
     /// Handles an answer: it belongs to the branch that its top Via names, or to nobody and is dropped (RFC 6026
     /// section 7.3: a proxy passes no stray answers on).
     pub fn handle_answer(&mut self, env: &Env<'_>, out: &mut Output, id: BranchId, response: &Message) {
-        let known = self.feed(env, out, id.context, Event::Response { branch: id.branch, response });
-        if !known {
-            out.counts.dropped += 1;
-        }
-        self.work_off(env, out);
+        self.with_shelf(env, out, |shard, out| {
+            let known = shard.feed(env, out, id.context, Event::Response { branch: id.branch, response });
+            if !known {
+                out.counts.dropped += 1;
+            }
+        });
     }
 
     /// Handles the news that what was sent for a branch did not leave.
     pub fn handle_send_failed(&mut self, env: &Env<'_>, out: &mut Output, id: BranchId) {
-        self.feed(env, out, id.context, Event::SendFailed { branch: id.branch });
-        self.work_off(env, out);
+        self.with_shelf(env, out, |shard, out| {
+            shard.feed(env, out, id.context, Event::SendFailed { branch: id.branch });
+        });
     }
 
     /// Handles the places behind a name that a context asked for, for one of its lanes.
     pub fn handle_resolved(&mut self, env: &Env<'_>, out: &mut Output, id: ContextId, lane: u8, hops: Vec<Hop>) {
-        self.feed(env, out, id, Event::Resolved { lane, hops });
-        self.work_off(env, out);
+        self.with_shelf(env, out, |shard, out| {
+            shard.feed(env, out, id, Event::Resolved { lane, hops });
+        });
     }
 
     /// Handles all timers that are due.
     pub fn handle_time(&mut self, env: &Env<'_>, out: &mut Output) {
+        self.with_shelf(env, out, |shard, out| shard.turn(env, out));
+    }
+
+    /// Lets one event in, and puts what is to be kept before the messages that it brings about.
+    fn with_shelf(&mut self, env: &Env<'_>, out: &mut Output, event: impl FnOnce(&mut Self, &mut Output)) {
+        {
+            let mut shelf = env.shelf.borrow_mut();
+            (shelf.room, shelf.used) = (env.store.room(), !env.store.is_empty());
+        }
+        let start = out.commands.len();
+        event(self, out);
+        self.work_off(env, out);
+        env.shelf.borrow_mut().move_to(&mut out.commands, start);
+    }
+
+    fn turn(&mut self, env: &Env<'_>, out: &mut Output) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.advance(env.now, &mut due);
         for entry in due.drain(..) {
@@ -217,7 +236,6 @@ impl Shard {
             due = Vec::new();
         }
         self.due = due;
-        self.work_off(env, out);
     }
 
     /// Hands an event to a context that is still there; false when it has gone.

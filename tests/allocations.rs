@@ -8,9 +8,11 @@ mod edge;
 #[path = "../benches/support/messages.rs"]
 mod messages;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use trunkway::call::stored::NoStore;
 use trunkway::call::{Command, Edge, Env, Names, Output};
 use trunkway::routing::countries::Country;
 use trunkway::routing::number::{Form, NumberingPlan};
@@ -113,8 +115,15 @@ fn owned_legs_ask_for_one_block_more() {
         let mut out = Output::default();
         let mut asked = [0; 2];
         for call in 0..100 {
-            let env =
-                Env { now: Moment::from_millis(1), unix: 1_795_996_800, edge, secrets: &secrets, names: &NoNames };
+            let env = Env {
+                now: Moment::from_millis(1),
+                unix: 1_795_996_800,
+                edge,
+                secrets: &secrets,
+                names: &NoNames,
+                store: &NoStore,
+                shelf: &RefCell::default(),
+            };
             let invite = Bytes::from(messages::teams_invite(call, edge::CALLER));
             drop(invite.clone());
             let request = Message::parse(invite, Framing::Datagram, &Limits::default()).unwrap();

@@ -36,7 +36,7 @@ const LAYERS: &[Layer] = &[
     Layer { name: "shard", kind: Kind::Pure, may_import: &["call", "routing", "sdp", "sip", "transaction", "trunk"] },
     Layer { name: "transport", kind: Kind::Driver, may_import: &["sip", "trunk"] },
     Layer { name: "dns", kind: Kind::Driver, may_import: &["sip", "trunk"] },
-    Layer { name: "store", kind: Kind::Driver, may_import: &["routing"] },
+    Layer { name: "store", kind: Kind::Driver, may_import: &["call", "routing"] },
     Layer { name: "admin", kind: Kind::Driver, may_import: &["routing", "sip", "trunk"] },
     // The stand-ins judge the edge: they share no code with it.
     Layer { name: "lab", kind: Kind::Driver, may_import: &[] },

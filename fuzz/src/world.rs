@@ -2,7 +2,8 @@
 //! and no pile of timers; whatever leaves can be read; an event brings about a bounded number of messages; and once
 //! everybody is silent, time alone ends all transactions.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -12,6 +13,7 @@ use arbitrary::Arbitrary;
 use bytes::Bytes;
 use trunkway::call::dialog_token::SealKey;
 use trunkway::call::seal::{Key, KeyRing};
+use trunkway::call::stored::{CallStore, Room, StoreKey};
 use trunkway::call::{BranchId, Command, ContextId, Edge, Env, Names, Output, Secrets};
 use trunkway::shard::requests::refuse_flawed;
 use trunkway::shard::{Incoming, Shard, branch_of};
@@ -19,6 +21,28 @@ use trunkway::sip::build::{self, Answer};
 use trunkway::sip::{Essentials, Framing, HeaderName, Limits, Message, Transport};
 use trunkway::transaction::{HashKey, Moment, Timing};
 use trunkway::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
+
+/// A call store that is soon full.
+#[derive(Debug, Default)]
+struct Kept(HashMap<StoreKey, Bytes>);
+
+impl CallStore for Kept {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn state(&self, key: StoreKey) -> Option<Bytes> {
+        self.0.get(&key).cloned()
+    }
+
+    fn room(&self) -> Room {
+        match self.0.len() {
+            0..8 => Room::Ample,
+            8..16 => Room::Little,
+            _ => Room::None,
+        }
+    }
+}
 
 fn ring() -> KeyRing {
     KeyRing::new(Key::derive(&[4; 32]).expect("a key"), None).expect("one key")
@@ -263,6 +287,7 @@ struct World {
     shard: Shard,
     secrets: Secrets,
     names: Known,
+    kept: Kept,
     now: Moment,
     out: Output,
     arrived: Vec<(Arrival, Bytes)>,
@@ -278,6 +303,7 @@ impl World {
             shard: Shard::new(0, now, MAX_CONTEXTS),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring() },
             names: Known(Cell::new(false)),
+            kept: Kept::default(),
             now,
             out: Output::default(),
             arrived: Vec::new(),
@@ -370,7 +396,15 @@ impl World {
     }
 
     fn event(&mut self, event: impl FnOnce(&mut Shard, &Env<'_>, &mut Output)) {
-        let env = Env { now: self.now, unix: 0, edge: &EDGE, secrets: &self.secrets, names: &self.names };
+        let env = Env {
+            now: self.now,
+            unix: 0,
+            edge: &EDGE,
+            secrets: &self.secrets,
+            names: &self.names,
+            store: &self.kept,
+            shelf: &RefCell::default(),
+        };
         event(&mut self.shard, &env, &mut self.out);
         let commands = std::mem::take(&mut self.out.commands);
         assert!(commands.len() <= MAX_COMMANDS, "{} commands at once", commands.len());
@@ -399,6 +433,10 @@ impl World {
                 remember(&mut self.sent, (hop, bytes, branch));
             }
             Command::Resolve { context, lane, trunk, .. } => self.resolving.push((context, lane, trunk)),
+            Command::Store { key, bytes } => {
+                self.kept.0.insert(key, bytes);
+            }
+            Command::CallUp { .. } | Command::CallOver { .. } => {}
             Command::Alias { connection, .. } => assert_ne!(connection, ConnectionId::DATAGRAM),
         }
     }

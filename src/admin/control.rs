@@ -35,6 +35,25 @@ pub trait Control: Send + Sync + 'static {
     /// The record of a batch, while it is remembered.
     fn change(&self, id: &str) -> Option<Record>;
 
+    /// The keys that seal what the edge writes into its own URIs.
+    ///
+    /// # Errors
+    /// [`KeyRefusal`] when their file cannot be read.
+    fn keys(&self) -> Result<KeyList, KeyRefusal>;
+
+    /// Makes a new key for new calls and keeps the one before; `force`: even if calls may be up that need the one before
+    /// that.
+    ///
+    /// # Errors
+    /// [`KeyRefusal`]; the keys in use stay then.
+    fn rotate_keys(&self, force: bool) -> Result<KeyList, KeyRefusal>;
+
+    /// Takes up the keys that are in the file now.
+    ///
+    /// # Errors
+    /// [`KeyRefusal`]; the keys in use stay then.
+    fn reload_keys(&self) -> Result<KeyList, KeyRefusal>;
+
     /// Where a call would go; question and answer are those of the call path.
     ///
     /// # Errors
@@ -58,6 +77,40 @@ pub enum Refusal {
     /// It cannot be kept on disk.
     #[error("{0}")]
     Store(String),
+}
+
+/// Seal keys, the one for new calls first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyList {
+    pub keys: Vec<KeyStatus>,
+}
+
+/// A seal key, as far as it may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct KeyStatus {
+    /// What tells it from others.
+    pub id: String,
+    /// Whether the edge takes what was sealed with it.
+    pub in_use: bool,
+    /// Whether new calls are sealed with it.
+    pub current: bool,
+    /// When it was made (RFC 3339); `None`: nobody noted that.
+    pub made: Option<String>,
+    /// Seconds since then.
+    pub age_s: Option<u64>,
+}
+
+/// Why the keys stay as they are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyRefusal {
+    #[error("the configuration has no `seal_key_file`: the key ends with the process")]
+    NoFile,
+    #[error("{0}")]
+    TooSoon(String),
+    #[error("{0}")]
+    BeingChanged(String),
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// What is going on.

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::control::Refusal;
+use super::control::{KeyRefusal, Refusal};
 use crate::routing::BatchError;
 
 /// Why a request is not done.
@@ -56,6 +56,18 @@ impl From<Refusal> for Fault {
             Refusal::Batch(error) => error.into(),
             Refusal::Store(detail) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "not_kept", detail),
         }
+    }
+}
+
+impl From<KeyRefusal> for Fault {
+    fn from(refusal: KeyRefusal) -> Self {
+        let (status, error) = match &refusal {
+            KeyRefusal::NoFile => (StatusCode::NOT_FOUND, "no_key_file"),
+            KeyRefusal::TooSoon(_) => (StatusCode::CONFLICT, "too_soon"),
+            KeyRefusal::BeingChanged(_) => (StatusCode::CONFLICT, "being_changed"),
+            KeyRefusal::Failed(_) => (StatusCode::INTERNAL_SERVER_ERROR, "keys_failed"),
+        };
+        Self::new(status, error, refusal.to_string())
     }
 }
 

@@ -10,11 +10,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::Settings;
 use super::bodies::{Bodies, Held};
-use super::control::{Control, Made, Summary};
+use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
 use crate::routing::{Batch, Record};
@@ -48,6 +49,9 @@ pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
         .route("/v1/changes", get(changes).post(apply))
         .route("/v1/changes/{id}", get(change))
         .route("/v1/changes/{id}/revert", post(revert))
+        .route("/v1/keys", get(keys))
+        .route("/v1/keys/rotate", post(rotate_keys))
+        .route("/v1/keys/reload", post(reload_keys))
         .route("/v1/route", post(route))
         .fallback(async || Fault::missing("unknown_endpoint", "there is no such endpoint"))
         .method_not_allowed_fallback(async || {
@@ -159,6 +163,29 @@ async fn revert(
         Ok(control.revert(&id, &by)?)
     });
     Ok(reply(made.await?))
+}
+
+/// How keys are rotated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateAsk {
+    /// Even if calls may be up that need the key that goes.
+    #[serde(default)]
+    force: bool,
+}
+
+async fn keys(State(desk): State<Desk>) -> Reply<Json<KeyList>> {
+    Ok(Json(desk.aside(|control| Ok(control.keys()?)).await?))
+}
+
+async fn rotate_keys(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Reply<Json<KeyList>> {
+    let held: Held<RotateAsk> = desk.bodies.json(&headers, body).await?;
+    let (RotateAsk { force }, _room) = held.into_parts();
+    Ok(Json(desk.aside(move |control| Ok(control.rotate_keys(force)?)).await?))
+}
+
+async fn reload_keys(State(desk): State<Desk>) -> Reply<Json<KeyList>> {
+    Ok(Json(desk.aside(|control| Ok(control.reload_keys()?)).await?))
 }
 
 async fn route(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Reply<Json<Value>> {

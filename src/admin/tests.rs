@@ -71,6 +71,19 @@ impl Control for Stand {
         self.0.lock().unwrap().1.get(id).cloned()
     }
 
+    fn keys(&self) -> Result<KeyList, KeyRefusal> {
+        let key = |id: &str, current| KeyStatus { id: id.to_owned(), in_use: true, current, ..KeyStatus::default() };
+        Ok(KeyList { keys: vec![key("3f", true), key("a0", false)] })
+    }
+
+    fn rotate_keys(&self, force: bool) -> Result<KeyList, KeyRefusal> {
+        if force { self.keys() } else { Err(KeyRefusal::TooSoon("calls may need a key".to_owned())) }
+    }
+
+    fn reload_keys(&self) -> Result<KeyList, KeyRefusal> {
+        Err(KeyRefusal::NoFile)
+    }
+
     fn route(&self, ask: Value) -> Result<Value, String> {
         match ask.get("from_trunk") {
             Some(_) => Ok(json!({ "decision": "forward" })),
@@ -371,4 +384,17 @@ fn many_clients_change_at_once_and_each_change_is_made_once() {
     let users = open.get("/v1/tenants/acme/users?limit=1000");
     let moved = users["users"].as_array().unwrap().iter().filter(|user| user["lives"] == "pbx").count();
     assert_eq!(moved, 40);
+}
+
+#[test]
+fn keys_are_listed_and_rotated_by_their_ids() {
+    let door = Open::new();
+    let (status, list) = door.ask("GET", "/v1/keys", "");
+    assert_eq!((status, &list["keys"][0]["id"], &list["keys"][1]["current"]), (200, &json!("3f"), &json!(false)));
+    let (status, fault) = door.ask("POST", "/v1/keys/rotate", "{}");
+    assert_eq!((status, &fault["error"]), (409, &json!("too_soon")));
+    assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"force":true}"#), (200, list));
+    assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"farce":true}"#).0, 400);
+    let (status, fault) = door.ask("POST", "/v1/keys/reload", "{}");
+    assert_eq!((status, &fault["error"]), (404, &json!("no_key_file")));
 }

@@ -9,6 +9,7 @@ use super::branch::{BranchId, ContextId};
 use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
 use super::record::{CallRecord, Ended};
+use super::stored::StoreKey;
 use crate::routing::NoRoute;
 use crate::trunk::health::Outcome;
 use crate::trunk::{ConnectionId, Flow, Hop, Target, TrunkId};
@@ -23,6 +24,12 @@ pub enum Command {
     Request { hop: Hop, bytes: Bytes, branch: Option<BranchId> },
     /// Look up a name; the shard waits for `handle_resolved` of the same context and lane.
     Resolve { context: ContextId, lane: u8, trunk: TrunkId, target: Target },
+    /// Keep something in the call store: it is to be safe before what comes behind this leaves.
+    Store { key: StoreKey, bytes: Bytes },
+    /// A call that the store may have something of is up: that is kept as long as calls may last.
+    CallUp { call: u64 },
+    /// A call that the store may have something of is over.
+    CallOver { call: u64 },
     /// No further request takes the connection to `hop`; it ends when nothing passes over it any more.
     Drop { hop: Hop },
     /// Requests to `addr` may take this connection, which its peer offered (RFC 5923).

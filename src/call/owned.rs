@@ -3,7 +3,9 @@
 //! What goes from one leg to the other is still one request, edited: Call-ID, Contact, Via, routes and host names are
 //! those of the leg, tags and bodies pass. The state is in the two Contacts that the edge made ([`super::seal`]), not in
 //! memory. A token holds the far side's target and routes, and behind an empty value those of the side that has the
-//! token: a target refresh makes the other side's token anew and has to name them there.
+//! token: a target refresh makes the other side's token anew and has to name them there. Where they have no room in a
+//! token, or are known only after it was made (the callee's, from its 2xx), they are in the call store
+//! ([`super::stored`]), and so is the whole state when it does not fit.
 
 mod answer;
 mod contact;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::command::Command;
 use super::dialect::media;
 use super::edge::Edge;
 use super::live::learn;
@@ -25,6 +28,7 @@ use super::probe::PRODUCT;
 use super::seal::{
     Bound, CallIdError, KeyId, KeyRing, LegState, OpenError, Routes, SealError, Side, TokenRoom, TooManyRoutes,
 };
+use super::stored::{Room, Shelf, StoreKey};
 use crate::routing::{Site, SiteMark};
 use crate::sdp::Outline;
 use crate::sip::session_expires::is_of_session_timer;
@@ -127,24 +131,24 @@ impl Crossing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotSealed {
-    #[error("the Call-ID is too long")]
-    CallId,
-    #[error("Contact and route set are too long")]
+    #[error("the call store is full")]
+    StoreFull,
+    #[error("Contact and route set are too long even for the call store")]
     Contact,
     #[error("the route set has too many values")]
     Routes,
-    #[error("the key has gone, the Contact holds NUL, or the cipher failed")]
+    #[error("the key has gone or the cipher failed")]
     Fault,
 }
 
 impl NotSealed {
     /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 4] = [Self::CallId, Self::Contact, Self::Routes, Self::Fault];
+    pub const ALL: [Self; 4] = [Self::StoreFull, Self::Contact, Self::Routes, Self::Fault];
 
     /// A short name for counters.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::CallId => "call-id",
+            Self::StoreFull => "store-full",
             Self::Contact => "contact",
             Self::Routes => "routes",
             Self::Fault => "fault",
@@ -153,11 +157,8 @@ impl NotSealed {
 }
 
 impl From<CallIdError> for NotSealed {
-    fn from(error: CallIdError) -> Self {
-        match error {
-            CallIdError::TooLong(_) => Self::CallId,
-            _ => Self::Fault,
-        }
+    fn from(_: CallIdError) -> Self {
+        Self::Fault
     }
 }
 
@@ -187,12 +188,25 @@ pub enum Refused {
     Altered,
     Age,
     Content,
+    /// The call store has nothing under its key.
+    Store,
+    /// It stands in a Record-Route and no key proves it.
+    RecordRoute,
 }
 
 impl Refused {
     /// All reasons, in the order of the counters.
-    pub const ALL: [Self; 7] =
-        [Self::Version, Self::Key, Self::Dialog, Self::Trunk, Self::Altered, Self::Age, Self::Content];
+    pub const ALL: [Self; 9] = [
+        Self::Version,
+        Self::Key,
+        Self::Dialog,
+        Self::Trunk,
+        Self::Altered,
+        Self::Age,
+        Self::Content,
+        Self::Store,
+        Self::RecordRoute,
+    ];
 
     /// A short name for counters.
     pub const fn name(self) -> &'static str {
@@ -204,6 +218,8 @@ impl Refused {
             Self::Altered => "altered",
             Self::Age => "age",
             Self::Content => "content",
+            Self::Store => "store",
+            Self::RecordRoute => "record-route",
         }
     }
 
@@ -218,6 +234,7 @@ impl Refused {
             OpenError::Altered => Self::Altered,
             OpenError::TooOld(_) => Self::Age,
             OpenError::Malformed => Self::Content,
+            OpenError::NotStored => Self::Store,
         })
     }
 }
@@ -235,32 +252,32 @@ struct Sealing<'a> {
     state: LegState<'a>,
     /// Of the side that the token leads to.
     far: Values<'a>,
-    /// Of the side that gets the Contact; left out where there is no room for them.
+    /// Of the side that gets the Contact.
     near: Values<'a>,
+    /// The tag of the side that gets the Contact, as far as it is known.
+    tag: Option<&'a [u8]>,
+    /// The Call-ID of the caller's leg.
+    call: &'a [u8],
+    /// The call is answered.
+    up: bool,
 }
 
 impl Sealing<'_> {
     /// Puts the Contact in the place of a message's own one, and takes that away when there is no room.
-    fn edit(&self, message: &Message, edits: &mut Edits) -> Result<(), NotSealed> {
+    fn edit(&self, message: &Message, edits: &mut Edits, shelf: &mut Shelf) -> Result<(), NotSealed> {
         let mut lines = message.lines_of(HeaderName::Contact);
         let Some(line) = lines.next() else { return Ok(()) };
         lines.for_each(|line| edits.remove_line(line));
         let mut sealed = Ok(());
-        edits.replace_with(Span { start: line.start, end: line.next }, |out| sealed = self.write(out));
+        edits.replace_with(Span { start: line.start, end: line.next }, |out| sealed = self.write(out, shelf));
         sealed
     }
 
     /// Writes the Contact, or nothing.
-    fn write(&self, out: &mut Vec<u8>) -> Result<(), NotSealed> {
+    fn write(&self, out: &mut Vec<u8>, shelf: &mut Shelf) -> Result<(), NotSealed> {
         let start = out.len();
         out.extend_from_slice(b"Contact: <sip:");
-        let mut sealed = Err(NotSealed::Contact);
-        if !self.near.is_empty() {
-            sealed = self.token(true, out);
-        }
-        if sealed.is_err() {
-            sealed = self.token(false, out);
-        }
+        let sealed = self.token(out, shelf);
         match sealed {
             Ok(()) => {
                 out.push(b'@');
@@ -272,12 +289,71 @@ impl Sealing<'_> {
         sealed
     }
 
-    fn token(&self, whole: bool, out: &mut Vec<u8>) -> Result<(), NotSealed> {
+    /// Writes the token: all of the state; or the state less the routes of the side that gets it, which go to the store
+    /// when it can have them; or the key of all of it in the store.
+    fn token(&self, out: &mut Vec<u8>, shelf: &mut Shelf) -> Result<(), NotSealed> {
+        let room = TokenRoom::beside(self.own.len());
+        let whole = self.state(true);
+        if let Ok(whole) = &whole
+            && self.fits(whole, room, out)?
+        {
+            return Ok(());
+        }
+        let less = self.state(false)?;
+        if !self.near.is_empty() && self.fits(&less, room, out)? {
+            self.keep_near(&self.near, self.bound, self.tag, shelf);
+            return Ok(());
+        }
+        if shelf.room == Room::None {
+            return Err(NotSealed::StoreFull);
+        }
+        let state = whole.as_ref().unwrap_or(&less);
+        let stored = self.ring.seal_stored(self.key, state, self.bound);
+        let (item, bytes) = stored.or_else(|_| self.ring.seal_stored(self.key, &less, self.bound))?;
+        let key = StoreKey { call: self.mark(), item };
+        self.ring.seal_store_key(self.key, key, self.bound, room, out)?;
+        self.keep(key, bytes, shelf);
+        Ok(())
+    }
+
+    fn state(&self, whole: bool) -> Result<LegState<'_>, NotSealed> {
         let separator: &[u8] = b"";
-        let near = std::iter::once(separator).chain(self.near.iter().copied()).filter(|_| whole);
+        let near = std::iter::once(separator).chain(self.near.iter().copied());
+        let near = near.filter(|_| whole && !self.near.is_empty());
         let routes = Routes::of(self.far.iter().copied().chain(near))?;
-        let state = LegState { routes, ..self.state };
-        Ok(self.ring.seal_leg(self.key, &state, self.bound, TokenRoom::beside(self.own.len()), out)?)
+        Ok(LegState { routes, ..self.state })
+    }
+
+    /// Whether the state itself went into the token.
+    fn fits(&self, state: &LegState<'_>, room: TokenRoom, out: &mut Vec<u8>) -> Result<bool, NotSealed> {
+        match self.ring.seal_leg(self.key, state, self.bound, room, out) {
+            Ok(()) => Ok(true),
+            Err(SealError::DoesNotFit(_) | SealError::Nul) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Keeps the route set of a side whose token does not hold it. A call can do without: a refresh that does not name
+    /// it is all that misses it.
+    fn keep_near(&self, routes: &[&[u8]], bound: Bound<'_>, tag: Option<&[u8]>, shelf: &mut Shelf) {
+        if shelf.room < Room::Ample {
+            return;
+        }
+        let item = tag.and_then(|tag| self.ring.routes_item(self.key, bound.call_id, tag));
+        if let (Some(item), Ok(bytes)) = (item, self.ring.seal_routes(self.key, routes, bound)) {
+            self.keep(StoreKey { call: self.mark(), item }, bytes, shelf);
+        }
+    }
+
+    fn keep(&self, key: StoreKey, bytes: Vec<u8>, shelf: &mut Shelf) {
+        shelf.put(Command::Store { key, bytes: bytes.into() });
+        if self.up {
+            shelf.put(Command::CallUp { call: key.call });
+        }
+    }
+
+    fn mark(&self) -> u64 {
+        self.ring.call_mark(self.key, self.call).unwrap_or_default()
     }
 }
 

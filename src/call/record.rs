@@ -154,6 +154,13 @@ pub enum Ending<'a> {
 pub fn of_call(env: &Env<'_>, out: &mut Output, call: &LiveCall, ending: Ending<'_>) {
     let party = |end| Party::of(env.edge, env.edge.trunk_of_mark(call.leg(end).mark)?);
     let gone = || Party { trunk: "gone".into(), kind: TrunkKind::Pbx };
+    // The answer to a side's BYE tells the call store; a transferred call goes on under the same mark.
+    if let Ending::Edge(cause) = ending
+        && cause != Cause::Transferred
+    {
+        let mark = env.secrets.ring.call_mark(call.key, &call.leg(End::Caller).call_id);
+        env.shelf.borrow_mut().mark_over(mark);
+    }
     let (outcome, reason) = match ending {
         Ending::Bye(end, bye) => (Outcome::HungUp(end), reason_of(bye)),
         Ending::Edge(cause) => (Outcome::Ended(cause), cause.reason().into()),

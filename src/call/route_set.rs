@@ -18,6 +18,8 @@ pub struct RouteSet<'a> {
     pub next: Option<NameAddr<'a>>,
     /// Between which trunks the edge set this dialog up; `None` when nothing proves it.
     pub token: Option<DialogToken>,
+    /// There is something like a token of the edge's, and nothing proves it.
+    pub unproved: bool,
 }
 
 impl<'a> RouteSet<'a> {
@@ -32,7 +34,8 @@ impl<'a> RouteSet<'a> {
         essentials: &Essentials<'a>,
     ) -> Result<Self, What> {
         let token_of = |uri: &Uri<'_>| DialogToken::read(&secrets.seal, essentials.call_id, uri.user?);
-        let mut set = Self { taken: 0, request_uri: essentials.uri, from_last: false, next: None, token: None };
+        let mut set =
+            Self { taken: 0, request_uri: essentials.uri, from_last: false, next: None, token: None, unproved: false };
         if message.line(HeaderName::Route).is_none() {
             return Ok(set);
         }
@@ -56,6 +59,7 @@ impl<'a> RouteSet<'a> {
                 break;
             }
             set.token = set.token.or(token);
+            set.unproved |= token.is_none() && uri.user.is_some_and(DialogToken::has_form);
             set.taken += 1;
         }
         // The last value has become the Request-URI: it is no hop any more.

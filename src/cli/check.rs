@@ -5,6 +5,7 @@ mod shadows;
 mod teams_names;
 mod teams_side;
 mod uncovered;
+mod unkept;
 
 use clap::Args;
 use serde::Serialize;
@@ -72,6 +73,7 @@ fn review(loaded: &Loaded, review: &Review<'_>) {
     uncovered::look(loaded, review);
     teams_names::look(loaded, review);
     certificates::look(loaded, review);
+    unkept::look(loaded, review);
 }
 
 /// Checks a configuration.

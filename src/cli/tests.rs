@@ -24,6 +24,7 @@ fn output(line: &[&str]) -> Output {
         Command::Users(arguments) => control::users::users(&arguments),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments),
+        Command::Keys(arguments) => control::keys::keys(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }

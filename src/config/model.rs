@@ -164,6 +164,8 @@ pub struct Limits {
     pub max_dialplan_changes: usize,
     /// Users of all tenants together.
     pub max_users: usize,
+    /// Calls of which the call store has something, since it does not fit into URIs.
+    pub max_stored_calls: usize,
 }
 
 impl Default for Limits {
@@ -190,6 +192,7 @@ impl Default for Limits {
             max_dialplan_prefixes: 10_000_000,
             max_dialplan_changes: 100_000,
             max_users: 1_000_000,
+            max_stored_calls: 100_000,
         }
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         max_dialplan_prefixes: t.count("max_dialplan_prefixes", 1..=50_000_000, d.max_dialplan_prefixes),
         max_dialplan_changes: t.count("max_dialplan_changes", 1..=10_000_000, d.max_dialplan_changes),
         max_users: t.count("max_users", 1..=10_000_000, d.max_users),
+        max_stored_calls: t.count("max_stored_calls", 100..=10_000_000, d.max_stored_calls),
     };
     table.finish();
     limits

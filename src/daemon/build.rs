@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::seal_key::{self, SealKeyError};
-use crate::call::dialog_token::SealKey;
+use super::seal_key::{self, SealKeyError, SealKeys};
 use crate::call::{Edge, Secrets};
 use crate::config::{self, Loaded};
 use crate::sip::{self, Transport};
@@ -29,9 +28,9 @@ pub enum BuildError {
 
 /// Draws the process's keys and reads the shared one.
 pub fn secrets(seal_key_file: Option<&Path>) -> Result<Secrets, SealKeyError> {
-    let (seal, ring) = match seal_key_file {
-        Some(path) => (seal_key::load_or_make(path)?, seal_key::ring_or_make(path)?),
-        None => (SealKey::new(seal_key::random()?), seal_key::ring_of_this_process()?),
+    let SealKeys { seal, ring } = match seal_key_file {
+        Some(path) => seal_key::load_or_make(path)?,
+        None => seal_key::of_this_process()?,
     };
     Ok(Secrets { hash: HashKey::new(seal_key::random()?), tags: seal_key::random()?, seal, ring })
 }

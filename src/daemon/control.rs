@@ -8,7 +8,10 @@ use serde_json::Value;
 use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
-use crate::admin::{Control, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus};
+use super::keys::Keys;
+use crate::admin::{
+    Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
+};
 use crate::call::explain::{Ask, explain_running};
 use crate::routing::{Batch, Record, Routing};
 use crate::trunk::health::State;
@@ -20,14 +23,15 @@ const NOT_UP: usize = 100;
 pub struct Desk {
     core: Arc<Core>,
     changes: Arc<Changes>,
+    keys: Keys,
     node: Arc<str>,
     started: Instant,
 }
 
 impl Desk {
     /// Of a daemon that starts now.
-    pub fn new(core: Arc<Core>, changes: Arc<Changes>, node: Arc<str>) -> Self {
-        Self { core, changes, node, started: Instant::now() }
+    pub fn new(core: Arc<Core>, changes: Arc<Changes>, keys: Keys, node: Arc<str>) -> Self {
+        Self { core, changes, keys, node, started: Instant::now() }
     }
 }
 
@@ -73,6 +77,18 @@ impl Control for Desk {
 
     fn change(&self, id: &str) -> Option<Record> {
         self.changes.record(id)
+    }
+
+    fn keys(&self) -> Result<KeyList, KeyRefusal> {
+        self.keys.list()
+    }
+
+    fn rotate_keys(&self, force: bool) -> Result<KeyList, KeyRefusal> {
+        self.keys.rotate(force)
+    }
+
+    fn reload_keys(&self) -> Result<KeyList, KeyRefusal> {
+        self.keys.reload()
     }
 
     fn route(&self, ask: Value) -> Result<Value, String> {

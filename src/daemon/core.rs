@@ -1,5 +1,6 @@
 //! The shards behind their locks, and what lets messages, timers and news into them.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -12,7 +13,10 @@ use super::clock::Clock;
 use super::names;
 use super::probe::Probes;
 use super::records;
+use super::seal_key::SealKeys;
 use crate::call::branch::{BranchId, ContextId};
+use crate::call::seal::KeyId;
+use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
@@ -21,6 +25,7 @@ use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::requests::{refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
+use crate::store::Calls;
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
 use crate::trunk::{Flow, Target, TrunkId};
@@ -56,10 +61,11 @@ pub struct Core {
     /// Where calls are whose Call-IDs do not say so.
     homes: Arc<Homes>,
     edge: Arc<ArcSwap<Edge>>,
-    secrets: Secrets,
+    secrets: ArcSwap<Secrets>,
     resolver: Resolver,
     transports: Arc<Transports>,
     probes: Arc<Probes>,
+    calls: Arc<Calls>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
@@ -76,6 +82,7 @@ impl Core {
         secrets: Secrets,
         resolver: Resolver,
         transports: Arc<Transports>,
+        calls: Arc<Calls>,
         limits: &config::Limits,
     ) -> Arc<Self> {
         let clock = Clock::start();
@@ -94,10 +101,11 @@ impl Core {
             cells: (0..SHARDS).map(cell).collect(),
             homes: Arc::clone(&homes),
             edge,
-            secrets,
+            secrets: ArcSwap::from_pointee(secrets),
             resolver,
             transports,
             probes,
+            calls,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -108,6 +116,17 @@ impl Core {
     /// The configuration in force.
     pub fn edge(&self) -> Arc<Edge> {
         self.edge.load_full()
+    }
+
+    /// Takes other seal keys: what was sealed with a key that has gone is refused from now on.
+    pub fn set_seal_keys(&self, keys: &SealKeys) {
+        let SealKeys { seal, ring } = keys;
+        self.secrets.rcu(|secrets| Secrets { seal: seal.clone(), ring: ring.clone(), ..Secrets::clone(secrets) });
+    }
+
+    /// The ids of the seal keys in use, the one for new calls first.
+    pub fn seal_key_ids(&self) -> Vec<KeyId> {
+        self.secrets.load().ring.ids().collect()
     }
 
     /// The watch over the targets of trunks.
@@ -163,16 +182,20 @@ impl Core {
         self.cells.get(usize::from(index))
     }
 
-    fn env<'a>(&'a self, edge: &'a Arc<Edge>) -> Env<'a> {
-        let Self { clock, secrets, resolver, .. } = self;
-        Env { now: clock.now(), unix: clock.unix(), edge, secrets, names: resolver }
+    fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
+        let Self { clock, resolver, .. } = self;
+        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
+    }
+
+    fn calls_now(&self) -> CallsNow<'_> {
+        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
     /// put the messages of one call in another order; a send never waits.
     fn with(&self, cell: &Cell, event: impl FnOnce(&Env<'_>, &mut Locked)) {
-        let edge = self.edge.load();
-        let env = self.env(&edge);
+        let (edge, secrets, store) = (self.edge.load(), self.secrets.load(), self.calls_now());
+        let env = self.env(&edge, &secrets, &store);
         let mut guard = lock(&cell.locked);
         let locked = &mut *guard;
         event(&env, locked);
@@ -199,6 +222,9 @@ impl Core {
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }
+                Command::Store { key, bytes } => self.calls.keep(key, bytes, self.clock.unix()),
+                Command::CallUp { call } => self.calls.mark_up(call, self.clock.unix()),
+                Command::CallOver { call } => self.calls.mark_over(call, self.clock.unix()),
                 Command::Alias { connection, addr, name } => self.transports.alias(connection, addr, name),
             }
         }
@@ -218,7 +244,8 @@ impl Core {
 
     /// Does what a handler without a shard put out.
     fn outside(&self, edge: &Arc<Edge>, handle: impl FnOnce(&Env<'_>, &mut Output)) {
-        let env = self.env(edge);
+        let (secrets, store) = (self.secrets.load(), self.calls_now());
+        let env = self.env(edge, &secrets, &store);
         let mut out = lock(&self.outside);
         handle(&env, &mut out);
         self.obey(edge, &mut out);
@@ -241,8 +268,9 @@ impl Core {
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
         }
-        let shard = shard_of(&self.secrets, &self.homes, &message, &essentials, SHARDS);
-        self.bring_call(&message, from, shard);
+        let secrets = self.secrets.load();
+        let shard = shard_of(&secrets, &self.homes, &message, &essentials, SHARDS);
+        self.bring_call(&secrets, &message, from, shard);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
             let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
@@ -251,8 +279,8 @@ impl Core {
     }
 
     /// A REFER that names a second call wants it in the shard of its own.
-    fn bring_call(&self, request: &Message, from: TrunkId, shard: usize) {
-        let found = call_to_bring(&self.secrets, &self.homes, request, SHARDS);
+    fn bring_call(&self, secrets: &Secrets, request: &Message, from: TrunkId, shard: usize) {
+        let found = call_to_bring(secrets, &self.homes, request, SHARDS);
         let Some((other, replaces)) = found.filter(|&(other, _)| other != shard) else { return };
         let (Some(there), Some(here)) = (self.cells.get(other), self.cells.get(shard)) else { return };
         let mut call = None;
@@ -323,6 +351,27 @@ impl Receiver for Core {
         if let Some(cell) = self.cell(id.context.shard) {
             self.with(cell, |env, locked| locked.shard.handle_send_failed(env, &mut locked.out, id));
         }
+    }
+}
+
+/// The call store as an event finds it.
+struct CallsNow<'a> {
+    calls: &'a Calls,
+    unix: u64,
+    shelf: RefCell<Shelf>,
+}
+
+impl CallStore for CallsNow<'_> {
+    fn state(&self, key: StoreKey) -> Option<Bytes> {
+        self.calls.state(key, self.unix)
+    }
+
+    fn room(&self) -> Room {
+        self.calls.room()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.calls.is_empty()
     }
 }
 

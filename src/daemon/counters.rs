@@ -21,6 +21,7 @@ use crate::call::record::Ended;
 use crate::config::{Config, Limits};
 use crate::dns;
 use crate::routing::NoRoute;
+use crate::store::{CallCounts, Calls};
 use crate::transport::tls::certificate;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
@@ -74,6 +75,24 @@ const CORE: [Row<Counts>; 20] = [
     }),
 ];
 
+const CALLS: [Row<CallCounts>; 5] = [
+    ("trunkway_call_store_kept_total", "Things of calls kept that do not fit into URIs", |it| it.kept.load(Relaxed)),
+    (
+        "trunkway_call_store_not_written_total",
+        "Of these, those that a restart would lose: the file could not be written",
+        |it| it.not_written.load(Relaxed),
+    ),
+    ("trunkway_call_store_damaged_total", "Places of the file that could not be read at the start", |it| {
+        it.damaged.load(Relaxed)
+    }),
+    ("trunkway_call_store_expired_total", "Calls let go since they were over or too old", |it| {
+        it.expired.load(Relaxed)
+    }),
+    ("trunkway_call_store_compactions_total", "Times that the file was written anew", |it| {
+        it.compactions.load(Relaxed)
+    }),
+];
+
 const UNROUTED: &str = "trunkway_routing_refused_total";
 const NOT_SEALED: &str = "trunkway_not_sealed_total";
 const CALLS_ENDED: &str = "trunkway_calls_ended_total";
@@ -118,6 +137,10 @@ struct Handles {
     identity_refused: Vec<Counter>,
     dns: Vec<Registered<dns::Counts>>,
     changes: Vec<Registered<ChangeCounts>>,
+    call_store: Vec<Registered<CallCounts>>,
+    stored_calls: Gauge,
+    stored_bytes: Gauge,
+    store_file_bytes: Gauge,
     /// In the order of [`Ended::iter`].
     calls_ended: Vec<Counter>,
     transactions: Gauge,
@@ -141,6 +164,9 @@ impl Handles {
         describe_gauge!("trunkway_changes_pending", "Single changes that are not folded into the packed rules yet");
         describe_gauge!("trunkway_changes_revision", "Number of the last batch of changes");
         describe_gauge!("trunkway_journal_bytes", "Bytes of the journal of changes");
+        describe_gauge!("trunkway_call_store_calls", "Calls of which something is kept that does not fit into URIs");
+        describe_gauge!("trunkway_call_store_bytes", "Bytes that are kept of calls");
+        describe_gauge!("trunkway_call_store_file_bytes", "Bytes of the call store's file");
         Self {
             core: register(&CORE),
             unrouted: NoRoute::ALL.iter().map(|why| counter!(UNROUTED, "reason" => why.name())).collect(),
@@ -157,6 +183,10 @@ impl Handles {
                 .collect(),
             dns: register(&DNS),
             changes: register(&CHANGES),
+            call_store: register(&CALLS),
+            stored_calls: gauge!("trunkway_call_store_calls"),
+            stored_bytes: gauge!("trunkway_call_store_bytes"),
+            store_file_bytes: gauge!("trunkway_call_store_file_bytes"),
             pending: gauge!("trunkway_changes_pending"),
             revision: gauge!("trunkway_changes_revision"),
             journal_bytes: gauge!("trunkway_journal_bytes"),
@@ -172,6 +202,29 @@ fn register<T>(rows: &[Row<T>]) -> Vec<Registered<T>> {
         (counter!(name), of)
     };
     rows.iter().map(one).collect()
+}
+
+/// Rounds between two words on the same thing.
+const SELDOM: u32 = 60;
+
+/// Adds up what is worth a word, and gives it now and then.
+#[derive(Debug, Default)]
+struct Seldom {
+    sum: u64,
+    quiet: u32,
+}
+
+impl Seldom {
+    /// What has come together, when it is time to tell it.
+    fn add(&mut self, more: u32) -> Option<u64> {
+        self.sum += u64::from(more);
+        self.quiet = self.quiet.saturating_sub(1);
+        if self.sum == 0 || self.quiet > 0 {
+            return None;
+        }
+        self.quiet = SELDOM;
+        Some(std::mem::take(&mut self.sum))
+    }
 }
 
 /// Publishes each limit, so that a graph can show how near it is.
@@ -194,6 +247,7 @@ pub fn publish_limits(limits: &Limits) {
         ("max_dialplan_prefixes", limits.max_dialplan_prefixes),
         ("max_dialplan_changes", limits.max_dialplan_changes),
         ("max_users", limits.max_users),
+        ("max_stored_calls", limits.max_stored_calls),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
     }
@@ -216,14 +270,16 @@ pub fn publish_certificates(config: &Config) {
 }
 
 /// Publishes once a second until it is aborted.
-pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
+pub async fn publish(core: Arc<Core>, changes: Arc<Changes>, calls: Arc<Calls>) {
     let handles = Handles::register();
+    let mut full = Seldom::default();
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
-        let (counts, status) = core.take_counts();
+        let (core_counts, status) = core.take_counts();
+        let counts = &core_counts;
         for (counter, of) in &handles.core {
-            counter.increment(of(&counts));
+            counter.increment(of(counts));
         }
         let owned = [
             (&handles.not_sealed, &counts.not_sealed.0[..]),
@@ -245,6 +301,17 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>) {
         }
         for (counter, of) in &handles.changes {
             counter.absolute(of(&changes.counts));
+        }
+        for (counter, of) in &handles.call_store {
+            counter.absolute(of(&calls.counts));
+        }
+        handles.stored_calls.set(calls.calls() as f64);
+        handles.stored_bytes.set(calls.bytes() as f64);
+        handles.store_file_bytes.set(calls.file_bytes().unwrap_or_default() as f64);
+        let refused =
+            full.add(core_counts.not_sealed.0.get(NotSealed::StoreFull as usize).copied().unwrap_or_default());
+        if let Some(refused) = refused {
+            tracing::warn!(refused, "the call store is full: calls whose Contact fits into no URI are refused");
         }
         handles.pending.set(core.edge().routing.table().pending() as f64);
         // A change that waits for its disk keeps the numbers of before.

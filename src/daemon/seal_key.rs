@@ -1,11 +1,14 @@
 //! The seal key file: one key a line in hex, the one that is used first and behind it maybe another that is accepted:
-//! the one before it, or on a node of many the one that comes next. Keys have 32 bytes; one of 16 from an earlier
-//! version is read too. The file is made with mode 0600 when it is missing.
+//! the one before it, or on a node of many the one that comes next. Behind a key may stand when it was made. Keys have 32
+//! bytes; one of 16 from an earlier version is read too. The file is made with mode 0600 when it is missing.
 
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::call::dialog_token::SealKey;
 use crate::call::seal::{self, Key, KeyError, KeyId, KeyRing};
@@ -14,7 +17,7 @@ use crate::call::seal::{self, Key, KeyError, KeyId, KeyRing};
 const KEY_BYTES: usize = 32;
 /// Bytes of a key of earlier versions.
 const SHORT_KEY_BYTES: usize = 16;
-/// Most bytes of a file that is read: two keys with their line ends, and some blanks.
+/// Most bytes of a file that is read: two keys with their dates and line ends, and some blanks.
 const MAX_FILE: u64 = 1024;
 /// How many keys are drawn until one has an id of its own; each try fails once in 256 times.
 const MAX_DRAWS: usize = 32;
@@ -36,46 +39,107 @@ pub enum SealKeyError {
     TooOpen { path: PathBuf },
     #[error("{path} is there: the key is being changed, or that was broken off and the file can be removed", path = path.display())]
     BeingChanged { path: PathBuf },
+    #[error(
+        "the key before last was in use until {until}, and calls that were sealed with it may be up until {}: they would be \
+         refused. Rotate later, or by force",
+        until.saturating_add(*max_age).unwrap_or(Timestamp::MAX)
+    )]
+    TooSoon { until: Timestamp, max_age: Duration },
     #[error("seal key: {0}")]
     Fresh(KeyError),
     #[error("the system gives no random bytes: {0}")]
     Random(io::Error),
 }
 
-/// The ids of the keys after a rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rotated {
-    pub current: KeyId,
-    pub previous: KeyId,
+/// What the core seals with.
+#[derive(Clone, Debug)]
+pub struct SealKeys {
+    /// Of dialog tokens.
+    pub seal: SealKey,
+    /// Of owned legs.
+    pub ring: KeyRing,
+}
+
+/// A key of the file, as far as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyShown {
+    pub id: KeyId,
+    /// When it was made, if the file says so.
+    pub made: Option<Timestamp>,
+}
+
+/// How a rotation is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation {
+    /// What was sealed with the key before last is not lost when that was in use longer ago than this.
+    pub max_age: Duration,
+    /// It may be lost.
+    pub force: bool,
+    pub now: Timestamp,
 }
 
 /// Keys as they stand in the file.
 struct Keys {
-    current: Vec<u8>,
-    other: Option<Vec<u8>>,
+    current: Line,
+    other: Option<Line>,
+}
+
+/// A line of the file.
+struct Line {
+    key: Vec<u8>,
+    made: Option<Timestamp>,
+}
+
+impl Line {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let key = parse(words.next()?)?;
+        let made = match words.next() {
+            Some(word) => Some(word.parse().ok()?),
+            None => None,
+        };
+        words.next().is_none().then_some(Self { key, made })
+    }
+
+    /// The key of dialog tokens: a short key is that key itself, as it was before there were others.
+    fn dialog_key(&self) -> Result<[u8; 16], KeyError> {
+        match <[u8; SHORT_KEY_BYTES]>::try_from(self.key.as_slice()) {
+            Ok(key) => Ok(key),
+            Err(_) => seal::subkey(&self.key, "dialog tokens"),
+        }
+    }
+
+    fn write(&self, out: &mut String) {
+        out.extend(self.key.iter().map(|byte| format!("{byte:02x}")));
+        if let Some(made) = self.made {
+            out.push_str(&format!(" {made:.0}"));
+        }
+        out.push('\n');
+    }
 }
 
 impl Keys {
     fn parse(text: &str) -> Option<Self> {
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let current = parse(lines.next()?)?;
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        let current = Line::parse(lines.next()?)?;
         let other = match lines.next() {
-            Some(line) => Some(parse(line)?),
+            Some(line) => Some(Line::parse(line)?),
             None => None,
         };
         lines.next().is_none().then_some(Self { current, other })
     }
 
-    fn ring(&self) -> Result<KeyRing, KeyError> {
-        KeyRing::new(Key::derive(&self.current)?, self.other.as_deref().map(Key::derive).transpose()?)
+    fn seal_keys(&self) -> Result<SealKeys, KeyError> {
+        let other = self.other.as_ref();
+        let ring =
+            KeyRing::new(Key::derive(&self.current.key)?, other.map(|line| Key::derive(&line.key)).transpose()?)?;
+        let seal = SealKey::new(self.current.dialog_key()?).with_other(other.map(Line::dialog_key).transpose()?);
+        Ok(SealKeys { seal, ring })
     }
 
-    /// The key of dialog tokens: a short key is that key itself, as it was before there were others.
-    fn dialog_key(&self) -> Result<SealKey, KeyError> {
-        match <[u8; SHORT_KEY_BYTES]>::try_from(self.current.as_slice()) {
-            Ok(key) => Ok(SealKey::new(key)),
-            Err(_) => seal::subkey(&self.current, "dialog tokens").map(SealKey::new),
-        }
+    fn shown(&self) -> Result<Vec<KeyShown>, KeyError> {
+        let lines = std::iter::once(&self.current).chain(&self.other);
+        lines.map(|line| Ok(KeyShown { id: Key::derive(&line.key)?.id(), made: line.made })).collect()
     }
 }
 
@@ -87,28 +151,44 @@ pub fn random<const LEN: usize>() -> Result<[u8; LEN], SealKeyError> {
     Ok(bytes)
 }
 
-/// Reads the key of dialog tokens, or makes one.
-pub fn load_or_make(path: &Path) -> Result<SealKey, SealKeyError> {
-    load_or_make_keys(path)?.dialog_key().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
+/// Reads the keys, or makes one.
+pub fn load_or_make(path: &Path) -> Result<SealKeys, SealKeyError> {
+    let keys = match load(path) {
+        Err(SealKeyError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            let current = Line { key: random::<KEY_BYTES>()?.to_vec(), made: Some(Timestamp::now()) };
+            make(path, &current).map_err(|error| SealKeyError::File { path: path.to_owned(), error })?;
+            Keys { current, other: None }
+        }
+        loaded => loaded?.0,
+    };
+    keys.seal_keys().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
 }
 
-/// Reads the keys of sealed legs, or makes one.
-pub fn ring_or_make(path: &Path) -> Result<KeyRing, SealKeyError> {
-    load_or_make_keys(path)?.ring().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
+/// Reads the keys.
+pub fn read(path: &Path) -> Result<SealKeys, SealKeyError> {
+    load(path)?.0.seal_keys().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
 }
 
-/// Keys of sealed legs that nobody else has: what they seal is of no use after a restart.
-pub fn ring_of_this_process() -> Result<KeyRing, SealKeyError> {
-    let key = Key::derive(&random::<KEY_BYTES>()?).and_then(|key| KeyRing::new(key, None));
-    key.map_err(SealKeyError::Fresh)
+/// The keys of the file, as far as they may be shown; the one that is used first.
+pub fn list(path: &Path) -> Result<Vec<KeyShown>, SealKeyError> {
+    load(path)?.0.shown().map_err(|error| SealKeyError::Key { path: path.to_owned(), error })
+}
+
+/// Keys that nobody else has: what they seal is of no use after a restart.
+pub fn of_this_process() -> Result<SealKeys, SealKeyError> {
+    let keys = Keys { current: Line { key: random::<KEY_BYTES>()?.to_vec(), made: None }, other: None };
+    keys.seal_keys().map_err(SealKeyError::Fresh)
 }
 
 /// Puts a new key into the file in one step and keeps the one that was current as the second; the second one goes.
 ///
 /// Owner, group and mode stay. Nodes that share the file's content must have it before they see each other's calls;
 /// where they are changed one after another, the new key is first given to all as their second line.
-#[cfg_attr(not(test), expect(dead_code, reason = "`trunkway keys rotate` takes it up"))]
-pub fn rotate(path: &Path) -> Result<Rotated, SealKeyError> {
+///
+/// # Errors
+/// [`SealKeyError::TooSoon`] when calls may be up that only the key that goes opens; others when the file cannot be
+/// changed. It is as it was then.
+pub fn rotate(path: &Path, rotation: Rotation) -> Result<Vec<KeyShown>, SealKeyError> {
     // A link is followed, so that the rename does not put a file into its place.
     let path = &fs::canonicalize(path).map_err(|error| SealKeyError::File { path: path.to_owned(), error })?;
     let fault = |error| SealKeyError::File { path: path.to_owned(), error };
@@ -120,13 +200,16 @@ pub fn rotate(path: &Path) -> Result<Rotated, SealKeyError> {
     })?;
     // From here on nobody else changes the file, and whatever fails takes the new one away.
     let unfinished = Unfinished(&beside);
-    let (keys, metadata) = load(path)?;
-    let previous = Key::derive(&keys.current).map_err(key_fault)?.id();
-    let (new, current) = draw(previous).map_err(|error| match error {
+    let (Keys { current: previous, other }, metadata) = load(path)?;
+    if other.is_some() && !rotation.force {
+        check_age(&previous, &metadata, rotation)?;
+    }
+    let key = draw(Key::derive(&previous.key).map_err(key_fault)?.id()).map_err(|error| match error {
         Draw::Random(error) => error,
         Draw::Key(error) => key_fault(error),
     })?;
-    write(&mut file, &[&new, &keys.current]).map_err(fault)?;
+    let keys = Keys { current: Line { key: key.to_vec(), made: Some(rotation.now) }, other: Some(previous) };
+    write(&mut file, &keys).map_err(fault)?;
     if file.metadata().map_err(fault)?.uid() != metadata.uid()
         || file.metadata().map_err(fault)?.gid() != metadata.gid()
     {
@@ -139,7 +222,16 @@ pub fn rotate(path: &Path) -> Result<Rotated, SealKeyError> {
     if let Some(folder) = path.parent() {
         fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(fault)?;
     }
-    Ok(Rotated { current, previous })
+    keys.shown().map_err(key_fault)
+}
+
+/// The second key was in use until the current one was made.
+fn check_age(current: &Line, metadata: &fs::Metadata, rotation: Rotation) -> Result<(), SealKeyError> {
+    let Rotation { max_age, now, .. } = rotation;
+    let modified = || metadata.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+    let until = current.made.or_else(modified).unwrap_or(now);
+    let lost = until.saturating_add(max_age).unwrap_or(Timestamp::MAX);
+    if now < lost { Err(SealKeyError::TooSoon { until, max_age }) } else { Ok(()) }
 }
 
 /// Takes the file away when it goes out of scope.
@@ -158,12 +250,12 @@ enum Draw {
 }
 
 /// A new key whose id is another than that of the current one.
-fn draw(current: KeyId) -> Result<([u8; KEY_BYTES], KeyId), Draw> {
+fn draw(current: KeyId) -> Result<[u8; KEY_BYTES], Draw> {
     for _ in 0..MAX_DRAWS {
         let key = random().map_err(Draw::Random)?;
         let id = Key::derive(&key).map_err(Draw::Key)?.id();
         if id != current {
-            return Ok((key, id));
+            return Ok(key);
         }
     }
     Err(Draw::Key(KeyError::SameId))
@@ -173,17 +265,6 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()
-}
-
-fn load_or_make_keys(path: &Path) -> Result<Keys, SealKeyError> {
-    match load(path) {
-        Err(SealKeyError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
-            let key: [u8; KEY_BYTES] = random()?;
-            make(path, &key).map_err(|error| SealKeyError::File { path: path.to_owned(), error })?;
-            Ok(Keys { current: key.to_vec(), other: None })
-        }
-        loaded => loaded.map(|(keys, _)| keys),
-    }
 }
 
 fn load(path: &Path) -> Result<(Keys, fs::Metadata), SealKeyError> {
@@ -201,12 +282,14 @@ fn load(path: &Path) -> Result<(Keys, fs::Metadata), SealKeyError> {
     Ok((keys, metadata))
 }
 
-fn make(path: &Path, key: &[u8]) -> io::Result<()> {
+fn make(path: &Path, key: &Line) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }
     let mut file = create(path)?;
-    write(&mut file, &[key])?;
+    let mut text = String::new();
+    key.write(&mut text);
+    file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
@@ -214,11 +297,10 @@ fn create(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
-fn write(file: &mut fs::File, keys: &[&[u8]]) -> io::Result<()> {
+fn write(file: &mut fs::File, keys: &Keys) -> io::Result<()> {
     let mut text = String::new();
-    for key in keys {
-        text.extend(key.iter().map(|byte| format!("{byte:02x}")));
-        text.push('\n');
+    for line in std::iter::once(&keys.current).chain(&keys.other) {
+        line.write(&mut text);
     }
     file.write_all(text.as_bytes())
 }
@@ -232,107 +314,4 @@ fn parse(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().unwrap()
-    }
-
-    fn put(path: &Path, text: &str) {
-        let _ = fs::remove_file(path);
-        create(path).unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().permissions().mode() & 0o777
-    }
-
-    fn token(key: &SealKey) -> Vec<u8> {
-        let mut text = Vec::new();
-        crate::call::dialog_token::DialogToken { caller: 1, callee: 2 }.write(key, b"call", &mut text);
-        text
-    }
-
-    #[test]
-    fn key_is_made_once_and_kept_close() {
-        let folder = folder();
-        let path = folder.path().join("sub/seal.key");
-        let made = load_or_make(&path).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!((text.len(), mode(&path)), (65, 0o600));
-        assert_eq!(token(&load_or_make(&path).unwrap()), token(&made));
-        ring_or_make(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(load_or_make(&path), Err(SealKeyError::TooOpen { .. })));
-        assert!(matches!(rotate(&path), Err(SealKeyError::TooOpen { .. })));
-        assert!(!beside(&path).exists());
-    }
-
-    #[test]
-    fn file_of_an_earlier_version_keeps_its_key() {
-        let folder = folder();
-        let path = folder.path().join("seal.key");
-        put(&path, "000102030405060708090A0B0C0D0E0F\n");
-        let before = SealKey::new(std::array::from_fn(|at| at as u8));
-        assert_eq!(token(&load_or_make(&path).unwrap()), token(&before));
-        let ring = ring_or_make(&path).unwrap();
-        assert_eq!(ring.ids().count(), 1);
-        let rotated = rotate(&path).unwrap();
-        assert_eq!(rotated.previous, ring.current());
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text.lines().map(str::len).collect::<Vec<_>>(), [64, 32]);
-        assert!(text.ends_with("\n000102030405060708090a0b0c0d0e0f\n"));
-    }
-
-    #[test]
-    fn rotation_puts_a_new_key_before_the_old_one() {
-        let folder = folder();
-        let path = folder.path().join("seal.key");
-        let first = ring_or_make(&path).unwrap().current();
-        let link = folder.path().join("link");
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        let second = rotate(&link).unwrap();
-        assert_eq!(second.previous, first);
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-        let ids = |path: &Path| ring_or_make(path).unwrap().ids().collect::<Vec<_>>();
-        assert_eq!((ids(&path), mode(&path)), (vec![second.current, first], 0o600));
-        let third = rotate(&path).unwrap();
-        assert_eq!(ids(&path), [third.current, second.current], "the first one has gone");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left lying about");
-    }
-
-    #[test]
-    fn two_rotations_at_once_do_not_lose_a_key() {
-        let folder = folder();
-        let path = folder.path().join("seal.key");
-        ring_or_make(&path).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        put(&beside(&path), "half");
-        let error = rotate(&path).unwrap_err();
-        assert!(error.to_string().contains("seal.key.new"), "{error}");
-        assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        assert_eq!(fs::read_to_string(beside(&path)).unwrap(), "half", "it is the other's");
-        let missing = rotate(&folder.path().join("none")).unwrap_err();
-        assert!(matches!(missing, SealKeyError::File { .. }));
-    }
-
-    #[test]
-    fn files_that_are_none_are_refused_without_showing_them() {
-        let folder = folder();
-        let path = folder.path().join("seal.key");
-        let key = "ab".repeat(32);
-        for text in ["", "xyz", &key[1..], &format!("{key}\nxyz"), &format!("{key}\n{key}\n{key}\n"), &"+1".repeat(32)]
-        {
-            put(&path, text);
-            let error = ring_or_make(&path).unwrap_err();
-            assert!(matches!(error, SealKeyError::Malformed { .. }), "{text}");
-            assert!(!error.to_string().contains("xyz") && !error.to_string().contains("abab"));
-            assert!(rotate(&path).is_err());
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        put(&path, &format!("{key}\n{key}\n"));
-        assert!(matches!(ring_or_make(&path), Err(SealKeyError::Key { error: KeyError::SameId, .. })));
-    }
-}
+mod tests;

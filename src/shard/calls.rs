@@ -83,8 +83,7 @@ impl Shard {
 
     /// Ends a call on both sides, as an operator wants it.
     pub fn hang_up(&mut self, env: &Env<'_>, out: &mut Output, id: LiveId, cause: Cause) {
-        hang_up(env, &mut self.tools, out, id, cause);
-        self.work_off(env, out);
+        self.with_shelf(env, out, |shard, out| hang_up(env, &mut shard.tools, out, id, cause));
     }
 
     /// What is known of the leg that a request comes on.

@@ -15,7 +15,7 @@ use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
 use crate::call::live::{Known, Lives, replace};
 use crate::call::loops::loop_hash;
-use crate::call::owned::{Crossing, Dialog};
+use crate::call::owned::{Crossing, Dialog, Refused};
 use crate::call::probe::product;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
@@ -28,8 +28,7 @@ use crate::trunk::{Flow, TrunkId};
 impl Shard {
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
-        self.take_request(env, out, incoming);
-        self.work_off(env, out);
+        self.with_shelf(env, out, |shard, out| shard.take_request(env, out, incoming));
     }
 
     fn take_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
@@ -137,7 +136,7 @@ impl Shard {
         let bytes = match &candidate.dialog {
             Some(dialog) => {
                 let crossing = Crossing::inside(Arc::clone(dialog)).carrying(request, false);
-                forward.write_owned(&crossing, env.unix, &mut self.tools)
+                forward.write_owned(&crossing, env, &mut self.tools)
             }
             None => Ok(forward.write(&mut self.tools)),
         };
@@ -281,6 +280,9 @@ fn inside_dialog(
     if let Some(mut dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
         learn_offsets(env, lives, essentials, &mut dialog);
         return destination::of_dialog(env.edge, dialog);
+    }
+    if routes.unproved && routes.token.is_none() {
+        out.counts.tokens_refused.add(Refused::RecordRoute as usize);
     }
     // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
     if routes.token.is_none() && env.edge.owns_legs(from, from) {

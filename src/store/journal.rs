@@ -28,6 +28,8 @@ pub enum StoreError {
     Io { what: &'static str, path: String, error: io::Error },
     #[error("{path}:{line}: the line is damaged, but lines after it are not")]
     Damaged { path: String, line: usize },
+    #[error("{0} is no call store that this version can read")]
+    NotCalls(String),
     #[error("{0} is in use by another process")]
     InUse(String),
     #[error("{0} could not be written before and is closed to changes until a restart")]

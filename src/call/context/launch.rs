@@ -207,7 +207,7 @@ impl Context {
                 loop_hash: work.loop_hash,
             };
             let bytes = match &crossing {
-                Some(crossing) => forward.write_owned(crossing, env.unix, tools)?,
+                Some(crossing) => forward.write_owned(crossing, env, tools)?,
                 None if own.is_some() => return Ok(forward.write_own(tools)),
                 None => forward.write(tools),
             };

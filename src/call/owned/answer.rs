@@ -1,5 +1,6 @@
 //! An answer on its way back to the near leg, as edits to the one that came on the far one.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
 
 use super::super::Tools;
@@ -7,6 +8,7 @@ use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::edge::Edge;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
+use super::super::stored::Shelf;
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
 use crate::routing::Site;
 use crate::sip::build::{write_line, write_top_via};
@@ -19,6 +21,7 @@ use crate::trunk::{ListenerId, TrunkId};
 pub struct Back<'a> {
     pub edge: &'a Edge,
     pub ring: &'a KeyRing,
+    pub shelf: &'a RefCell<Shelf>,
     /// Seconds since 1970 UTC.
     pub unix: u64,
     /// The request as it came, or what [`super::digest`] left of it.
@@ -42,6 +45,7 @@ impl Back<'_> {
     /// [`NotSealed`] when there is no room for the Contact: the answer has none then.
     pub fn edit(&self, response: &Message, tools: &mut Tools) -> Result<(), NotSealed> {
         let Tools { edits, scratch, .. } = tools;
+        let shelf = &mut *self.shelf.borrow_mut();
         self.edit_path(response, edits);
         self.edit_names(response, edits);
         scratch.clear();
@@ -60,8 +64,9 @@ impl Back<'_> {
         match response.status() {
             300..=399 | 485 => rename_contacts(response, scratch, edits),
             400.. => edits.remove_header(response, HeaderName::Contact),
-            _ => sealed = self.edit_contact(response, hold, scratch, edits),
+            _ => sealed = self.edit_contact(response, hold, scratch, edits, shelf),
         }
+        self.mark_call(response, shelf);
         let listener = self.edge.listener(self.listener);
         if let (Some(passing), Some(listener)) = (passing, listener) {
             media::slim(&passing, listener.transport, edits);
@@ -139,12 +144,47 @@ impl Back<'_> {
         }
     }
 
+    /// Tells the call store that the call is up, or over.
+    fn mark_call(&self, response: &Message, shelf: &mut Shelf) {
+        let method = response.cseq().map(|cseq| cseq.method).unwrap_or_default();
+        let begins =
+            self.crossing.dialog.is_none() && method != b"REGISTER" && response.line(HeaderName::Contact).is_some();
+        let up = begins && matches!(response.status(), 200..=299);
+        // These end a dialog, whoever is right (RFC 3261 section 15.1.1).
+        let over = method == b"BYE" && matches!(response.status(), 200..=299 | 408 | 481);
+        if !up && !over || shelf.is_unused() {
+            return;
+        }
+        let call = self.ring.call_mark(self.crossing.key, self.callers_call_id());
+        if up { shelf.mark_up(call) } else { shelf.mark_over(call) }
+    }
+
+    fn callers_call_id(&self) -> &[u8] {
+        let near = self.request.value(HeaderName::CallId).unwrap_or_default();
+        self.crossing.dialog.as_ref().map_or(near, |dialog| dialog.callers_call_id(near))
+    }
+
     /// Seals the way to the far side into the Contact.
-    fn edit_contact(&self, response: &Message, hold: Hold, own: &[u8], edits: &mut Edits) -> Result<(), NotSealed> {
+    fn edit_contact(
+        &self,
+        response: &Message,
+        hold: Hold,
+        own: &[u8],
+        edits: &mut Edits,
+        shelf: &mut Shelf,
+    ) -> Result<(), NotSealed> {
         match response.contacts().next() {
             None => Ok(()),
             Some(Ok(contact)) if contact != NameAddr::star() => {
-                self.sealing(response, contact.uri, hold, own).edit(response, edits)
+                let sealing = self.sealing(response, contact.uri, hold, own);
+                sealing.edit(response, edits, shelf)?;
+                if self.crossing.dialog.is_none() && sealing.up && !sealing.far.is_empty() {
+                    // The callee has its token already, from the request.
+                    let call_id = response.value(HeaderName::CallId).unwrap_or_default();
+                    let callee = Bound { call_id, trunk: mark(self.edge, self.to) };
+                    sealing.keep_near(&sealing.far, callee, response.to_tag(), shelf);
+                }
+                Ok(())
             }
             Some(_) => {
                 edits.remove_header(response, HeaderName::Contact);
@@ -207,6 +247,9 @@ impl Back<'_> {
             },
             far,
             near,
+            tag: self.request.from().ok().and_then(|from| from.tag()),
+            call: self.callers_call_id(),
+            up: response.status() >= 200,
         }
     }
 }

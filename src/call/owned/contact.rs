@@ -3,7 +3,7 @@
 use super::{NotSealed, Sealing, Values, minutes};
 use crate::call::Env;
 use crate::call::live::{End, LiveCall};
-use crate::call::seal::{Bound, LegState};
+use crate::call::seal::{Bound, LegState, is_named};
 use crate::sip::scan;
 
 /// Writes the Contact that the peer of a leg gets, a whole line: it leads to the other side.
@@ -33,7 +33,7 @@ pub fn write_contact(env: &Env<'_>, call: &LiveCall, end: End, out: &mut Vec<u8>
             engine: call.engine,
             cseq_offset: near.cseq_offset,
             back_offset: far.cseq_offset,
-            call_id: call.named.then_some(&*far.call_id),
+            call_id: (call.named || end == End::Callee && is_named(&far.call_id)).then_some(&*far.call_id),
             from_tag: Some(far.own_tag()).filter(|&tag| tag != near.peer_tag()),
             to_tag: Some(far.peer_tag()).filter(|&tag| tag != near.own_tag()),
             target: &far.target,
@@ -41,8 +41,11 @@ pub fn write_contact(env: &Env<'_>, call: &LiveCall, end: End, out: &mut Vec<u8>
         },
         far: routes(&far.routes),
         near: routes(&near.routes),
+        tag: Some(near.peer_tag()),
+        call: &call.leg(End::Caller).call_id,
+        up: true,
     }
-    .write(out)
+    .write(out, &mut env.shelf.borrow_mut())
 }
 
 fn routes(joined: &[u8]) -> Values<'_> {

@@ -1,6 +1,11 @@
 //! A dialog as the token in the Request-URI says it is: where a request in it goes on to.
 
-use super::super::seal::{Bound, Content, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side};
+use smallvec::SmallVec;
+
+use super::super::seal::{
+    Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
+};
+use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
 use crate::call::live::{End, LiveCall, LiveId};
@@ -41,19 +46,22 @@ pub struct Dialog {
     pub back_offset: i32,
     /// The Call-ID of the far leg.
     pub call_id: Vec<u8>,
-    /// It does not follow from that of the near leg, so that the far side's token must name the near one as well.
+    /// The Call-ID of the far leg does not follow from that of the near one: the near side's token names it.
     pub call_id_named: bool,
+    /// That of the near leg does not follow from that of the far one: the far side's token must name it.
+    pub near_call_id_named: bool,
     /// The near side's tag on the far leg, where it is another than on the near one.
     pub from_tag: Option<Box<[u8]>>,
     /// The far side's tag on its own leg, where it is another than on the near one.
     pub to_tag: Option<Box<[u8]>>,
     /// The side of a live call whose place the sender takes (RFC 3891).
     pub joins: Option<(LiveId, End)>,
-    /// Texts that were read already, target, routes of the far side, and behind an empty one those of the near side,
-    /// each ended by NUL but the last.
+    /// Texts, each ended by NUL but the last. The first ones were read already; those that `lengths` are of are the
+    /// target, the routes of the far side, and behind an empty one those of the near side.
     text: Vec<u8>,
-    /// How many texts stand before the target.
-    before: usize,
+    /// Where the target begins.
+    start: usize,
+    lengths: SmallVec<[u16; 6]>,
 }
 
 impl Dialog {
@@ -76,16 +84,24 @@ impl Dialog {
         if user.len() >= FEWEST {
             text.reserve_exact(USUAL);
         }
-        let opened = env.secrets.ring.open(user, bound, freshness, &mut text);
-        let refusal = match opened {
-            Ok(Opened { key, content: Content::Leg(state) }) => {
-                let (dialog, before) = Self::of_state(key, &state);
-                match (Self { text, before, ..dialog }).with_call_id(env, essentials.call_id) {
-                    Ok(dialog) => return Ok(Some(dialog)),
-                    Err(refused) => refused,
-                }
+        let ring = &env.secrets.ring;
+        let opened = ring.open(user, bound, freshness, &mut text).map(|opened| match opened {
+            Opened { key, content: Content::Leg(state) } => Ok(Self::of_state(key, &state)),
+            Opened { content: Content::StoreKey(key), .. } => Err(key),
+        });
+        let opened = opened.and_then(|opened| match opened {
+            Ok(dialog) => Ok(dialog),
+            Err(key) => {
+                let record = env.store.state(key).ok_or(OpenError::NotStored)?;
+                let (key, state) = ring.open_stored(&record, bound, freshness, &mut text)?;
+                Ok(Self::of_state(key, &state))
             }
-            Ok(Opened { content: Content::StoreKey(_), .. }) => Refused::Content,
+        });
+        let refusal = match opened {
+            Ok(dialog) => match (Self { text, ..dialog }).with_call_id(env, essentials.call_id) {
+                Ok(dialog) => return Ok(Some(dialog.with_near_routes(env, bound, essentials.from_tag))),
+                Err(refused) => refused,
+            },
             Err(error) => {
                 if error != OpenError::NotSealed {
                     tracing::debug!(%error, "a token was refused");
@@ -107,11 +123,8 @@ impl Dialog {
     /// are those of the sender's CSeq numbers and of the other side's.
     pub fn joining(call: &LiveCall, (id, end): (LiveId, End), (offset, back_offset): (i32, i32)) -> Self {
         let stays = call.leg(end.other());
-        let mut text = stays.target.to_vec();
-        for route in Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty()) {
-            text.push(0);
-            text.extend_from_slice(route);
-        }
+        let routes = Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty());
+        let texts: SmallVec<[&[u8]; 6]> = std::iter::once(&*stays.target).chain(routes).collect();
         Self {
             key: call.key,
             // As in a call that is made so: whoever stays counts as its caller.
@@ -127,20 +140,24 @@ impl Dialog {
             back_offset,
             call_id: stays.call_id.to_vec(),
             call_id_named: true,
+            near_call_id_named: true,
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
             joins: Some((id, end)),
-            text,
-            before: 0,
+            text: texts.join(&0),
+            start: 0,
+            lengths: texts.iter().map(|text| text.len() as u16).collect(),
         }
     }
 
-    /// All but the texts, and how many of these stand before the target.
-    fn of_state(key: KeyId, state: &LegState<'_>) -> (Self, usize) {
-        let before = [state.call_id, state.from_tag, state.to_tag].iter().flatten().count();
+    /// All but the texts.
+    fn of_state(key: KeyId, state: &LegState<'_>) -> Self {
+        let before = [state.call_id, state.from_tag, state.to_tag];
         let mut call_id = Vec::with_capacity(MAX_CALL_ID);
         call_id.extend_from_slice(state.call_id.unwrap_or_default());
-        let dialog = Self {
+        // Texts have fewer bytes than a message may.
+        let texts = std::iter::once(&state.target).chain(state.routes.values());
+        Self {
             key,
             near: state.near,
             far_side: Side::Callee,
@@ -154,31 +171,75 @@ impl Dialog {
             back_offset: state.back_offset,
             call_id,
             call_id_named: state.call_id.is_some(),
+            near_call_id_named: false,
             from_tag: state.from_tag.map(Box::from),
             to_tag: state.to_tag.map(Box::from),
             joins: None,
             text: Vec::new(),
-            before: 0,
-        };
-        (dialog, before)
+            start: before.into_iter().flatten().map(|text| text.len() + 1).sum(),
+            lengths: texts.map(|text| text.len() as u16).collect(),
+        }
     }
 
     fn with_call_id(mut self, env: &Env<'_>, near: &[u8]) -> Result<Self, Refused> {
         let ring = &env.secrets.ring;
         match self.near {
-            // Only that it was called is told of the far side: no Call-ID of it is ever opened.
-            Side::Callee if self.call_id_named => self.far_side = Side::Caller { leg: 0 },
-            Side::Caller { .. } if self.call_id_named => {}
+            Side::Caller { .. } if self.call_id_named => self.near_call_id_named = true,
             Side::Caller { leg } => {
-                let sealed = ring.seal_call_id(self.key, near, leg, &mut self.call_id);
-                sealed.map_err(|_| Refused::Dialog)?;
+                let form = ring.seal_call_id(self.key, near, leg, &mut self.call_id).map_err(|_| Refused::Dialog)?;
+                self.near_call_id_named = form == Form::Digest;
+            }
+            Side::Callee if self.call_id_named => {
+                let mut name = Vec::new();
+                let opened = ring.open_call_id(near, &mut name).filter(|_| name == *name_of(&self.call_id));
+                self.near_call_id_named = opened.is_none();
+                self.far_side = Side::Caller { leg: opened.map_or(0, |opened| opened.leg) };
             }
             Side::Callee => {
                 let opened = ring.open_call_id(near, &mut self.call_id).ok_or(Refused::Dialog)?;
+                if opened.form == Form::Digest {
+                    return Err(Refused::Dialog);
+                }
                 self.far_side = Side::Caller { leg: opened.leg };
             }
         }
         Ok(self)
+    }
+
+    /// Adds the near side's route set from the call store, where the token does not tell it. `near` is where that side
+    /// presents its tokens.
+    fn with_near_routes(mut self, env: &Env<'_>, near: Bound<'_>, tag: Option<&[u8]>) -> Self {
+        if env.store.is_empty() || self.lengths.iter().skip(1).any(|&length| length == 0) {
+            return self;
+        }
+        let ring = &env.secrets.ring;
+        let call = ring.call_mark(self.key, self.callers_call_id(near.call_id));
+        let item = tag.and_then(|tag| ring.routes_item(self.key, near.call_id, tag));
+        let key = call.zip(item).map(|(call, item)| StoreKey { call, item });
+        if let Some(record) = key.and_then(|key| env.store.state(key)) {
+            let (text, lengths) = (&mut self.text, &mut self.lengths);
+            let mut add = |value: &[u8]| {
+                text.push(0);
+                text.extend_from_slice(value);
+                lengths.push(value.len() as u16);
+            };
+            let mut first = true;
+            ring.open_routes(&record, near, |value| {
+                if std::mem::take(&mut first) {
+                    add(b"");
+                }
+                add(value);
+            });
+        }
+        self
+    }
+
+    /// The Call-ID of the caller's leg, where `near` is that of the near one.
+    pub fn callers_call_id<'s>(&'s self, near: &'s [u8]) -> &'s [u8] {
+        match self.near {
+            Side::Caller { .. } => near,
+            Side::Callee => &self.call_id,
+        }
     }
 
     /// The URI of the far side's Contact.
@@ -214,6 +275,11 @@ impl Dialog {
     }
 
     fn values(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        self.text.split(|&byte| byte == 0).skip(self.before)
+        let mut at = self.start;
+        self.lengths.iter().map(move |&length| {
+            let (start, end) = (at, at + usize::from(length));
+            at = end + 1;
+            self.text.get(start..end).unwrap_or_default()
+        })
     }
 }

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::super::Tools;
 use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
-use super::super::seal::{Bound, Hold, LegState, Side};
+use super::super::seal::{Bound, Hold, LegState, Side, is_named};
+use super::super::{Env, Tools};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, refer_to, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
@@ -14,11 +14,11 @@ use crate::sip::{HeaderName, NameAddr, Span, body};
 use crate::trunk::TrunkKind;
 
 impl Forward<'_> {
-    /// Writes the request as one of the edge's own leg. `unix` is what is noted as the time of sealing.
+    /// Writes the request as one of the edge's own leg. What does not fit into its Contact is put on the shelf.
     ///
     /// # Errors
     /// [`NotSealed`] when a later request would not find its way.
-    pub fn write_owned(&self, crossing: &Crossing, unix: u64, tools: &mut Tools) -> Result<Bytes, NotSealed> {
+    pub fn write_owned(&self, crossing: &Crossing, env: &Env<'_>, tools: &mut Tools) -> Result<Bytes, NotSealed> {
         tools.edits.clear();
         let dialog = crossing.dialog.as_deref();
         if dialog.is_none() {
@@ -54,7 +54,9 @@ impl Forward<'_> {
         }
         self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
         let hold = media::held(&passing).turned();
-        self.edit_contact(crossing, (unix, hold), own, call_id, edits)?;
+        if let Some(sealing) = self.sealing(crossing, (env.unix, hold), own, call_id) {
+            sealing.edit(self.request, edits, &mut env.shelf.borrow_mut())?;
+        }
         passing.edit(edits);
         identity::edit(&passing, &self.ends(crossing), seen, edits);
         add_product(self.request, self.edge, self.hop.trunk, edits);
@@ -173,19 +175,16 @@ impl Forward<'_> {
         edits.replace_with(span, |out| write_decimal(out, u64::from(number)));
     }
 
-    /// Seals the way back to the near side into the Contact.
-    fn edit_contact(
-        &self,
-        crossing: &Crossing,
+    /// The way back to the near side, to be sealed into the Contact where there is one.
+    fn sealing<'s>(
+        &'s self,
+        crossing: &'s Crossing,
         (unix, hold): (u64, Hold),
-        own: &[u8],
-        call_id: &[u8],
-        edits: &mut Edits,
-    ) -> Result<(), NotSealed> {
-        let Some(Ok(contact)) = self.request.contacts().next() else { return Ok(()) };
-        if contact == NameAddr::star() {
-            return Ok(());
-        }
+        own: &'s [u8],
+        call_id: &'s [u8],
+    ) -> Option<Sealing<'s>> {
+        let contact = self.request.contacts().next()?.ok().filter(|contact| *contact != NameAddr::star())?;
+        let near_call_id = self.essentials.call_id;
         let dialog = crossing.dialog.as_deref();
         // Proxies between say so in every request, or they did so in the first.
         let mut far: Values<'_> = self.request.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
@@ -196,7 +195,11 @@ impl Forward<'_> {
             Some(behalf) => behalf.site,
             None => site_of(self.edge, self.from, self.essentials.uri.host).map(Site::mark),
         };
-        let sealing = Sealing {
+        let named = match dialog {
+            Some(dialog) => dialog.near_call_id_named,
+            None => is_named(near_call_id),
+        };
+        Some(Sealing {
             ring: &self.secrets.ring,
             key: crossing.key,
             bound: Bound { call_id, trunk: mark(self.edge, self.hop.trunk) },
@@ -217,7 +220,7 @@ impl Forward<'_> {
                     (None, None) => 0,
                 },
                 back_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
-                call_id: dialog.filter(|dialog| dialog.call_id_named).map(|_| self.essentials.call_id),
+                call_id: named.then_some(near_call_id),
                 // What is the sender's own tag on this leg is the peer's on the other one, and the other way round.
                 from_tag: match dialog {
                     Some(dialog) => dialog.to_tag.as_ref().and(self.essentials.to_tag),
@@ -229,7 +232,9 @@ impl Forward<'_> {
             },
             far,
             near: dialog.into_iter().flat_map(Dialog::routes).collect(),
-        };
-        sealing.edit(self.request, edits)
+            tag: dialog.and_then(|dialog| dialog.to_tag.as_deref().or(self.essentials.to_tag)),
+            call: dialog.map_or(near_call_id, |dialog| dialog.callers_call_id(near_call_id)),
+            up: dialog.is_some(),
+        })
     }
 }

@@ -44,7 +44,9 @@ pub struct Key {
     id: KeyId,
     tokens: LessSafeKey,
     call_ids: LessSafeKey,
+    stored: LessSafeKey,
     hints: [u8; 16],
+    marks: [u8; 16],
 }
 
 impl fmt::Debug for Key {
@@ -70,7 +72,9 @@ impl Key {
             id: KeyId(id),
             tokens: cipher(b"tokens")?,
             call_ids: cipher(b"Call-IDs")?,
+            stored: cipher(b"stored states")?,
             hints: expand(&root, b"hints")?,
+            marks: expand(&root, b"marks of calls")?,
         })
     }
 
@@ -85,6 +89,15 @@ impl Key {
 
     pub(super) const fn call_ids(&self) -> (&Self, &LessSafeKey) {
         (self, &self.call_ids)
+    }
+
+    pub(super) const fn stored(&self) -> (&Self, &LessSafeKey) {
+        (self, &self.stored)
+    }
+
+    /// Of the numbers under which the call store has something.
+    pub(super) const fn marks(&self) -> &[u8; 16] {
+        &self.marks
     }
 
     /// Eight bits that tell two values apart most of the time.

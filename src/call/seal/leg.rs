@@ -72,8 +72,8 @@ impl Hold {
     }
 }
 
-/// Most values of a route set that is sealed; a longer one would not fit anyway.
-pub const MAX_ROUTES: usize = 8;
+/// Most values of the route sets of both sides together, and of what stands between them.
+pub const MAX_ROUTES: usize = 20;
 
 /// A route set: the values of a Route header, in the order in which they are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub struct Routes<'a> {
     len: usize,
 }
 
-/// The route set has more than [`MAX_ROUTES`] values: the call store keeps it.
+/// The route set has more than [`MAX_ROUTES`] values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the route set has too many values to be sealed")]
 pub struct TooManyRoutes;
@@ -174,6 +174,13 @@ impl<'a> LegState<'a> {
         if memchr::memchr_iter(0, &joined).count() != separators {
             return Err(PackError::Nul);
         }
+        self.write_fields(out);
+        text::pack(&joined, out);
+        Ok(())
+    }
+
+    /// Writes all but the texts.
+    pub(super) fn write_fields(&self, out: &mut Buffer) {
         let field = |flag: u8, present: bool| if present { flag } else { 0 };
         let more = field(CALL_ID, self.call_id.is_some())
             | field(FROM_TAG, self.from_tag.is_some())
@@ -207,12 +214,10 @@ impl<'a> LegState<'a> {
         if self.back_offset != 0 {
             varint::write(varint::zigzag(self.back_offset), out);
         }
-        text::pack(&joined, out);
-        Ok(())
     }
 
     /// All texts, in the order in which they are packed.
-    fn texts(&self) -> impl Iterator<Item = &'a [u8]> {
+    pub(super) fn texts(&self) -> impl Iterator<Item = &'a [u8]> {
         let before = [self.call_id, self.from_tag, self.to_tag].into_iter().flatten();
         before.chain([self.target]).chain(self.routes.values().iter().copied())
     }
@@ -226,19 +231,32 @@ impl<'a> LegState<'a> {
     }
 
     fn read(plain: &[u8], scratch: &'a mut Vec<u8>) -> Option<Self> {
-        let (&presence, mut rest) = plain.split_first()?;
-        let mut more = 0;
-        if presence & MORE != 0 {
-            let (&byte, left) = rest.split_first()?;
-            (more, rest) = (byte, left);
-            // There is one text for a state: no second byte without anything in it.
-            if more == 0 || more & RESERVED != 0 {
-                return None;
+        let mut rest = plain;
+        let (fields, named) = LegState::read_fields(&mut rest)?;
+        scratch.clear();
+        text::unpack(rest, MAX_TEXT, scratch).ok()?;
+        fields.with_texts(named, &mut scratch.split(|&byte| byte == 0))
+    }
+
+    /// Reads all but the texts, and which texts stand before the target; moves `rest` on.
+    pub(super) fn read_fields(rest: &mut &[u8]) -> Option<(LegState<'static>, Named)> {
+        let mut byte = |present: bool| -> Option<u8> {
+            if !present {
+                return Some(0);
             }
+            let (&byte, left) = rest.split_first()?;
+            *rest = left;
+            Some(byte)
+        };
+        let presence = byte(true)?;
+        let more = byte(presence & MORE != 0)?;
+        // There is one text for a state: no second byte without anything in it.
+        if more & RESERVED != 0 || presence & MORE != 0 && more == 0 {
+            return None;
         }
-        let created = varint::read(&mut rest)?.wrapping_add(EPOCH);
+        let created = varint::read(rest)?.wrapping_add(EPOCH);
         let near = if presence & CALLER != 0 {
-            Side::Caller { leg: u16::try_from(varint::read(&mut rest)?).ok()? }
+            Side::Caller { leg: u16::try_from(varint::read(rest)?).ok()? }
         } else {
             Side::Callee
         };
@@ -247,7 +265,7 @@ impl<'a> LegState<'a> {
                 return Some(None);
             }
             let (mark, left) = rest.split_first_chunk()?;
-            rest = left;
+            *rest = left;
             Some(Some(u32::from_be_bytes(*mark)))
         };
         let far = mark(true)??;
@@ -256,18 +274,11 @@ impl<'a> LegState<'a> {
         let mut engine = None;
         if presence & ENGINE != 0 {
             let (&number, left) = rest.split_first()?;
-            (engine, rest) = (Some(number), left);
+            (engine, *rest) = (Some(number), left);
         }
-        let cseq_offset = if presence & CSEQ != 0 { varint::unzigzag(varint::read(&mut rest)?) } else { 0 };
-        let back_offset = if more & BACK != 0 { varint::unzigzag(varint::read(&mut rest)?) } else { 0 };
-        scratch.clear();
-        text::unpack(rest, MAX_TEXT, scratch).ok()?;
-        let mut texts = scratch.split(|&byte| byte == 0);
-        let mut text = |present: bool| if present { texts.next().map(Some) } else { Some(None) };
-        let call_id = text(more & CALL_ID != 0)?;
-        let from_tag = text(more & FROM_TAG != 0)?;
-        let to_tag = text(more & TO_TAG != 0)?;
-        Some(Self {
+        let cseq_offset = if presence & CSEQ != 0 { varint::unzigzag(varint::read(rest)?) } else { 0 };
+        let back_offset = if more & BACK != 0 { varint::unzigzag(varint::read(rest)?) } else { 0 };
+        let fields = LegState {
             near,
             hold: match presence >> HOLD_SHIFT & 3 {
                 0 => Hold::None,
@@ -284,11 +295,29 @@ impl<'a> LegState<'a> {
             hidden: more & HIDDEN != 0,
             cseq_offset,
             back_offset,
-            call_id,
-            from_tag,
-            to_tag,
-            target: texts.next()?,
-            routes: Routes::of(texts).ok()?,
-        })
+            ..LegState::default()
+        };
+        Some((fields, Named(more)))
+    }
+
+    /// The state with its texts, of which there are no more and no fewer.
+    pub(super) fn with_texts<'t>(
+        self,
+        Named(named): Named,
+        texts: &mut impl Iterator<Item = &'t [u8]>,
+    ) -> Option<LegState<'t>>
+    where
+        'a: 't,
+    {
+        let mut text = |present: bool| if present { texts.next().map(Some) } else { Some(None) };
+        let call_id = text(named & CALL_ID != 0)?;
+        let from_tag = text(named & FROM_TAG != 0)?;
+        let to_tag = text(named & TO_TAG != 0)?;
+        let target = texts.next()?;
+        Some(LegState { call_id, from_tag, to_tag, target, routes: Routes::of(texts).ok()?, ..self })
     }
 }
+
+/// Which texts stand before the target: the second byte of presence.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named(u8);

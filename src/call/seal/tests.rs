@@ -5,6 +5,7 @@ mod lengths;
 use proptest::prelude::*;
 
 use super::*;
+use crate::call::stored::StoreKey;
 
 const NOW: u32 = 30_000_000;
 const FRESH: Freshness = Freshness { now: NOW, max_age: 24 * 60 };
@@ -172,7 +173,10 @@ fn rotation_keeps_calls_up_and_ends_what_is_two_keys_old() {
     assert_eq!(again, call_id);
     let mut near = Vec::new();
     let found = rotated.open_call_id(&call_id, &mut near).unwrap();
-    assert_eq!((found, near.as_slice()), (SealedCallId { key: opened.key, leg: 1 }, b"call@pbx".as_slice()));
+    assert_eq!(
+        (found, near.as_slice()),
+        (SealedCallId { key: opened.key, leg: 1, form: Form::Whole }, b"call@pbx".as_slice())
+    );
 
     assert_eq!(opening(&later, &text, HERE, FRESH), Err(OpenError::UnknownKey(old.current())));
     assert_eq!(later.open_call_id(&call_id, &mut near), None);
@@ -203,14 +207,15 @@ fn keys_are_shown_by_their_ids_only() {
 fn store_key_is_short_and_bound_like_a_state() {
     let ring = ring(1, None);
     let mut text = Vec::new();
-    ring.seal_store_key(ring.current(), *b"\0\x01random", HERE, AMPLE, &mut text).unwrap();
-    assert_eq!((text.len(), is_plain(&text)), (37, true));
+    let key = StoreKey { call: 7, item: u64::MAX };
+    ring.seal_store_key(ring.current(), key, HERE, AMPLE, &mut text).unwrap();
+    assert_eq!((text.len(), is_plain(&text)), (48, true));
     let mut scratch = Vec::new();
     let opened = ring.open(&text, HERE, FRESH, &mut scratch).unwrap();
-    assert_eq!(opened.content, Content::StoreKey(*b"\0\x01random"));
+    assert_eq!(opened.content, Content::StoreKey(key));
     assert!(opening(&ring, &text, Bound { call_id: b"another", ..HERE }, FRESH).is_err());
-    let tight = ring.seal_store_key(ring.current(), [0; 8], HERE, TokenRoom(36), &mut Vec::new());
-    assert_eq!(tight, Err(SealError::DoesNotFit(37)));
+    let tight = ring.seal_store_key(ring.current(), key, HERE, TokenRoom(47), &mut Vec::new());
+    assert_eq!(tight, Err(SealError::DoesNotFit(48)));
 }
 
 #[test]
@@ -226,7 +231,10 @@ fn call_id_of_the_far_leg_tells_nothing_of_the_near_one() {
         assert!(memchr::memmem::find(&shown, part.as_bytes()).is_none(), "{part} in {}", far.escape_ascii());
     }
     let mut back = Vec::new();
-    assert_eq!(ring.open_call_id(&far, &mut back), Some(SealedCallId { key: ring.current(), leg: 0 }));
+    assert_eq!(
+        ring.open_call_id(&far, &mut back),
+        Some(SealedCallId { key: ring.current(), leg: 0, form: Form::Whole })
+    );
     assert_eq!(back, near);
     for other in [&near[..], b"h", b"", b"hAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
         assert_eq!(ring.open_call_id(other, &mut back), None);
@@ -237,41 +245,46 @@ fn call_id_of_the_far_leg_tells_nothing_of_the_near_one() {
 fn each_pass_of_a_hairpin_has_its_call_id_and_opens_to_the_one_before() {
     let ring = ring(1, None);
     let mut legs = vec![b"5b2f0a1c-3d4e-4f60-a1b2-c3d4e5f60718".to_vec()];
-    let refused = loop {
-        let mut next = Vec::new();
-        match ring.seal_call_id(ring.current(), legs.last().unwrap(), 0, &mut next) {
-            Ok(()) => legs.push(next),
-            Err(error) => break error,
-        }
-    };
-    assert_eq!(legs.iter().map(Vec::len).collect::<Vec<_>>(), [36, 48, 76, 104, 132]);
-    assert_eq!(refused, CallIdError::TooLong(132));
-    for pair in legs.windows(2) {
-        let mut before = Vec::new();
-        ring.open_call_id(&pair[1], &mut before).unwrap();
-        assert_eq!(before, pair[0]);
+    for _ in 0..5 {
+        legs.push(far_call_id(&ring, legs.last().unwrap(), 0));
     }
+    assert_eq!(legs.iter().map(Vec::len).collect::<Vec<_>>(), [36, 48, 76, 104, 132, 53], "a long one by its digest");
+    for (pass, pair) in legs.windows(2).enumerate() {
+        let mut before = Vec::new();
+        let opened = ring.open_call_id(&pair[1], &mut before).unwrap();
+        assert_eq!(before, *name_of(&pair[0]));
+        assert_eq!(opened.form, if pass == 4 { Form::Digest } else { Form::Whole });
+        assert_eq!(ring.root_call_id(&pair[0], 9), legs[0], "all legs have one root");
+    }
+    assert_eq!(ring.root_call_id(&legs[3], 2), legs[1]);
 }
 
 #[test]
-fn call_ids_up_to_the_limit_are_sealed_and_longer_ones_are_not() {
+fn call_ids_up_to_the_limit_are_sealed_whole_and_longer_ones_by_a_digest() {
     let ring = ring(1, None);
     let mut far = Vec::new();
     // Nothing of it has a short form.
     let near: Vec<u8> = (0..MAX_CALL_ID).map(|at| b"!~*'%.`+"[(at * at / 3 + at * 5) % 8]).collect();
-    ring.seal_call_id(ring.current(), &near, u16::MAX, &mut far).unwrap();
-    assert!(far.len() <= 200, "{}", far.len());
+    let form = ring.seal_call_id(ring.current(), &near, u16::MAX, &mut far).unwrap();
+    assert!(form == Form::Whole && far.len() <= 200, "{}", far.len());
     let mut back = Vec::new();
     assert_eq!(ring.open_call_id(&far, &mut back).map(|sealed| sealed.leg), Some(u16::MAX));
     assert_eq!(back, near);
-    for len in [MAX_CALL_ID + 1, 8_192] {
-        far.clear();
-        let refused = ring.seal_call_id(ring.current(), &vec![b'0'; len], 0, &mut far);
-        assert_eq!((refused, far.as_slice()), (Err(CallIdError::TooLong(len)), &b""[..]));
-    }
-    // Bytes that are no words are longer when packed.
+    // Bytes that are no words are longer when packed; and none may pass for a digest.
     let odd: Vec<u8> = (0..100).map(|at| 0x80 | (at * 37) as u8).collect();
-    assert_eq!(ring.seal_call_id(ring.current(), &odd, 0, &mut far), Err(CallIdError::TooLong(201)));
+    let posing = name_of(&odd).into_owned();
+    for long in [vec![b'0'; MAX_CALL_ID + 1], vec![b'0'; 8_192], odd, posing] {
+        far.clear();
+        assert_eq!(ring.seal_call_id(ring.current(), &long, 3, &mut far), Ok(Form::Digest));
+        assert!(is_plain(&far) && far.len() <= 60);
+        let opened = ring.open_call_id(&far, &mut back);
+        assert_eq!(opened, Some(SealedCallId { key: ring.current(), leg: 3, form: Form::Digest }));
+        assert_eq!(back, *name_of(&long));
+        assert_eq!(ring.root_call_id(&far, 4), ring.root_call_id(&long, 4), "both legs have one root");
+        let mut neighbour = long.clone();
+        neighbour[9] ^= 1;
+        assert_ne!(name_of(&neighbour), name_of(&long));
+    }
 }
 
 #[test]
@@ -294,8 +307,103 @@ fn state_that_does_not_fit_says_so() {
     let refused = ring.seal_leg(ring.current(), &LegState { target: b"sip:\0@b", ..state() }, HERE, AMPLE, &mut out);
     assert_eq!(refused, Err(SealError::Nul));
     assert_eq!(Routes::of([ROUTE; MAX_ROUTES + 1]), Err(TooManyRoutes));
-    let many = LegState { routes: Routes::of([ROUTE; MAX_ROUTES]).unwrap(), ..state() };
+    let many = LegState { routes: Routes::of([ROUTE; 8]).unwrap(), ..state() };
     assert!(token(&ring, &many, HERE).len() < whole + 50, "the same again is told in few bytes");
+}
+
+/// What a call needs that was transferred: three texts more.
+fn transferred<'a>() -> LegState<'a> {
+    LegState {
+        call_id: Some(b"a84b4c76e66710@pbx.example.net"),
+        from_tag: Some(b"1928301774"),
+        to_tag: Some(b"8321234356"),
+        ..state()
+    }
+}
+
+#[test]
+fn names_of_the_far_leg_travel_and_a_token_without_them_is_as_before() {
+    let ring = ring(7, None);
+    let whole = transferred();
+    let mut scratch = Vec::new();
+    let text = token(&ring, &whole, HERE);
+    let opened = ring.open(&text, HERE, FRESH, &mut scratch).unwrap();
+    assert_eq!(opened.content, Content::Leg(whole));
+    for state in [
+        LegState { call_id: None, ..whole },
+        LegState { from_tag: None, ..whole },
+        LegState { to_tag: Some(b""), from_tag: None, ..whole },
+    ] {
+        let text = token(&ring, &state, HERE);
+        let opened = ring.open(&text, HERE, FRESH, &mut scratch).unwrap();
+        assert_eq!(opened.content, Content::Leg(state));
+    }
+    // A second byte that says nothing, or of what is not known yet, is of no version that this one reads.
+    let mut plain = envelope::Buffer::new();
+    whole.pack(&mut plain).unwrap();
+    assert_eq!(plain[1], 7);
+    for more in [0, 0x10, 0x80] {
+        plain[1] = more;
+        assert_eq!(LegState::unpack(&plain, &mut scratch), Err(Malformed));
+    }
+}
+
+#[test]
+fn a_record_of_the_store_opens_where_its_token_does() {
+    let ring = ring(1, None);
+    let long = "x\0y".repeat(400);
+    let routes = Routes::of([ROUTE, b"", b"<sip:\0;lr>"]).unwrap();
+    let whole = LegState { target: long.as_bytes(), routes, ..transferred() };
+    let (item, record) = ring.seal_stored(ring.current(), &whole, HERE).unwrap();
+    assert_eq!(ring.seal_stored(ring.current(), &whole, HERE).unwrap(), (item, record.clone()), "kept once");
+    let mut scratch = b"of before".to_vec();
+    let open = |ring: &KeyRing, record: &[u8], bound, fresh, scratch: &mut Vec<u8>| {
+        let (key, state) = ring.open_stored(record, bound, fresh, scratch)?;
+        assert_eq!((key, state), (ring.current(), whole));
+        Ok(())
+    };
+    assert_eq!(open(&ring, &record, HERE, FRESH, &mut scratch), Ok(()));
+    let old = Freshness { now: NOW + 61, max_age: 60 };
+    assert_eq!(open(&ring, &record, HERE, old, &mut scratch), Err(OpenError::TooOld(61)));
+    for bound in [Bound { call_id: b"another", ..HERE }, Bound { trunk: 5, ..HERE }] {
+        assert_eq!(open(&ring, &record, bound, FRESH, &mut scratch), Err(OpenError::Altered));
+        assert_ne!(ring.seal_stored(ring.current(), &whole, bound).unwrap().0, item);
+    }
+    for at in 0..record.len() {
+        let mut altered = record.clone();
+        altered[at] ^= 1;
+        assert!(open(&ring, &altered, HERE, FRESH, &mut scratch).is_err(), "{at}");
+    }
+    assert_eq!(
+        open(&super::tests::ring(2, None), &record, HERE, FRESH, &mut scratch),
+        Err(OpenError::UnknownKey(ring.current()))
+    );
+    for text in [&b"x\0yx\0y"[..], b"a84b4c76", b"pbx.example"] {
+        assert!(memchr::memmem::find(&record, text).is_none(), "it shows {}", text.escape_ascii());
+    }
+    let too_long = vec![b'a'; MAX_STORED_TEXT + 1];
+    let refused = ring.seal_stored(ring.current(), &LegState { target: &too_long, ..state() }, HERE);
+    assert!(matches!(refused, Err(SealError::DoesNotFit(len)) if len > MAX_STORED_TEXT));
+}
+
+#[test]
+fn a_route_set_is_kept_for_one_side_of_one_call() {
+    let ring = ring(1, None);
+    let (key, routes) = (ring.current(), [ROUTE, b"<sip:a;lr>"]);
+    let record = ring.seal_routes(key, &routes, HERE).unwrap();
+    let opened = |record: &[u8], bound| {
+        let mut values = Vec::new();
+        ring.open_routes(record, bound, |value| values.push(value.to_vec())).then_some(values)
+    };
+    assert_eq!(opened(&record, HERE), Some(routes.map(<[u8]>::to_vec).to_vec()));
+    assert_eq!(opened(&record, Bound { trunk: 1, ..HERE }), None);
+    let (_, leg) = ring.seal_stored(key, &state(), HERE).unwrap();
+    assert_eq!(opened(&leg, HERE), None, "a state is no route set");
+    assert!(ring.open_stored(&record, HERE, FRESH, &mut Vec::new()).is_err());
+    let item = |id: &[u8], tag: &[u8]| ring.routes_item(key, id, tag).unwrap();
+    assert_ne!(item(b"ab", b"c"), item(b"a", b"bc"));
+    assert_ne!(ring.call_mark(key, b"a"), ring.call_mark(key, b"b"));
+    assert_eq!(ring.call_mark(KeyId(!key.0), b"a"), None);
 }
 
 #[test]
@@ -414,7 +522,11 @@ proptest! {
             Err(SealError::DoesNotFit(len)) => {
                 prop_assert!(len > room.0);
                 prop_assert_eq!(&uri, b"sip:");
-                ring.seal_store_key(ring.current(), [9; 8], bound, room, &mut uri).unwrap();
+                ring.seal_store_key(ring.current(), StoreKey { call: 9, item: 9 }, bound, room, &mut uri).unwrap();
+                let (_, record) = ring.seal_stored(ring.current(), &state, bound).unwrap();
+                let fresh = Freshness { now: state.created, max_age: 0 };
+                let (_, opened) = ring.open_stored(&record, bound, fresh, &mut scratch).unwrap();
+                prop_assert_eq!(opened, state);
             }
             Err(error) => prop_assert!(false, "{}", error),
         }
@@ -476,6 +588,8 @@ proptest! {
         let mut scratch = Vec::new();
         prop_assert!(ring.open(&bytes, HERE, FRESH, &mut scratch).is_err());
         prop_assert_eq!(ring.open_call_id(&bytes, &mut scratch), None);
+        prop_assert!(ring.open_stored(&bytes, HERE, FRESH, &mut scratch).is_err());
+        prop_assert!(!ring.open_routes(&bytes, HERE, |_| ()));
         if let Ok(state) = LegState::unpack(&bytes, &mut scratch) {
             prop_assert!(state.target.len() + state.routes.values().iter().map(|route| route.len() + 1).sum::<usize>() <= MAX_TEXT);
         }

@@ -5,6 +5,7 @@ use super::KeyRing;
 use super::envelope::{self, Buffer, Context, Kind, Sealed, VERSION};
 use super::key::{Key, KeyId};
 use super::leg::{LegState, PackError};
+use crate::call::stored::{STORE_KEY_BYTES, StoreKey};
 
 /// The longest URI that the edge makes, in characters: real phones cut longer ones.
 pub const URI_LIMIT: usize = 254;
@@ -14,9 +15,6 @@ const HINTS: usize = 2;
 
 /// Longest text that is looked at as a token.
 const MAX_TOKEN: usize = URI_LIMIT;
-
-/// Bytes of a store key.
-const STORE_KEY_BYTES: usize = 8;
 
 /// Where a token will be presented: it opens there only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +32,15 @@ pub struct Freshness {
     pub now: u32,
     /// Minutes.
     pub max_age: u32,
+}
+
+impl Freshness {
+    /// Whether what was sealed in a minute may be taken now.
+    pub(super) fn check(self, created: u32) -> Result<(), OpenError> {
+        // The clock of the node that made it may be ahead.
+        let age = self.now.saturating_sub(created);
+        if age > self.max_age { Err(OpenError::TooOld(age)) } else { Ok(()) }
+    }
 }
 
 /// How many characters there are for a token in a URI of at most [`URI_LIMIT`].
@@ -83,6 +90,8 @@ pub enum OpenError {
     TooOld(u32),
     #[error("the token cannot be read")]
     Malformed,
+    #[error("the call store has nothing under the token's key")]
+    NotStored,
 }
 
 /// A token that was opened.
@@ -98,7 +107,7 @@ pub struct Opened<'a> {
 pub enum Content<'a> {
     Leg(LegState<'a>),
     /// Where the call store has it.
-    StoreKey([u8; STORE_KEY_BYTES]),
+    StoreKey(StoreKey),
 }
 
 impl KeyRing {
@@ -125,20 +134,20 @@ impl KeyRing {
         seal(Kind::Leg, key, bound, &mut plain, room, out)
     }
 
-    /// Appends a token that holds a key of the call store to `out`; `random` is not to be guessed, nor used twice.
+    /// Appends a token that holds a key of the call store to `out`.
     ///
     /// # Errors
     /// [`SealError::DoesNotFit`] when the host is so long that not even this fits.
     pub fn seal_store_key(
         &self,
         key: KeyId,
-        random: [u8; STORE_KEY_BYTES],
+        stored: StoreKey,
         bound: Bound<'_>,
         room: TokenRoom,
         out: &mut Vec<u8>,
     ) -> Result<(), SealError> {
         let key = self.key(key).ok_or(SealError::UnknownKey(key))?;
-        seal(Kind::StoreKey, key, bound, &mut { random }, room, out)
+        seal(Kind::StoreKey, key, bound, &mut stored.to_bytes(), room, out)
     }
 
     /// Opens the user part of a URI that came back to the edge. Texts are unpacked to `scratch`, whose old content is
@@ -167,14 +176,11 @@ impl KeyRing {
         let context = Context { hints: &[], fixed: &trunk, text: bound.call_id };
         let plain = sealed.open(key.tokens(), &context).ok_or(refusal)?;
         let content = if kind == Kind::StoreKey {
-            Content::StoreKey(plain.try_into().map_err(|_| OpenError::Malformed)?)
+            let bytes: [u8; STORE_KEY_BYTES] = plain.try_into().map_err(|_| OpenError::Malformed)?;
+            Content::StoreKey(StoreKey::from_bytes(bytes))
         } else {
             let state = LegState::unpack(plain, scratch).map_err(|_| OpenError::Malformed)?;
-            // The clock of the node that made it may be ahead.
-            let age = freshness.now.saturating_sub(state.created);
-            if age > freshness.max_age {
-                return Err(OpenError::TooOld(age));
-            }
+            freshness.check(state.created)?;
             Content::Leg(state)
         };
         Ok(Opened { key: key.id(), content })

@@ -4,6 +4,7 @@ mod calls;
 mod hold;
 mod party;
 mod refresh;
+mod stored;
 mod teams;
 mod tokens;
 mod topology;

@@ -1,5 +1,6 @@
 //! The edge of the simulation: shards, the configuration, a clock, and names that the test answers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
 use crate::call::live::Homes;
 use crate::call::seal::{Key, KeyRing};
+use crate::call::stored::{CallStore, Room, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Heard, Names, Output, Secrets};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
@@ -160,6 +162,36 @@ impl Names for Known {
     }
 }
 
+/// A call store that outlives the process: what the daemon's one does, less the disk.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub states: HashMap<StoreKey, Bytes>,
+    /// Calls that were answered, and those that are over.
+    pub up: Vec<u64>,
+    pub over: Vec<u64>,
+    pub room: Room,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { states: HashMap::new(), up: Vec::new(), over: Vec::new(), room: Room::Ample }
+    }
+}
+
+impl CallStore for Kept {
+    fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    fn state(&self, key: StoreKey) -> Option<Bytes> {
+        self.states.get(&key).cloned()
+    }
+
+    fn room(&self) -> Room {
+        self.room
+    }
+}
+
 /// Keys of owned legs, made of one byte.
 pub(super) fn ring(byte: u8) -> KeyRing {
     KeyRing::new(Key::derive(&[byte; 32]).expect("a key"), None).expect("one key")
@@ -191,6 +223,7 @@ pub(super) struct World {
     pub counts: Counts,
     /// What calls told of targets.
     pub heard: Vec<Heard>,
+    pub kept: Kept,
     secrets: Secrets,
     shards: Vec<Shard>,
     homes: Arc<Homes>,
@@ -221,6 +254,7 @@ impl World {
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
+            kept: Kept::default(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
             shards: (0..4).map(|index| Shard::new(index, now, max_contexts).with_homes(Arc::clone(&homes))).collect(),
             homes,
@@ -228,13 +262,23 @@ impl World {
         }
     }
 
-    /// The process is killed and another one begins, with the same seal keys and nothing else.
+    /// The process is killed and another one begins, with the same seal keys and call store and nothing else.
     pub(super) fn restart(&mut self) {
         self.secrets = Secrets { hash: HashKey::new([7; 16]), tags: [8; 16], ..self.secrets.clone() };
         self.homes = Arc::new(Homes::new(1_000));
         let shard = |index| Shard::new(index, self.now, 1_000).with_homes(Arc::clone(&self.homes));
         self.shards = (0..4).map(shard).collect();
         self.sent.clear();
+    }
+
+    /// The shard of a Call-ID.
+    pub(super) fn shard_of(&self, call_id: &str) -> usize {
+        self.secrets.shard_of(call_id.as_bytes(), 64)
+    }
+
+    /// Other keys of what rides in Record-Route.
+    pub(super) fn set_seal(&mut self, seal: SealKey) {
+        self.secrets.seal = seal;
     }
 
     /// Other keys of owned legs.
@@ -295,7 +339,15 @@ impl World {
     fn with_env(&mut self, event: impl FnOnce(&Env<'_>, &mut [Shard], &mut Output)) {
         let mut out = Output::default();
         let (now, unix) = (self.now, EPOCH + self.now.as_millis() / 1_000);
-        let env = Env { now, unix, edge: &self.edge, secrets: &self.secrets, names: &self.names };
+        let env = Env {
+            now,
+            unix,
+            edge: &self.edge,
+            secrets: &self.secrets,
+            names: &self.names,
+            store: &self.kept,
+            shelf: &RefCell::default(),
+        };
         event(&env, &mut self.shards, &mut out);
         self.counts.add(&out.counts);
         self.heard.append(&mut out.heard);
@@ -319,6 +371,11 @@ impl World {
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }
+                Command::Store { key, bytes } => {
+                    self.kept.states.insert(key, bytes);
+                }
+                Command::CallUp { call } => self.kept.up.push(call),
+                Command::CallOver { call } => self.kept.over.push(call),
                 Command::Alias { connection, addr, .. } => self.aliases.push((connection, addr)),
             }
         }

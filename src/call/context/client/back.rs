@@ -136,6 +136,7 @@ impl Context {
         let back = Back {
             edge: &work.edge,
             ring: &env.secrets.ring,
+            shelf: env.shelf,
             unix: env.unix,
             request: &request,
             remote: work.remote,

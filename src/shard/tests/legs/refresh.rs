@@ -104,6 +104,44 @@ fn routes_of_a_callee_that_refreshes_are_kept() {
     assert_eq!((bye.headers("Route"), bye.uri()), (vec![PROXY.to_owned()], callee.contact.clone()));
 }
 
+/// Kamailio's proxies, as many are set up, record themselves in the first INVITE and its 2xx only. The callee's token is
+/// older than what the 2xx said.
+#[test]
+fn routes_of_a_callee_are_kept_when_its_first_refresh_does_not_name_them() {
+    let record = format!("Record-Route: {SECOND}\r\nRecord-Route: {PROXY}\r\n");
+    let Call { mut world, mut caller, mut callee, .. } = set_up(owned(), alice(), bob(), "", &record);
+    world.restart();
+    let hold = callee.asks(&mut world, "INVITE");
+    let back = caller.answers(&mut world, &hold, 200, "");
+    callee.learns(&back);
+    world.restart();
+    let mut again = caller.asks(&mut world, "INVITE");
+    assert_eq!(
+        (again.headers("Route"), again.uri()),
+        (vec![PROXY.to_owned(), SECOND.to_owned()], callee.contact.clone())
+    );
+    again.to = BOB.parse().unwrap();
+    let ok = callee.answers(&mut world, &again, 200, "");
+    caller.learns(&ok);
+    let bye = caller.asks(&mut world, "BYE");
+    assert_eq!(bye.headers("Route"), [PROXY, SECOND]);
+}
+
+/// A store that is half full takes only what calls cannot do without: the target is still reached.
+#[test]
+fn a_call_does_without_the_routes_that_were_not_kept() {
+    let record = format!("Record-Route: {PROXY}\r\n");
+    let mut world = owned();
+    world.kept.room = crate::call::stored::Room::Little;
+    let Call { mut world, mut caller, mut callee, .. } = set_up(world, alice(), bob(), "", &record);
+    assert!(world.kept.states.is_empty());
+    let hold = callee.asks(&mut world, "INVITE");
+    let back = caller.answers(&mut world, &hold, 200, "");
+    callee.learns(&back);
+    let bye = caller.asks(&mut world, "BYE");
+    assert_eq!((bye.uri(), bye.headers("Route").len()), (callee.contact.clone(), 0));
+}
+
 #[test]
 fn a_strict_router_gets_its_own_uri() {
     let record = "Record-Route: <sip:192.0.2.22:5070>\r\n";
@@ -162,11 +200,7 @@ proptest! {
         let record: Vec<String> = hosts.iter().map(|host| format!("<sip:{host};lr>")).collect();
         let lines: String = record.iter().map(|route| format!("Record-Route: {route}\r\n")).collect();
         let ok = callee.answers(&mut world, &sent, 200, &lines);
-        if ok.status() == 503 {
-            prop_assert_eq!(world.counts.not_sealed.total(), 1);
-            prop_assert!(contact.len() + lines.len() > 120, "{} {}", contact, lines);
-            return Ok(());
-        }
+        prop_assert_eq!(ok.status(), 200);
         caller.learns(&ok);
         prop_assert!(caller.target.len() <= 254);
         for host in &hosts {

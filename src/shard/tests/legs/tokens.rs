@@ -1,8 +1,9 @@
 //! Tokens that were altered, stolen, kept too long, or sealed with a key that has gone.
 
-use super::super::world::{ALICE, BOB, ring};
+use super::super::world::{ALICE, BOB, World, ring};
 use super::party::{Call, Party, owned, set_up, user};
-use crate::call::owned::{NotSealed, Refused};
+use crate::call::dialog_token::SealKey;
+use crate::call::owned::Refused;
 use crate::call::seal::{Key, KeyRing};
 use crate::sip::Transport;
 
@@ -85,53 +86,61 @@ fn a_key_is_changed_under_a_call() {
 }
 
 #[test]
-fn what_does_not_fit_fails_with_a_reason() {
-    let mut world = owned();
-    let random = |seed: u32, len: usize| {
-        let mut state = seed;
-        let digit = |state: &mut u32| {
-            *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            char::from(b"abcdefghijkmnpqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ"[(*state >> 16) as usize % 51])
-        };
-        (0..len).map(|_| digit(&mut state)).collect::<String>()
-    };
-    let alice = |call: u32| {
-        let alice = Party::new(ALICE, Transport::Udp, "alice", "200");
-        Party { own: format!("{}{call}", alice.own), ..alice }
-    };
-    let count = |world: &super::super::world::World, why: NotSealed| world.counts.not_sealed.0[why as usize];
-    let mut caller = alice(1);
-    caller.contact = format!("sip:{}@192.0.2.10", random(1, 300));
-    assert_eq!(caller.asks(&mut world, "INVITE").status(), 503);
-    assert_eq!(count(&world, NotSealed::Contact), 1);
-
-    let mut caller = Party { call_id: random(2, 140), ..alice(2) };
-    assert_eq!(caller.asks(&mut world, "INVITE").status(), 503);
-    assert_eq!(count(&world, NotSealed::CallId), 1);
-
-    let mut caller = Party { call_id: "routes".to_owned(), ..alice(3) };
-    caller.extra.push_str(&"Record-Route: <sip:a;lr>\r\n".repeat(9));
-    assert_eq!(caller.asks(&mut world, "INVITE").status(), 503);
-    assert_eq!(count(&world, NotSealed::Routes), 1);
-
-    // An early answer goes without a Contact, an answered call fails for the caller.
-    let mut caller = Party { call_id: "callee".to_owned(), ..alice(4) };
-    let sent = caller.asks(&mut world, "INVITE");
-    let mut callee = Party::new(BOB, Transport::Udp, "bob", "");
-    callee.contact = format!("sip:{}@192.0.2.20", random(3, 300));
-    let ringing = callee.answers(&mut world, &sent, 180, "");
-    assert_eq!((ringing.status(), ringing.header("Contact")), (180, None));
-    // The callee is told so, again when its answer comes again.
-    let record = "Record-Route: <sip:one;lr>, <sip:two;lr>\r\n";
-    let ok = callee.answer_text(&sent.text(), 200, record);
-    callee.send(&mut world, &ok);
-    let ended = world.expect(&["ACK 192.0.2.20:5060", "BYE 192.0.2.20:5060", "503 192.0.2.10:5060"]);
-    for (sent, cseq) in [(&ended[0], "1 ACK"), (&ended[1], "2 BYE")] {
-        assert_eq!((sent.uri(), sent.header("CSeq").as_deref()), (callee.contact.clone(), Some(cseq)));
-        assert_eq!(sent.headers("Route"), ["<sip:two;lr>", "<sip:one;lr>"]);
-        assert_eq!((sent.header("Call-ID"), sent.to_tag().as_deref()), (Some(callee.call_id.clone()), Some("of-bob")));
+fn two_rotations_end_calls_of_the_first_key_and_none_of_the_second() {
+    let key = |byte: u8| Key::derive(&[byte; 32]).unwrap();
+    let ring = |current, other| KeyRing::new(key(current), Some(key(other))).unwrap();
+    let Call { mut world, caller: mut old_caller, callee: mut old_callee, .. } = call();
+    world.set_ring(ring(9, 4));
+    let mut caller =
+        Party { call_id: "after@rotation".to_owned(), ..Party::new(ALICE, Transport::Udp, "alice", "200") };
+    caller.own.push_str("-again");
+    let Call { mut world, mut caller, mut callee, .. } =
+        set_up(world, caller, Party::new(BOB, Transport::Udp, "bob", ""), "", "");
+    for (one, other) in [(&mut old_caller, &mut old_callee), (&mut caller, &mut callee)] {
+        one.agrees_with(&mut world, other, "INVITE");
+        other.agrees_with(&mut world, one, "INVITE");
     }
-    callee.send(&mut world, &ok);
-    world.expect(&["ACK 192.0.2.20:5060", "BYE 192.0.2.20:5060"]);
+    world.set_ring(ring(10, 9));
+    let mut it = Call { world, caller, callee, seen: Vec::new() };
+    refused(&mut it, old_caller, 481, &[Refused::Key]);
+    refused(&mut it, old_callee, 481, &[Refused::Key]);
+    let Call { mut world, mut caller, mut callee, .. } = it;
+    callee.agrees_with(&mut world, &mut caller, "INVITE");
+    caller.agrees_with(&mut world, &mut callee, "BYE");
     world.finish();
+}
+
+/// Between transparent trunks it is the Record-Route that a key proves.
+#[test]
+fn a_route_of_the_key_before_holds_and_one_of_an_older_key_is_counted() {
+    let mut world = World::new();
+    let request = |method: &str| {
+        let mut party = Party::new(ALICE, Transport::Udp, "alice", "200");
+        party.cseq = 7;
+        party.request(method)
+    };
+    let seal = |byte| SealKey::new([byte; 16]);
+    let Call { seen, .. } = {
+        let caller = Party::new(ALICE, Transport::Udp, "alice", "200");
+        let call = set_up(World::new(), caller, Party::new(BOB, Transport::Udp, "bob", ""), "", "");
+        assert_eq!(call.seen[0].headers("Record-Route").len(), 1);
+        call
+    };
+    let route = seen[0].header("Record-Route").unwrap();
+    let bye = |cseq: u32| {
+        request("BYE")
+            .replace("sip:200@192.0.2.1 SIP", "sip:bob@192.0.2.20:5060 SIP")
+            .replace("To: <sip:200@192.0.2.1>", "To: <sip:200@192.0.2.1>;tag=of-bob")
+            .replace("Max-Forwards", &format!("Route: {route}\r\nMax-Forwards"))
+            .replace("of-alice8BYE", &format!("of-alice{cseq}BYE"))
+            .replace("CSeq: 8", &format!("CSeq: {cseq}"))
+    };
+    world.set_seal(seal(5).with_other(Some([3; 16])));
+    world.udp(ALICE, &bye(8));
+    world.expect(&["BYE 192.0.2.20:5060"]);
+    assert_eq!(world.counts.tokens_refused.total(), 0);
+    world.set_seal(seal(6).with_other(Some([5; 16])));
+    world.udp(ALICE, &bye(9));
+    world.take();
+    assert_eq!(world.counts.tokens_refused.0[Refused::RecordRoute as usize], 1);
 }
