@@ -11,6 +11,7 @@ use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
+use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
 use crate::call::live::{Known, Lives, replace};
@@ -255,16 +256,18 @@ fn route(
     };
     let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
     let asking = asking(env, incoming);
-    let destination = if let Some(dialog) = replace::find(env, lives, incoming.from, request, essentials)? {
+    if let Some(dialog) = replace::find(env, lives, incoming.from, request, essentials)? {
         // Its CANCEL and its ACK name no other call.
         let until = env.now + env.edge.timing.timer_c + env.edge.timing.timer_h();
         lives.homes().adopt(env.secrets, (env.now, Some(until)), essentials.call_id, shard);
-        destination::of_dialog(env.edge, dialog)?
-    } else if initial {
-        destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
-    } else {
-        inside_dialog(env, out, lives, incoming, &routes)?
-    };
+        return Ok((hash, destination::of_dialog(env.edge, dialog)?));
+    }
+    if !initial {
+        return Ok((hash, inside_dialog(env, out, lives, incoming, &routes)?));
+    }
+    let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+    let from = incoming.from;
+    admit(env.edge, (from, incoming.flow.listener, request), &mut destination)?;
     Ok((hash, destination))
 }
 

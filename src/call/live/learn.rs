@@ -156,7 +156,7 @@ pub fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Liv
         sent_cseq: 0,
         cseq_floor: if dialog.is_some() { AFRESH } else { 0 },
         heard_cseq: number,
-        cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+        cseq_offset: agreed.crossing.cseq_offset(),
         sdp: offer.into(),
         allows: Allowed::of(request).unwrap_or_default(),
         supports: Supports::of(request).unwrap_or_default(),
@@ -235,6 +235,12 @@ fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
         set(&mut leg.target, contact_of(message).unwrap_or_default());
         leg.allows = Allowed::of(message).unwrap_or(leg.allows);
         leg.supports = Supports::of(message).unwrap_or(leg.supports);
+    }
+    if agreed.crossing.shift > 0 {
+        call.leg_mut(near).cseq_offset = agreed.crossing.cseq_offset();
+        let sent = agreed.sent.and_then(|sent| sent.cseq().ok()).map_or(0, |cseq| cseq.number);
+        let to = call.leg_mut(near.other());
+        to.sent_cseq = to.sent_cseq.max(sent);
     }
 }
 

@@ -229,7 +229,7 @@ impl Back<'_> {
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                cseq_offset: self.crossing.cseq_offset(),
                 back_offset: match (dialog, &self.crossing.behalf) {
                     (Some(dialog), _) => dialog.back_offset,
                     (None, Some(behalf)) => behalf.back_offset,

@@ -52,7 +52,7 @@ impl Forward<'_> {
         if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
             refer_to::edit(self.request, &self.secrets.ring, (crossing, dialog), host, edits);
         }
-        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
+        self.edit_cseq(crossing.cseq_offset(), edits);
         let hold = media::held(&passing).turned();
         if let Some(sealing) = self.sealing(crossing, (env.unix, hold), own, call_id) {
             sealing.edit(self.request, edits, &mut env.shelf.borrow_mut())?;

@@ -8,6 +8,7 @@ mod live;
 mod party;
 mod records;
 mod refresh;
+mod session;
 mod stored;
 mod teams;
 mod tokens;
