@@ -15,12 +15,12 @@ use super::probe::Probes;
 use super::records;
 use super::seal_key::SealKeys;
 use crate::call::branch::{BranchId, ContextId};
+use crate::call::live::Homes;
 use crate::call::seal::KeyId;
 use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
-use crate::call::live::Homes;
 use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::requests::{refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
@@ -218,7 +218,7 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
-                Command::Drop { .. } => {}
+                Command::Drop { hop } => self.transports.retire(&hop),
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }
@@ -268,9 +268,8 @@ impl Core {
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
         }
-        let secrets = self.secrets.load();
-        let shard = shard_of(&secrets, &self.homes, &message, &essentials, SHARDS);
-        self.bring_call(&secrets, &message, from, shard);
+        let shard = shard_of(&self.secrets.load(), &self.homes, &message, &essentials, SHARDS);
+        self.bring_call(&message, from, shard);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
             let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
@@ -279,8 +278,8 @@ impl Core {
     }
 
     /// A REFER that names a second call wants it in the shard of its own.
-    fn bring_call(&self, secrets: &Secrets, request: &Message, from: TrunkId, shard: usize) {
-        let found = call_to_bring(secrets, &self.homes, request, SHARDS);
+    fn bring_call(&self, request: &Message, from: TrunkId, shard: usize) {
+        let found = call_to_bring(&self.secrets.load(), &self.homes, request, SHARDS);
         let Some((other, replaces)) = found.filter(|&(other, _)| other != shard) else { return };
         let (Some(there), Some(here)) = (self.cells.get(other), self.cells.get(shard)) else { return };
         let mut call = None;

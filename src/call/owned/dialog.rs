@@ -2,13 +2,14 @@
 
 use smallvec::SmallVec;
 
+use super::super::live::{End, LiveId, Lives};
 use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
-use crate::call::live::{End, LiveCall, LiveId};
+use crate::call::live::LiveCall;
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::scan::Values;
@@ -35,6 +36,8 @@ pub struct Dialog {
     pub hold: Hold,
     /// It is a call for help.
     pub emergency: bool,
+    /// The call, where it is remembered, and the end of it that sends requests this way.
+    pub live: Option<(LiveId, End)>,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -123,8 +126,14 @@ impl Dialog {
     /// are those of the sender's CSeq numbers and of the other side's.
     pub fn joining(call: &LiveCall, (id, end): (LiveId, End), (offset, back_offset): (i32, i32)) -> Self {
         let stays = call.leg(end.other());
-        let routes = Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty());
-        let texts: SmallVec<[&[u8]; 6]> = std::iter::once(&*stays.target).chain(routes).collect();
+        let mut text = stays.target.to_vec();
+        // Texts have fewer bytes than a message may.
+        let mut lengths = SmallVec::from_elem(text.len() as u16, 1);
+        for route in Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty()) {
+            text.push(0);
+            text.extend_from_slice(route);
+            lengths.push(route.len() as u16);
+        }
         Self {
             key: call.key,
             // As in a call that is made so: whoever stays counts as its caller.
@@ -143,10 +152,11 @@ impl Dialog {
             near_call_id_named: true,
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
+            live: None,
             joins: Some((id, end)),
-            text: texts.join(&0),
+            text,
             start: 0,
-            lengths: texts.iter().map(|text| text.len() as u16).collect(),
+            lengths,
         }
     }
 
@@ -164,6 +174,7 @@ impl Dialog {
             far: state.far,
             hold: state.hold,
             emergency: state.emergency,
+            live: None,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,
@@ -204,6 +215,13 @@ impl Dialog {
             }
         }
         Ok(self)
+    }
+
+    /// The description that the near or the far side gave last, where the call is remembered.
+    pub fn spoken<'l>(&self, lives: &'l Lives, near: bool) -> Option<&'l [u8]> {
+        let (id, end) = self.live?;
+        let leg = lives.get(id)?.leg(if near { end } else { end.other() });
+        Some(&*leg.sdp).filter(|sdp| !sdp.is_empty())
     }
 
     /// Adds the near side's route set from the call store, where the token does not tell it. `near` is where that side

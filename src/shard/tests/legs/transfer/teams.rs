@@ -11,7 +11,8 @@ use crate::trunk::{Dialect, TrunkKind};
 /// Teams' proxy, which is another machine than the target of the trunk.
 const PROXY: &str = "192.0.2.81:5061";
 const ROUTE: &str = "<sip:sip-du-a-eu.pstnhub.microsoft.com:5061;lr>";
-const CONTACT: &str = "sip:api-du-a-uswe2.pstnhub.microsoft.com:443;x-i=00000000-0000-4000-8000-00000000000b;x-c=9d2b/d/8/0b";
+const CONTACT: &str =
+    "sip:api-du-a-uswe2.pstnhub.microsoft.com:443;x-i=00000000-0000-4000-8000-00000000000b;x-c=9d2b/d/8/0b";
 const REFERRED_BY: &str = "<sip:sip.pstnhub.microsoft.com:5061;x-m=8:orgid:bbbbbbbb-cccc-4ddd-8eee-ffffffffffff;\
     x-t=66666666-7777-4888-8999-aaaaaaaaaaaa;x-ti=0a0b0c0d-0000-4000-8000-000000000014;x-tt=aHR0cHM6Ly9hcGkuZXhhbXBsZS5p%3D>";
 
@@ -53,7 +54,8 @@ fn call() -> Call {
 
 /// What Teams refers to: a user of its own without a user part, or a number of the telephone network.
 fn targets() -> [String; 2] {
-    let user = format!("<sip:sip.pstnhub.microsoft.com:5061;transport=tls;x-m=8:orgid:1-2;x-t=3;x-i={}>", "f".repeat(330));
+    let user =
+        format!("<sip:sip.pstnhub.microsoft.com:5061;transport=tls;x-m=8:orgid:1-2;x-t=3;x-i={}>", "f".repeat(330));
     [user, "<sip:+14255550199@sip.pstnhub.microsoft.com:5061;user=phone;transport=tls>".to_owned()]
 }
 
@@ -97,7 +99,9 @@ fn the_proxy_that_sent_the_refer_gets_the_invite_byte_for_byte() {
         assert!(uri(&invite.header("Contact").unwrap()).contains(&format!("@{SITE}")), "{}", invite.text());
         assert!(invite.header("From").unwrap().contains("+441632768402@"), "{}", invite.text());
         assert_eq!(param(&invite.header("From").unwrap(), "tag"), param(&pbx.own, "tag"));
-        assert!(invite.header("Call-ID").unwrap() != teams_side.call_id && invite.header("Call-ID").unwrap() != pbx.call_id);
+        assert!(
+            invite.header("Call-ID").unwrap() != teams_side.call_id && invite.header("Call-ID").unwrap() != pbx.call_id
+        );
 
         let mut next = teams("", "next");
         let text = next.answer_text(&invite.text(), 180, &format!("RECORD-ROUTE: {ROUTE}\r\n"));

@@ -124,10 +124,10 @@ fn a_target_that_answers_while_it_is_given_up_is_hung_up_on() {
     bob.send(world, &text);
     world.take();
     let sent = answer(world, carl, &invite, 200);
-    assert_eq!(sent.iter().map(|sent| (sent.what(), sent.to.to_string())).collect::<Vec<_>>(), [
-        ("ACK".to_owned(), CARL.to_owned()),
-        ("BYE".to_owned(), CARL.to_owned())
-    ]);
+    assert_eq!(
+        sent.iter().map(|sent| (sent.what(), sent.to.to_string())).collect::<Vec<_>>(),
+        [("ACK".to_owned(), CARL.to_owned()), ("BYE".to_owned(), CARL.to_owned())]
+    );
     stage.world.pass(200_000);
     stage.world.take();
     stage.world.finish();
@@ -265,7 +265,8 @@ fn the_target_is_told_what_the_other_side_really_said() {
     let (world, alice, bob, carl) = stage.sides(true);
     let moved = format!("{SDP}m=audio 4444 RTP/AVP 8\r\n");
     let text = bob.answer_text(&change.text(), 200, "");
-    let text = text.replace(SDP, &moved).replace(&format!("Length: {}", SDP.len()), &format!("Length: {}", moved.len()));
+    let text =
+        text.replace(SDP, &moved).replace(&format!("Length: {}", SDP.len()), &format!("Length: {}", moved.len()));
     bob.send(world, &text);
     let sent = world.take();
     alice.is_told(world, &sent, &["200!"]);
