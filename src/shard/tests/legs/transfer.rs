@@ -266,8 +266,10 @@ fn a_call_is_transferred_again_and_again_up_to_a_limit() {
         world.take();
         // Bob leaves; whoever was called last goes on.
         assert_eq!(bob.asks(&mut world, "BYE").status(), 200);
+        world.pass(40_000);
+        world.take();
         carl.agrees_with(&mut world, &mut next, "INVITE");
         (bob, carl) = (carl, next);
     }
-    assert_eq!(took, 3, "each side is transferred in turn: Call-IDs grow with every one");
+    assert_eq!(took, usize::from(crate::trunk::dialect::transfer::MAX_TRANSFERS) - 1);
 }
