@@ -1,8 +1,12 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
 mod calls;
+mod errands;
+mod hang_up;
 mod hold;
+mod live;
 mod party;
+mod records;
 mod refresh;
 mod stored;
 mod teams;
