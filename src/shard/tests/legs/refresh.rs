@@ -135,6 +135,7 @@ fn a_call_does_without_the_routes_that_were_not_kept() {
     world.kept.room = crate::call::stored::Room::Little;
     let Call { mut world, mut caller, mut callee, .. } = set_up(world, alice(), bob(), "", &record);
     assert!(world.kept.states.is_empty());
+    world.restart();
     let hold = callee.asks(&mut world, "INVITE");
     let back = caller.answers(&mut world, &hold, 200, "");
     callee.learns(&back);
