@@ -67,8 +67,10 @@ fn a_lasting_key_without_a_state_directory_is_told() {
                   | give `dir` in [state]: what of them fits into no URI is then kept over a restart";
     assert_eq!(told(&edge), [warned]);
     // Without the key, or where all trunks are transparent, that is said or does not matter.
-    for other in [text.replace(", seal_key_file = 'seal.key'", ""), text.replace("kind = 'teams'\n", "kind = 'pbx'\n")]
-    {
+    for other in [
+        text.replace(", seal_key_file = 'seal.key'", ""),
+        text.replace("kind = 'teams'\n", "kind = 'teams'\ntransparent = true\n"),
+    ] {
         std::fs::write(&edge.1, other).unwrap();
         assert!(!told(&edge).contains(&warned.to_owned()));
     }
