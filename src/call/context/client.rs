@@ -1,6 +1,7 @@
 //! The side of a context that faces the called: its branches, their client transactions, failover and CANCEL.
 
 mod back;
+mod interval;
 mod rules;
 
 use std::sync::Arc;
@@ -225,8 +226,14 @@ impl Context {
             Client::Other(machine) => machine.handle_response(env.now, status, timing),
             Client::Done => ClientActions::default(),
         });
+        let again = self.to_offer_again(index, response).filter(|_| actions.report == Some(ClientReport::Response));
         if actions.send == Some(ClientSend::Ack) {
             self.send_ack(out, index, response);
+        }
+        if let Some(again) = again {
+            self.hear_answer(out, index, response);
+            self.finish_branch(index, status);
+            return self.offer_again(env, tools, out, index, again);
         }
         if actions.report == Some(ClientReport::Response) {
             self.take_response(env, tools, out, index, response);

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::homes::{call_to_bring, shard_of};
 use super::super::requests::{refuse_flawed, refuse_stranger};
 use super::super::{Budget, Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
+use crate::call::live::Homes;
 use crate::call::live::{LiveCall, LiveId};
 use crate::call::seal::{Key, KeyRing};
 use crate::call::stored::{CallStore, Room, StoreKey};
@@ -227,6 +229,7 @@ pub(super) struct World {
     pub records: Vec<CallRecord>,
     secrets: Secrets,
     shards: Vec<Shard>,
+    homes: Arc<Homes>,
     sent: Vec<Sent>,
 }
 
@@ -245,6 +248,7 @@ impl World {
         let mut edge = Edge::new(listeners, loaded.trunks, loaded.routing, timing, limits);
         change(&mut edge);
         let now = Moment::from_millis(1_000_000);
+        let homes = Arc::new(Homes::new(1_000));
         Self {
             edge: Arc::new(edge),
             names: Known::default(),
@@ -256,7 +260,8 @@ impl World {
             kept: Kept::default(),
             records: Vec::new(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
-            shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
+            shards: (0..4).map(|index| Shard::new(index, now, max_contexts).with_homes(Arc::clone(&homes))).collect(),
+            homes,
             sent: Vec::new(),
         }
     }
@@ -264,7 +269,9 @@ impl World {
     /// The process is killed and another one begins, with the same seal keys and call store and nothing else.
     pub(super) fn restart(&mut self) {
         self.secrets = Secrets { hash: HashKey::new([7; 16]), tags: [8; 16], ..self.secrets.clone() };
-        self.shards = (0..4).map(|index| Shard::new(index, self.now, 1_000)).collect();
+        self.homes = Arc::new(Homes::new(1_000));
+        let shard = |index| Shard::new(index, self.now, 1_000).with_homes(Arc::clone(&self.homes));
+        self.shards = (0..4).map(shard).collect();
         self.sent.clear();
     }
 
@@ -313,6 +320,7 @@ impl World {
         let Ok(message) = Message::parse(Bytes::copy_from_slice(bytes), framing, &self.edge.limits) else { return };
         let flow = Self::flow(transport, from);
         let edge = Arc::clone(&self.edge);
+        let homes = Arc::clone(&self.homes);
         self.with_env(|env, shards, out| {
             if !message.is_request() {
                 let id = branch_of(&message).filter(|_| message.flaw().is_none());
@@ -330,7 +338,13 @@ impl World {
                 (None, Err(_)) => out.counts.dropped += 1,
                 (Some(from), Err(what)) => refuse_flawed(env, out, flow, from, &message, what),
                 (Some(from), Ok(essentials)) => {
-                    let index = env.secrets.shard_of(essentials.call_id, shards.len());
+                    let index = shard_of(env.secrets, &homes, &message, &essentials, shards.len());
+                    if let Some((other, replaces)) = call_to_bring(env.secrets, &homes, &message, shards.len())
+                        && other != index
+                        && let Some(call) = shards[other].give_away(env, from, &replaces)
+                    {
+                        shards[index].take_in(env, call);
+                    }
                     let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
                     shards[index].handle_request(env, out, &incoming);
                 }

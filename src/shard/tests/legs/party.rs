@@ -45,7 +45,8 @@ impl Party {
     /// A request of it; the branch is new for each CSeq and method, and so is the version of the description.
     pub(super) fn request(&mut self, method: &str) -> String {
         let body = match method {
-            "INVITE" | "UPDATE" => SDP.replace("o=- 1 1 ", &format!("o=- 1 {} ", self.cseq + 1)),
+            "INVITE" if !self.other.contains(";tag=") => SDP.to_owned(),
+            "INVITE" | "UPDATE" => SDP.replace("o=- 1 1 ", &format!("o=- 1 {} ", self.cseq + 100)),
             _ => String::new(),
         };
         self.request_with(method, &body)
@@ -63,7 +64,7 @@ impl Party {
             "INVITE" | "UPDATE" | "SUBSCRIBE" | "REFER" | "NOTIFY" => format!("Contact: <{contact}>\r\n"),
             _ => String::new(),
         };
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = content_type(body, extra);
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{via} {addr};branch=z9hG4bK{tag}{cseq}{method}\r\n{routes}\
              Max-Forwards: 70\r\nFrom: {own}\r\nTo: {other}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{contact}{extra}{kind}\
@@ -102,9 +103,10 @@ impl Party {
         let copied =
             |name: &str| headers(request, name).iter().map(|value| format!("{name}: {value}\r\n")).collect::<String>();
         let body = if one("CSeq").ends_with("INVITE") && status == 200 { SDP } else { "" };
+        let kind = content_type(body, more);
         format!(
             "SIP/2.0 {status} Some Reason\r\n{}{}From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <{}>\r\n\
-             Server: Phone of {tag}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+             Server: Phone of {tag}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             copied("Via"),
             copied("Record-Route"),
             one("From"),
@@ -167,6 +169,11 @@ impl Party {
             assert_eq!((ack.uri(), ack.header("Call-ID").unwrap()), (other.contact.clone(), other.call_id.clone()));
         }
     }
+}
+
+/// The type of a body, unless it is among other lines.
+fn content_type(body: &str, lines: &str) -> &'static str {
+    if body.is_empty() || lines.contains("Content-Type") { "" } else { "Content-Type: application/sdp\r\n" }
 }
 
 /// The URI of an address.
