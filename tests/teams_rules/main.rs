@@ -10,6 +10,7 @@ mod connections;
 mod data_centres;
 mod foreign;
 mod identity;
+mod media;
 mod outcomes;
 mod restarts;
 mod talks;

@@ -5,8 +5,8 @@ use super::learn::{self, sdp_of};
 use super::midcall::{LocalAnswer, Midcall, Within};
 use super::timer::too_small;
 use super::{Allowed, End, LiveCall, LiveId, compose, relay, session};
+use crate::call::dialect::session::{own_name, warning};
 use crate::call::dialect::{Passing, media};
-use crate::call::owned::site_of;
 use crate::call::{Env, Tools};
 use crate::sip::build::write_line;
 use crate::sip::session_expires::write_min_se;
@@ -194,12 +194,7 @@ impl Asked<'_> {
 
     /// The name by which the near side knows the edge.
     fn own_name(&self) -> Vec<u8> {
-        let host = self.within.essentials.uri.host;
-        let mut name = Vec::with_capacity(64);
-        let site = site_of(self.env.edge, self.near.id, host);
-        let len = self.env.edge.write_own(self.near.id, self.within.flow.listener, site, &mut name);
-        name.truncate(len);
-        name
+        own_name(self.env.edge, self.near.id, self.within.flow.listener, self.within.request)
     }
 
     /// Agrees to what the near side asks, with this description of the far side; the timer starts anew. `None`: no
@@ -299,9 +294,4 @@ fn interval_too_small(min: u32) -> LocalAnswer {
     let mut answer = LocalAnswer::new(422, "Session Interval Too Small");
     write_min_se(min, &mut answer.headers);
     answer
-}
-
-/// A Warning line of the edge's own (RFC 3261 section 20.43).
-fn warning(host: &[u8], text: &str) -> Vec<u8> {
-    [b"Warning: 399 ", host, b" \"", text.as_bytes(), b"\"\r\n"].concat()
 }

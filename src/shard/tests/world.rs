@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::homes::{call_to_bring, shard_of};
 use super::super::requests::{refuse_flawed, refuse_stranger};
 use super::super::{Budget, Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
+use crate::call::live::Homes;
 use crate::call::live::{LiveCall, LiveId};
 use crate::call::seal::{Key, KeyRing};
 use crate::call::stored::{CallStore, Room, StoreKey};
@@ -217,6 +219,8 @@ pub(super) struct World {
     pub names: Known,
     pub now: Moment,
     pub lookups: Vec<Lookup>,
+    /// Connections that no request takes any more.
+    pub dropped: Vec<SocketAddr>,
     /// Connections offered for requests: which, and the address that it stands for.
     pub aliases: Vec<(ConnectionId, SocketAddr)>,
     pub counts: Counts,
@@ -227,6 +231,7 @@ pub(super) struct World {
     pub records: Vec<CallRecord>,
     secrets: Secrets,
     shards: Vec<Shard>,
+    homes: Arc<Homes>,
     sent: Vec<Sent>,
 }
 
@@ -245,18 +250,21 @@ impl World {
         let mut edge = Edge::new(listeners, loaded.trunks, loaded.routing, timing, limits);
         change(&mut edge);
         let now = Moment::from_millis(1_000_000);
+        let homes = Arc::new(Homes::new(1_000));
         Self {
             edge: Arc::new(edge),
             names: Known::default(),
             now,
             lookups: Vec::new(),
+            dropped: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
             kept: Kept::default(),
             records: Vec::new(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
-            shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
+            shards: (0..4).map(|index| Shard::new(index, now, max_contexts).with_homes(Arc::clone(&homes))).collect(),
+            homes,
             sent: Vec::new(),
         }
     }
@@ -264,7 +272,9 @@ impl World {
     /// The process is killed and another one begins, with the same seal keys and call store and nothing else.
     pub(super) fn restart(&mut self) {
         self.secrets = Secrets { hash: HashKey::new([7; 16]), tags: [8; 16], ..self.secrets.clone() };
-        self.shards = (0..4).map(|index| Shard::new(index, self.now, 1_000)).collect();
+        self.homes = Arc::new(Homes::new(1_000));
+        let shard = |index| Shard::new(index, self.now, 1_000).with_homes(Arc::clone(&self.homes));
+        self.shards = (0..4).map(shard).collect();
         self.sent.clear();
     }
 
@@ -313,6 +323,7 @@ impl World {
         let Ok(message) = Message::parse(Bytes::copy_from_slice(bytes), framing, &self.edge.limits) else { return };
         let flow = Self::flow(transport, from);
         let edge = Arc::clone(&self.edge);
+        let homes = Arc::clone(&self.homes);
         self.with_env(|env, shards, out| {
             if !message.is_request() {
                 let id = branch_of(&message).filter(|_| message.flaw().is_none());
@@ -330,7 +341,13 @@ impl World {
                 (None, Err(_)) => out.counts.dropped += 1,
                 (Some(from), Err(what)) => refuse_flawed(env, out, flow, from, &message, what),
                 (Some(from), Ok(essentials)) => {
-                    let index = env.secrets.shard_of(essentials.call_id, shards.len());
+                    let index = shard_of(env.secrets, &homes, &message, &essentials, shards.len());
+                    if let Some((other, replaces)) = call_to_bring(env.secrets, &homes, &message, shards.len())
+                        && other != index
+                        && let Some(call) = shards[other].give_away(env, from, &replaces)
+                    {
+                        shards[index].take_in(env, call);
+                    }
                     let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
                     shards[index].handle_request(env, out, &incoming);
                 }
@@ -370,10 +387,10 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
-                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }
+                Command::Drop { hop } => self.dropped.push(hop.addr),
                 Command::Store { key, bytes } => {
                     self.kept.states.insert(key, bytes);
                 }
@@ -542,7 +559,8 @@ impl World {
     #[track_caller]
     pub(super) fn assert_idle(&self) {
         for shard in &self.shards {
-            let left = (shard.len(), shard.by_key.len(), shard.legacy.len(), shard.awaiting_ack.len());
+            let keys = shard.by_key.len() + shard.pracks.len();
+            let left = (shard.len(), keys, shard.legacy.len(), shard.awaiting_ack.len());
             assert_eq!(left, (0, 0, 0, 0), "contexts, keys, legacy keys, ACKs are left: {:?}", shard.contexts);
             let left = (shard.tools.news.len(), shard.tools.orders.len());
             assert_eq!(left, (0, 0), "news, orders: {:?}", shard.tools);
