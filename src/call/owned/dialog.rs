@@ -2,14 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::super::live::{End, LiveId, Lives};
+use super::super::live::{End, LiveCall, LiveId, Lives};
 use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
-use crate::call::live::{End, LiveCall, LiveId};
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::scan::Values;
@@ -153,6 +152,7 @@ impl Dialog {
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
             joins: Some((id, end)),
+            live: None,
             text,
             start: 0,
             lengths,
