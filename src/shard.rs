@@ -4,6 +4,7 @@
 //! comes out and goes on. Requests find their shard by Call-ID, answers by the branch that the edge made.
 
 mod calls;
+pub mod homes;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use slab::Slab;
 
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::context::{Context, Event};
-use crate::call::live::{Lives, Room};
+use crate::call::live::{Homes, Lives, Room};
 use crate::call::{Env, Output, Tools};
 use crate::sip::{Essentials, Message, Via};
 use crate::transaction::{Due, Key, Moment, Wheel};
@@ -143,6 +144,13 @@ impl Shard {
             begun: 0,
             budget,
         }
+    }
+
+    /// The same, in a process whose shards know of each other's calls.
+    #[must_use]
+    pub fn with_homes(mut self, homes: Arc<Homes>) -> Self {
+        self.tools.lives.share_homes(homes);
+        self
     }
 
     /// Requests in progress or remembered.

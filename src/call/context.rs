@@ -20,7 +20,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use client::Branch;
-pub use errand::{AddedLeg, BeginErrand};
+pub use errand::BeginErrand;
 pub use local::{BeginLocal, ack_key};
 pub use server::{answer_flow, fallback_hop};
 

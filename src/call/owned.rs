@@ -12,6 +12,7 @@ mod contact;
 pub mod cseq;
 mod dialog;
 pub(super) mod hosts;
+mod refer_to;
 mod request;
 
 use std::sync::Arc;
@@ -376,7 +377,7 @@ pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<
 }
 
 /// The mark of a trunk in tokens.
-pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 

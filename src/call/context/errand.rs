@@ -42,15 +42,6 @@ struct Accepted {
     unacknowledged: Option<Message>,
 }
 
-/// A leg that the edge adds to a call.
-#[derive(Clone, Debug)]
-pub struct AddedLeg {
-    /// Its number in its sealed Call-ID.
-    pub number: u16,
-    /// The tag by which the side in whose name it is made knows the peer that the new one takes the place of.
-    pub known_as: Option<Arc<[u8]>>,
-}
-
 /// A request of the edge's own that begins a context.
 #[derive(Debug)]
 pub struct BeginErrand<'a> {

@@ -86,6 +86,7 @@ impl Back<'_> {
             from: self.edge.trunk(self.to)?,
             to: self.edge.trunk(self.from)?,
             initial: dialog.is_none(),
+            verbatim: false,
             emergency: self.crossing.emergency,
             said: media::said_in(response),
             offer: self.crossing.offer,
@@ -237,7 +238,8 @@ impl Back<'_> {
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {
-                    Some(dialog) => dialog.to_tag.as_deref(),
+                    // Whoever takes a side's place knows the other by the tag that this has.
+                    Some(dialog) => dialog.to_tag.as_deref().filter(|_| self.request.to_tag().is_some()),
                     None => self.crossing.behalf.as_ref().and(response.to_tag()),
                 },
                 target,

@@ -8,8 +8,10 @@ use super::super::seal::{
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
+use crate::call::live::{End, LiveCall, LiveId};
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
+use crate::sip::scan::Values;
 use crate::sip::{Essentials, NameAddr, Uri, What};
 use crate::trunk::TrunkId;
 
@@ -52,6 +54,8 @@ pub struct Dialog {
     pub from_tag: Option<Box<[u8]>>,
     /// The far side's tag on its own leg, where it is another than on the near one.
     pub to_tag: Option<Box<[u8]>>,
+    /// The side of a live call whose place the sender takes (RFC 3891).
+    pub joins: Option<(LiveId, End)>,
     /// Texts, each ended by NUL but the last. The first ones were read already; those that `lengths` are of are the
     /// target, the routes of the far side, and behind an empty one those of the near side.
     text: Vec<u8>,
@@ -115,6 +119,43 @@ impl Dialog {
         })
     }
 
+    /// That of the side which stays in a call when the sender of an INVITE takes the place of the side `end`. The offsets
+    /// are those of the sender's CSeq numbers and of the other side's.
+    pub fn joining(call: &LiveCall, (id, end): (LiveId, End), (offset, back_offset): (i32, i32)) -> Self {
+        let stays = call.leg(end.other());
+        let mut text = stays.target.to_vec();
+        // Texts have fewer bytes than a message may.
+        let mut lengths = SmallVec::from_elem(text.len() as u16, 1);
+        for route in Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty()) {
+            text.push(0);
+            text.extend_from_slice(route);
+            lengths.push(route.len() as u16);
+        }
+        Self {
+            key: call.key,
+            // As in a call that is made so: whoever stays counts as its caller.
+            near: Side::Callee,
+            far_side: Side::Caller { leg: 0 },
+            far: stays.mark,
+            hold: Hold::None,
+            site: stays.site,
+            engine: call.engine,
+            emergency: call.emergency,
+            hidden: false,
+            cseq_offset: offset,
+            back_offset,
+            call_id: stays.call_id.to_vec(),
+            call_id_named: true,
+            near_call_id_named: true,
+            from_tag: Some(stays.own_tag().into()),
+            to_tag: Some(stays.peer_tag().into()),
+            joins: Some((id, end)),
+            text,
+            start: 0,
+            lengths,
+        }
+    }
+
     /// All but the texts.
     fn of_state(key: KeyId, state: &LegState<'_>) -> Self {
         let before = [state.call_id, state.from_tag, state.to_tag];
@@ -139,6 +180,7 @@ impl Dialog {
             near_call_id_named: false,
             from_tag: state.from_tag.map(Box::from),
             to_tag: state.to_tag.map(Box::from),
+            joins: None,
             text: Vec::new(),
             start: before.into_iter().flatten().map(|text| text.len() + 1).sum(),
             lengths: texts.map(|text| text.len() as u16).collect(),

@@ -117,6 +117,7 @@ impl<'a> Hosts<'a> {
             Fate::Remove if !headers.passes(name) => edits.remove_line(line),
             Fate::Placeless if !headers.passes(name) => self.keep_placeless(line, edits),
             Fate::Remove | Fate::Placeless => {}
+            Fate::ReferredBy if self.passing.verbatim => {}
             Fate::ReferredBy => self.edit_referred_by(line, edits),
             Fate::Signature if self.passing.to.dialect.identity.signatures => self.seen.add(Seen::REVEALING),
             Fate::Signature => edits.remove_line(line),

@@ -1,11 +1,16 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
 mod calls;
+mod errands;
+mod hang_up;
 mod hold;
+mod live;
 mod party;
+mod records;
 mod refresh;
 mod session;
 mod stored;
 mod teams;
 mod tokens;
 mod topology;
+mod transfer;
