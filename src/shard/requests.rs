@@ -14,7 +14,7 @@ use crate::call::dialect::headers::{self, Crossed};
 use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
-use crate::call::live::{Known, Lives, replace};
+use crate::call::live::{End, Known, Lives, replace};
 use crate::call::loops::loop_hash;
 use crate::call::owned::{Crossing, Dialog, Refused};
 use crate::call::probe::product;
@@ -62,6 +62,7 @@ impl Shard {
                 self.handle_cancel(env, out, incoming, invite);
             }
             b"ACK" => self.handle_stray_ack(env, out, incoming),
+            b"PRACK" if self.handle_prack(env, out, incoming) => {}
             _ => self.handle_new(env, out, incoming, key),
         }
     }
@@ -281,7 +282,7 @@ fn inside_dialog(
 ) -> Result<Destination, Refusal> {
     let Incoming { from, essentials, .. } = *incoming;
     if let Some(mut dialog) = Dialog::open(env, &mut out.counts, from, essentials)? {
-        learn_offsets(env, lives, essentials, &mut dialog);
+        remember(env, lives, essentials, &mut dialog);
         return destination::of_dialog(env.edge, dialog);
     }
     if routes.unproved && routes.token.is_none() {
@@ -294,13 +295,15 @@ fn inside_dialog(
     destination::of_in_dialog(&asking(env, incoming), routes, &mut out.counts)
 }
 
-/// The CSeq numbers of a dialog as far as memory knows better than the token: the edge may have used up those that were
-/// its own.
-fn learn_offsets(env: &Env<'_>, lives: &Lives, essentials: &Essentials<'_>, dialog: &mut Dialog) {
+/// What memory knows better of a dialog than the token: CSeq numbers, since the edge may have used up those that were its
+/// own, and who holds.
+fn remember(env: &Env<'_>, lives: &Lives, essentials: &Essentials<'_>, dialog: &mut Dialog) {
     let Some((id, end)) = lives.up(leg_key(env, essentials)) else { return };
     let Some(call) = lives.get(id) else { return };
     dialog.cseq_offset = offset_for(call, end, essentials.cseq.number);
     dialog.back_offset = call.leg(end.other()).cseq_offset;
+    dialog.hold = if end == End::Caller { call.hold } else { call.hold.turned() };
+    dialog.live = Some((id, end));
 }
 
 /// The peer lets the edge use its connection for requests to the address in its Via (RFC 5923).

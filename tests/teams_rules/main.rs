@@ -7,6 +7,7 @@ mod support;
 
 mod connections;
 mod data_centres;
+mod media;
 mod restarts;
 mod tenants;
 mod topology;

@@ -7,6 +7,7 @@ use super::super::Tools;
 use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::edge::Edge;
+use super::super::live::Lives;
 use super::super::seal::{Bound, Hold, KeyRing, LegState};
 use super::super::stored::Shelf;
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, hosts, mark, minutes, site_of};
@@ -44,7 +45,7 @@ impl Back<'_> {
     /// # Errors
     /// [`NotSealed`] when there is no room for the Contact: the answer has none then.
     pub fn edit(&self, response: &Message, tools: &mut Tools) -> Result<(), NotSealed> {
-        let Tools { edits, scratch, .. } = tools;
+        let Tools { edits, scratch, lives, .. } = tools;
         let shelf = &mut *self.shelf.borrow_mut();
         self.edit_path(response, edits);
         self.edit_names(response, edits);
@@ -52,7 +53,7 @@ impl Back<'_> {
         let site = site_of(self.edge, self.from, self.request.uri().map(|uri| uri.host).unwrap_or_default());
         let host = self.edge.write_own(self.from, self.listener, site, scratch);
         let own = scratch.get(..host).unwrap_or_default();
-        let passing = self.passing(response, own);
+        let passing = self.passing(response, lives, own);
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         if let Some(passing) = passing {
             let seen = hosts::edit(&passing, edits);
@@ -76,7 +77,7 @@ impl Back<'_> {
     }
 
     /// The answer as the dialects of both sides see it.
-    fn passing<'p>(&'p self, response: &'p Message, host: &'p [u8]) -> Option<Passing<'p>> {
+    fn passing<'p>(&'p self, response: &'p Message, lives: &'p Lives, host: &'p [u8]) -> Option<Passing<'p>> {
         let dialog = self.crossing.dialog.as_deref();
         Some(Passing {
             edge: self.edge,
@@ -91,7 +92,7 @@ impl Back<'_> {
             said: media::said_in(response),
             offer: self.crossing.offer,
             hold: dialog.map_or(Hold::None, |dialog| dialog.hold.turned()),
-            spoken: None,
+            spoken: dialog.and_then(|dialog| dialog.spoken(lives, false)),
             host,
         })
     }

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::super::live::{End, LiveId, Lives};
 use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
@@ -35,6 +36,8 @@ pub struct Dialog {
     pub hold: Hold,
     /// It is a call for help.
     pub emergency: bool,
+    /// The call, where it is remembered, and the end of it that sends requests this way.
+    pub live: Option<(LiveId, End)>,
     /// The site under whose name the far side knows the edge.
     pub site: Option<SiteMark>,
     pub engine: Option<u8>,
@@ -170,6 +173,7 @@ impl Dialog {
             far: state.far,
             hold: state.hold,
             emergency: state.emergency,
+            live: None,
             site: state.tenant.zip(state.site).map(|(tenant, site)| SiteMark { tenant, site }),
             engine: state.engine,
             hidden: state.hidden,
@@ -210,6 +214,13 @@ impl Dialog {
             }
         }
         Ok(self)
+    }
+
+    /// The description that the near or the far side gave last, where the call is remembered.
+    pub fn spoken<'l>(&self, lives: &'l Lives, near: bool) -> Option<&'l [u8]> {
+        let (id, end) = self.live?;
+        let leg = lives.get(id)?.leg(if near { end } else { end.other() });
+        Some(&*leg.sdp).filter(|sdp| !sdp.is_empty())
     }
 
     /// Adds the near side's route set from the call store, where the token does not tell it. `near` is where that side

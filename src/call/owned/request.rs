@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::super::dialect::identity::{self, Ends};
 use super::super::dialect::{Passing, media};
 use super::super::forward::{Forward, write_own_via};
+use super::super::live::Lives;
 use super::super::seal::{Bound, Hold, LegState, Side, is_named};
 use super::super::{Env, Tools};
 use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, refer_to, site_of};
@@ -27,7 +28,7 @@ impl Forward<'_> {
             identity::write_numbers(self, tools);
         }
         self.edit_max_forwards(tools);
-        let Tools { edits, scratch, .. } = tools;
+        let Tools { edits, scratch, lives, .. } = tools;
         self.edit_path(dialog, edits);
         scratch.clear();
         let host = self.edge.write_own(self.hop.trunk, self.hop.listener, self.site(dialog), scratch);
@@ -46,7 +47,7 @@ impl Forward<'_> {
             self.edit_tags(dialog, edits);
         }
         let host = own.get(..host).unwrap_or_default();
-        let passing = self.passing(crossing, host).ok_or(NotSealed::Fault)?;
+        let passing = self.passing(crossing, lives, host).ok_or(NotSealed::Fault)?;
         let seen = hosts::edit(&passing, edits);
         self.edit_replaces(dialog, edits);
         if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
@@ -98,7 +99,7 @@ impl Forward<'_> {
     }
 
     /// The request as the dialects of both sides see it.
-    fn passing<'p>(&'p self, crossing: &'p Crossing, host: &'p [u8]) -> Option<Passing<'p>> {
+    fn passing<'p>(&'p self, crossing: &'p Crossing, lives: &'p Lives, host: &'p [u8]) -> Option<Passing<'p>> {
         let dialog = crossing.dialog.as_deref();
         Some(Passing {
             edge: self.edge,
@@ -113,7 +114,7 @@ impl Forward<'_> {
             said: crossing.offer,
             offer: None,
             hold: dialog.map_or(Hold::None, |dialog| dialog.hold),
-            spoken: None,
+            spoken: dialog.and_then(|dialog| dialog.spoken(lives, true)),
             host,
         })
     }
