@@ -222,6 +222,7 @@ fn e14_no_sips_and_no_replaces_go_to_teams() {
 
     // What would take the place of a call that nobody knows ends here.
     let mut caller = alice("200");
+    caller.own = caller.own.replace("of-alice", "of-alicia");
     caller.call_id.push('2');
     caller.extra.push_str("Replaces: a;to-tag=b;from-tag=c\r\n");
     assert_eq!(caller.asks(&mut world, "INVITE").status(), 481);
