@@ -4,6 +4,8 @@
 //! comes out and goes on. Requests find their shard by Call-ID, answers by the branch that the edge made.
 
 mod calls;
+pub mod homes;
+mod pracks;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,7 @@ use slab::Slab;
 
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::context::{Context, Event};
-use crate::call::live::{Lives, Room};
+use crate::call::live::{Homes, Lives, Room};
 use crate::call::{Env, Output, Tools};
 use crate::sip::{Essentials, Message, Via};
 use crate::transaction::{Due, Key, Moment, Wheel};
@@ -78,6 +80,7 @@ pub struct Shard {
     tools: Tools,
     /// Answers of the edge's own to an INVITE whose ACK will come under this key.
     awaiting_ack: HashMap<u64, u32>,
+    pracks: pracks::Pracks,
     /// When the memory of calls is gone through next; `None`: there is nothing in it.
     sweep: Option<Moment>,
     /// Counts the generations of slots.
@@ -139,10 +142,18 @@ impl Shard {
             due: Vec::new(),
             tools: Tools { lives: Lives::new(Arc::clone(&budget.calls)), ..Tools::default() },
             awaiting_ack: HashMap::new(),
+            pracks: pracks::Pracks::default(),
             sweep: None,
             begun: 0,
             budget,
         }
+    }
+
+    /// The same, in a process whose shards know of each other's calls.
+    #[must_use]
+    pub fn with_homes(mut self, homes: Arc<Homes>) -> Self {
+        self.tools.lives.share_homes(homes);
+        self
     }
 
     /// Requests in progress or remembered.
@@ -250,6 +261,7 @@ impl Shard {
         } else if !self.legacy.is_empty() {
             self.learn_legacy_ack(env, slot);
         }
+        self.settle_pracks(env, slot);
         self.settle_calls(env, slot);
         let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
         if context.is_over() {

@@ -70,6 +70,16 @@ impl Destination {
         self.lanes.first()?.candidates.first()?.dialog.as_ref()
     }
 
+    /// Leaves out the places that are not meant.
+    pub fn keep(&mut self, is_meant: impl Fn(&Candidate) -> bool) {
+        self.lanes.iter_mut().for_each(|lane| lane.candidates.retain(&is_meant));
+        self.lanes.retain(|lane| !lane.candidates.is_empty());
+        // Something has to begin at once.
+        if let Some(first) = self.lanes.first_mut() {
+            first.beside = None;
+        }
+    }
+
     /// The place that is tried first, alone: for what nobody answers.
     pub fn into_first(mut self) -> Option<Candidate> {
         self.lanes.first_mut()?.candidates.pop()

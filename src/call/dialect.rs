@@ -31,6 +31,8 @@ pub struct Passing<'a> {
     pub initial: bool,
     /// It is of a call for help.
     pub emergency: bool,
+    /// The side that gets it has named its target and its referrer itself: they stay as they are.
+    pub verbatim: bool,
     /// The session description that it brings.
     pub said: Option<Outline>,
     /// Of an answer: the description in the request that it answers, as that came.
@@ -55,6 +57,7 @@ impl<'a> Passing<'a> {
             to,
             initial: false,
             emergency: false,
+            verbatim: false,
             said: media::said_in(message),
             offer: None,
             hold: Hold::None,

@@ -12,10 +12,12 @@
 pub mod compose;
 pub mod errand;
 pub mod hang_up;
+pub mod homes;
 pub mod learn;
 mod local;
 pub mod midcall;
 mod relay;
+pub mod replace;
 pub mod session;
 mod table;
 pub mod timer;
@@ -32,6 +34,7 @@ use crate::transaction::{Alarm, Moment};
 use crate::trunk::{ListenerId, Trunk};
 
 pub use errand::{Ack, Errand, News, Order, Purpose};
+pub use homes::Homes;
 pub use learn::Agreed;
 pub use midcall::{LocalAnswer, Midcall};
 pub use session::SessionState;
@@ -82,6 +85,8 @@ pub struct LiveCall {
     pub leg: u16,
     /// The Call-IDs of its legs have nothing to do with each other: their tokens name them.
     pub named: bool,
+    /// It was brought here from another shard.
+    pub adopted: bool,
     /// How often it has been transferred, as far as is known.
     pub transfers: u8,
     /// The transfer that is under way.
@@ -260,11 +265,6 @@ impl Allowed {
     /// Whether the peer takes a method, as far as it has said so.
     pub fn has(self, method: &[u8]) -> bool {
         self.0 & Self::bit(method) != 0
-    }
-
-    /// Whether an Allow that lacks a method says anything of it: the edge tells it apart.
-    pub fn tells(method: &[u8]) -> bool {
-        Self::bit(method) != 0
     }
 
     fn bit(method: &[u8]) -> u16 {

@@ -12,6 +12,7 @@ mod contact;
 pub mod cseq;
 mod dialog;
 pub(super) mod hosts;
+mod refer_to;
 mod request;
 
 use std::sync::Arc;
@@ -75,6 +76,8 @@ pub struct Crossing {
     pub offer: Option<Outline>,
     /// A number by which that description is known again.
     pub mark: u64,
+    /// How often the edge has sent the request anew under a CSeq number of its own.
+    pub shift: u8,
 }
 
 /// What a side in whose name the edge sends an INVITE is in its own dialog, which is to lead to whoever answers.
@@ -104,7 +107,7 @@ impl Crossing {
     }
 
     const fn of(key: KeyId, near: Side) -> Self {
-        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None, mark: 0 }
+        Self { key, near, dialog: None, behalf: None, hidden: false, emergency: false, offer: None, mark: 0, shift: 0 }
     }
 
     /// Of a request inside a dialog.
@@ -118,6 +121,18 @@ impl Crossing {
         let mark = learn::mark_of(learn::sdp_of(request));
         let emergency = emergency || self.dialog.as_ref().is_some_and(|dialog| dialog.emergency);
         Self { emergency, offer: media::said_in(request), mark, ..self }
+    }
+
+    /// What is added to the near side's CSeq numbers on the far leg.
+    pub fn cseq_offset(&self) -> i32 {
+        let offset = self.dialog.as_ref().map_or(0, |dialog| dialog.cseq_offset);
+        offset.saturating_add(i32::from(self.shift))
+    }
+
+    /// The same under the next CSeq number of the far leg.
+    #[must_use]
+    pub fn shifted(self) -> Self {
+        Self { shift: self.shift.saturating_add(1), ..self }
     }
 
     /// Whether the call has come by more often than any call should.
@@ -362,7 +377,7 @@ pub(super) fn site_of<'e>(edge: &'e Edge, from: TrunkId, host: &[u8]) -> Option<
 }
 
 /// The mark of a trunk in tokens.
-pub(super) fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
+pub fn mark(edge: &Edge, trunk: TrunkId) -> u32 {
     edge.face(trunk).map_or(0, |face| face.mark)
 }
 

@@ -213,6 +213,11 @@ fn lines_of<'a>(message: &'a Message, name: &'static [u8], short: &'static [u8])
     message.lines().iter().filter(is).map(|line| message.value_at(line))
 }
 
+/// The value of the first line of such a header.
+pub fn header_line<'a>(message: &'a Message, name: &'static [u8], short: &'static [u8]) -> Option<&'a [u8]> {
+    lines_of(message, name, short).next()
+}
+
 /// A URI less what follows its `?`.
 fn without_headers<'a>(uri: &Uri<'a>) -> &'a [u8] {
     let cut = if uri.headers.is_empty() { 0 } else { uri.headers.len() + 1 };

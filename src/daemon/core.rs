@@ -15,11 +15,13 @@ use super::probe::Probes;
 use super::records;
 use super::seal_key::SealKeys;
 use crate::call::branch::{BranchId, ContextId};
+use crate::call::live::Homes;
 use crate::call::seal::KeyId;
 use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
+use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::requests::{refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
@@ -56,6 +58,8 @@ pub struct Status {
 /// Everything between the sockets and the pure core.
 pub struct Core {
     cells: Vec<Cell>,
+    /// Where calls are whose Call-IDs do not say so.
+    homes: Arc<Homes>,
     edge: Arc<ArcSwap<Edge>>,
     secrets: ArcSwap<Secrets>,
     resolver: Resolver,
@@ -83,9 +87,10 @@ impl Core {
     ) -> Arc<Self> {
         let clock = Clock::start();
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
+        let homes = Arc::new(Homes::new(limits.max_calls_remembered.saturating_mul(2)));
         let cell = |index: usize| Cell {
             locked: Mutex::new(Locked {
-                shard: Shard::sharing(index as u8, clock.now(), Arc::clone(&budget)),
+                shard: Shard::sharing(index as u8, clock.now(), Arc::clone(&budget)).with_homes(Arc::clone(&homes)),
                 out: Output::default(),
             }),
             next_wake: AtomicU64::new(u64::MAX),
@@ -94,6 +99,7 @@ impl Core {
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
+            homes: Arc::clone(&homes),
             edge,
             secrets: ArcSwap::from_pointee(secrets),
             resolver,
@@ -212,7 +218,7 @@ impl Core {
                 Command::Request { hop, bytes, branch } => {
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
-                Command::Drop { .. } => {}
+                Command::Drop { hop } => self.transports.retire(&hop),
                 Command::Resolve { context, lane, trunk, target } => {
                     self.resolve(Arc::clone(edge), (context, lane), trunk, target);
                 }
@@ -262,12 +268,25 @@ impl Core {
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
         }
-        let shard = self.secrets.load().shard_of(essentials.call_id, SHARDS);
+        let shard = shard_of(&self.secrets.load(), &self.homes, &message, &essentials, SHARDS);
+        self.bring_call(&message, from, shard);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
             let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
             locked.shard.handle_request(env, &mut locked.out, &incoming);
         });
+    }
+
+    /// A REFER that names a second call wants it in the shard of its own.
+    fn bring_call(&self, request: &Message, from: TrunkId, shard: usize) {
+        let found = call_to_bring(&self.secrets.load(), &self.homes, request, SHARDS);
+        let Some((other, replaces)) = found.filter(|&(other, _)| other != shard) else { return };
+        let (Some(there), Some(here)) = (self.cells.get(other), self.cells.get(shard)) else { return };
+        let mut call = None;
+        self.with(there, |env, locked| call = locked.shard.give_away(env, from, &replaces));
+        if let Some(call) = call {
+            self.with(here, |env, locked| locked.shard.take_in(env, call));
+        }
     }
 
     fn handle_answer(&self, response: &Message) {

@@ -38,7 +38,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 20] = [
+const CORE: [Row<Counts>; 22] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -68,6 +68,10 @@ const CORE: [Row<Counts>; 20] = [
     }),
     ("trunkway_connections_dropped_total", "Connections that no request takes any more after a 503", |it| {
         it.connections_dropped.into()
+    }),
+    ("trunkway_transfers_total", "Transfers by REFER that the edge has begun", |it| it.transfers.into()),
+    ("trunkway_transfers_joined_total", "Sides of calls that were connected to another peer by REFER or Replaces", |it| {
+        it.transferred.into()
     }),
     ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
     ("trunkway_calls_not_remembered_total", "Calls that came up at max_calls_remembered", |it| {

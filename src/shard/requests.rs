@@ -11,9 +11,10 @@ use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
 use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
+use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
 use crate::call::live::learn::{note_ack, offset_for};
-use crate::call::live::{End, Known, Lives};
+use crate::call::live::{End, Known, Lives, replace};
 use crate::call::loops::loop_hash;
 use crate::call::owned::{Crossing, Dialog, Refused};
 use crate::call::probe::product;
@@ -61,6 +62,7 @@ impl Shard {
                 self.handle_cancel(env, out, incoming, invite);
             }
             b"ACK" => self.handle_stray_ack(env, out, incoming),
+            b"PRACK" if self.handle_prack(env, out, incoming) => {}
             _ => self.handle_new(env, out, incoming, key),
         }
     }
@@ -155,7 +157,7 @@ impl Shard {
 
     /// A request that begins a transaction.
     fn handle_new(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, key: Key) {
-        match route(env, out, &self.tools.lives, incoming) {
+        match route(env, out, (&self.tools.lives, self.index), incoming) {
             Ok((hash, destination)) if !self.is_full(destination.emergency) => match destination.dialog() {
                 Some(dialog) => {
                     let dialog = Arc::clone(dialog);
@@ -242,7 +244,7 @@ fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
 fn route(
     env: &Env<'_>,
     out: &mut Output,
-    lives: &Lives,
+    (lives, shard): (&Lives, u8),
     incoming: &Incoming<'_>,
 ) -> Result<(u32, Destination), Refusal> {
     let Incoming { request, essentials, .. } = *incoming;
@@ -255,8 +257,15 @@ fn route(
     };
     let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
     let asking = asking(env, incoming);
-    let destination = if initial {
-        destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?
+    let destination = if let Some(dialog) = replace::find(env, lives, incoming.from, request, essentials)? {
+        // Its CANCEL and its ACK name no other call.
+        let until = env.now + env.edge.timing.timer_c + env.edge.timing.timer_h();
+        lives.homes().adopt(env.secrets, (env.now, Some(until)), essentials.call_id, shard);
+        destination::of_dialog(env.edge, dialog)?
+    } else if initial {
+        let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+        admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination)?;
+        destination
     } else {
         inside_dialog(env, out, lives, incoming, &routes)?
     };

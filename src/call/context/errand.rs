@@ -15,6 +15,7 @@ use super::super::live::{Ack, Errand, LiveLeg, News, compose};
 use super::super::owned::Behalf;
 use super::super::{Env, Tools};
 use super::client::ELSEWHERE;
+use super::early::Asked;
 use super::lanes::lanes_of;
 use super::server::Server;
 use super::{Context, Work};
@@ -40,15 +41,6 @@ struct Accepted {
     branch: u16,
     tag: Box<[u8]>,
     unacknowledged: Option<Message>,
-}
-
-/// A leg that the edge adds to a call.
-#[derive(Clone, Debug)]
-pub struct AddedLeg {
-    /// Its number in its sealed Call-ID.
-    pub number: u16,
-    /// The tag by which the side in whose name it is made knows the peer that the new one takes the place of.
-    pub known_as: Option<Arc<[u8]>>,
 }
 
 /// A request of the edge's own that begins a context.
@@ -91,6 +83,11 @@ impl Context {
             answered: false,
             cancel_headers: Box::default(),
             own: Some(Box::new(Own { errand, ack, behalf, accepted: None, told: false })),
+            initial: essentials.to_tag.is_none(),
+            offers: !request.body().is_empty(),
+            asked: Asked::Nothing,
+            early: None,
+            progress_at: None,
         };
         let mut context = Self {
             id,

@@ -2,11 +2,16 @@
 //! timer stays there, and the edge says to each side what is its own.
 
 use super::Passing;
-use crate::call::live::timer::{accept, is_refresh, offer};
+use crate::call::Edge;
+use crate::call::destination::{Candidate, Destination};
+use crate::call::live::timer::{accept, is_refresh, offer, too_small};
+use crate::call::owned::site_of;
+use crate::call::screen::Refusal;
 use crate::sip::session_expires::{is_of_session_timer, write_min_se};
 use crate::sip::{Edits, HeaderName, Message, Refresher, SessionExpires};
 use crate::trunk::dialect::Session;
-use crate::trunk::dialect::session::Timer;
+use crate::trunk::dialect::session::{Offerless, Timer};
+use crate::trunk::{ListenerId, TrunkId};
 
 pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) {
     let Passing { message, from, to, method, .. } = *passing;
@@ -30,6 +35,56 @@ pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) {
             write_accepted(own, request, out);
         });
     }
+}
+
+/// Admits an INVITE that begins a call: places where one without an offer is not taken are left out.
+///
+/// # Errors
+/// 422 for a session interval that is too small (RFC 4028 section 9); 488 when no place is left.
+pub fn admit(
+    edge: &Edge,
+    (from, listener, request): (TrunkId, ListenerId, &Message),
+    destination: &mut Destination,
+) -> Result<(), Refusal> {
+    if request.method() != b"INVITE" {
+        return Ok(());
+    }
+    let Some(near) = edge.trunk(from).map(|trunk| &trunk.dialect.session) else { return Ok(()) };
+    let far = |candidate: &Candidate| {
+        let trunk = edge.trunk(candidate.trunk).filter(|far| edge.owns_legs(from, far.id));
+        trunk.map(|trunk| trunk.dialect.session)
+    };
+    let places = || destination.lanes.iter().flat_map(|lane| &lane.candidates).filter_map(far);
+    if too_small(near, request) && places().any(|far| near.timer_beside(&far) == Timer::Edge) {
+        let mut refusal = Refusal::new(422, "Session Interval Too Small");
+        write_min_se(near.min, &mut refusal.headers);
+        return Err(refusal);
+    }
+    if !request.body().is_empty() {
+        return Ok(());
+    }
+    let takes = |candidate: &Candidate| far(candidate).is_none_or(|far| far.offerless == Offerless::Pass);
+    destination.keep(takes);
+    if destination.lanes.is_empty() {
+        let host = own_name(edge, from, listener, request);
+        let headers = warning(&host, "An INVITE without an offer is not taken by who is called");
+        return Err(Refusal { headers, ..Refusal::new(488, "Not Acceptable Here") });
+    }
+    Ok(())
+}
+
+/// The name by which the sender of a request knows the edge.
+pub fn own_name(edge: &Edge, from: TrunkId, listener: ListenerId, request: &Message) -> Vec<u8> {
+    let host = request.uri().map(|uri| uri.host).unwrap_or_default();
+    let mut name = Vec::with_capacity(64);
+    let len = edge.write_own(from, listener, site_of(edge, from, host), &mut name);
+    name.truncate(len);
+    name
+}
+
+/// A Warning line of the edge's own (RFC 3261 section 20.43).
+pub fn warning(host: &[u8], text: &str) -> Vec<u8> {
+    [b"Warning: 399 ", host, b" \"", text.as_bytes(), b"\"\r\n"].concat()
 }
 
 /// Writes what the edge asks of a side: whole lines.
@@ -68,7 +123,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::call::Edge;
     use crate::sip::Limits;
     use crate::transaction::Timing;
     use crate::trunk::{Trunk, Trunks};

@@ -6,7 +6,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 use super::table::{Known, LegKey};
-use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, session};
+use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, replace, session};
 use crate::call::Env;
 use crate::call::branch::ContextId;
 use crate::call::dialect::media;
@@ -75,6 +75,9 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             Some(id)
         }
         Some(Known::Aside(_) | Known::Ended { .. }) => None,
+        None if let Some(taken) = agreed.crossing.dialog.as_ref().and_then(|dialog| dialog.joins) => {
+            replace::learn(env, tools, out, agreed, taken)
+        }
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -109,6 +112,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         named: dialog.is_some_and(|dialog| dialog.call_id_named),
         transfers: u8::try_from(leg / LEG_STEP).unwrap_or(u8::MAX),
         transfer: None,
+        adopted: false,
         hold: if near == End::Caller { hold } else { hold.turned() },
         emergency: agreed.crossing.emergency,
         engine: dialog.and_then(|dialog| dialog.engine),
@@ -125,7 +129,7 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
 }
 
 /// The leg on which the request came.
-fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
+pub fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
     let Agreed { edge, request, response, .. } = *agreed;
     let number = request.cseq().ok()?.number;
     let mut own = request.value(HeaderName::To)?.to_vec();
@@ -152,7 +156,7 @@ fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCal
         sent_cseq: 0,
         cseq_floor: if dialog.is_some() { AFRESH } else { 0 },
         heard_cseq: number,
-        cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+        cseq_offset: agreed.crossing.cseq_offset(),
         sdp: offer.into(),
         allows: Allowed::of(request).unwrap_or_default(),
         supports: Supports::of(request).unwrap_or_default(),
@@ -203,6 +207,14 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
     })
 }
 
+/// What a peer says of itself in an answer inside its dialog.
+pub fn heard_of(leg: &mut LiveLeg, message: &Message) {
+    set(&mut leg.sdp, sdp_of(message));
+    set(&mut leg.target, contact_of(message).unwrap_or_default());
+    leg.allows = Allowed::of(message).unwrap_or(leg.allows);
+    leg.supports = Supports::of(message).unwrap_or(leg.supports);
+}
+
 /// Who holds from then on, as the side sees it that sent the request.
 fn hold_after(agreed: &Agreed<'_>, before: Hold) -> Hold {
     let Crossing { dialog, offer, .. } = agreed.crossing;
@@ -223,6 +235,12 @@ fn refresh(call: &mut LiveCall, near: End, agreed: &Agreed<'_>) {
         set(&mut leg.target, contact_of(message).unwrap_or_default());
         leg.allows = Allowed::of(message).unwrap_or(leg.allows);
         leg.supports = Supports::of(message).unwrap_or(leg.supports);
+    }
+    if agreed.crossing.shift > 0 {
+        call.leg_mut(near).cseq_offset = agreed.crossing.cseq_offset();
+        let sent = agreed.sent.and_then(|sent| sent.cseq().ok()).map_or(0, |cseq| cseq.number);
+        let to = call.leg_mut(near.other());
+        to.sent_cseq = to.sent_cseq.max(sent);
     }
 }
 

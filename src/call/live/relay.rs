@@ -36,7 +36,8 @@ pub(super) fn begin(asked: &Asked<'_>, tools: &mut Tools, (id, end): (LiveId, En
     let far = end.other();
     // The Contact that the far side gets leads to where the near side is from now on.
     learn::hear_target(call.leg_mut(end), within.request);
-    let Some(request) = compose::re_invite(env, edits, call, far, sdp_of(within.request)) else {
+    let request = compose::re_invite(env, edits, call, far, sdp_of(within.request));
+    let Some(request) = request.and_then(|request| session::with_timer(env, edits, call, far, request)) else {
         return Midcall::Answer(LocalAnswer::new(500, "Server Internal Error"));
     };
     let relayed = Relayed {

@@ -142,6 +142,7 @@ fn tell(env: &Env<'_>, tools: &mut Tools, id: LiveId, end: End) {
         return;
     }
     let request = with_description(env, edits, call, end);
+    let request = request.and_then(|request| with_timer(env, edits, call, end, request));
     let session = &mut call.leg_mut(end).session;
     session.owed = None;
     if let Some(request) = request {
@@ -165,10 +166,21 @@ fn with_description(env: &Env<'_>, edits: &mut Edits, call: &mut LiveCall, end: 
     if sdp.is_empty() { None } else { compose::re_invite(env, edits, call, end, &sdp) }
 }
 
-/// The refresh with the interval that is in force, and the edge as who goes on to refresh.
-fn with_timer(env: &Env<'_>, edits: &mut Edits, call: &LiveCall, end: End, request: Composed) -> Option<Composed> {
+/// The request with the interval that is in force and who refreshes by now.
+pub(super) fn with_timer(
+    env: &Env<'_>,
+    edits: &mut Edits,
+    call: &LiveCall,
+    end: End,
+    request: Composed,
+) -> Option<Composed> {
     let leg = call.leg(end);
     let session = leg.trunk(env.edge)?.dialect.session;
+    let timer = &leg.session.timer;
+    if !timer.is_running() {
+        return Some(request);
+    }
+    let refresher = if timer.is_own() { Refresher::Uac } else { Refresher::Uas };
     let message = Message::reread(&request.bytes)?;
     edits.clear();
     for line in message.lines() {
@@ -176,14 +188,14 @@ fn with_timer(env: &Env<'_>, edits: &mut Edits, call: &LiveCall, end: End, reque
             edits.remove_line(line);
         }
     }
-    let value = SessionExpires { seconds: leg.session.timer.interval(), refresher: Some(Refresher::Uac) };
+    let value = SessionExpires { seconds: timer.interval(), refresher: Some(refresher) };
     let supported = message.option_tags(HeaderName::Supported).any(|tag| tag.eq_ignore_ascii_case(b"timer"));
     edits.insert_with(message.header_block().end, |out| {
         if !supported {
             out.extend_from_slice(b"Supported: timer\r\n");
         }
         value.write(out);
-        crate::sip::session_expires::write_min_se(session.min.max(leg.session.timer.least()), out);
+        crate::sip::session_expires::write_min_se(session.min.max(timer.least()), out);
     });
     Some(Composed { bytes: edits.apply(&message), to: request.to })
 }

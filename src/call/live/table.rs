@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::{End, LiveCall, LiveId, LiveLeg};
+use super::{End, Homes, LiveCall, LiveId, LiveLeg};
 use crate::call::Secrets;
-use crate::transaction::Moment;
+use crate::transaction::{Alarm, Moment};
 
 /// How many calls all shards together remember: `max_calls_remembered`.
 #[derive(Debug, Default)]
@@ -100,6 +100,7 @@ pub struct Lives {
     /// When the memory of ended legs goes, oldest first.
     ended: VecDeque<(Moment, u64)>,
     room: Arc<Room>,
+    homes: Arc<Homes>,
     begun: u32,
 }
 
@@ -109,6 +110,16 @@ impl Lives {
         let mut lives = Self::default();
         lives.room = room;
         lives
+    }
+
+    /// Shares the homes of calls with other shards.
+    pub fn share_homes(&mut self, homes: Arc<Homes>) {
+        self.homes = homes;
+    }
+
+    /// Where calls are whose Call-IDs do not say so.
+    pub const fn homes(&self) -> &Arc<Homes> {
+        &self.homes
     }
 
     /// Calls that are up.
@@ -203,6 +214,27 @@ impl Lives {
         Some(old)
     }
 
+    /// Takes a call out, for another shard.
+    pub fn take_out(&mut self, secrets: &Secrets, id: LiveId) -> Option<Box<LiveCall>> {
+        self.get(id)?;
+        let call = self.calls.remove(id.slot as usize);
+        self.room.used.fetch_sub(1, Ordering::Relaxed);
+        for end in End::BOTH {
+            self.by_leg.remove(&LegKey::of(secrets, call.leg(end)).0);
+        }
+        Some(call)
+    }
+
+    /// Takes a call in that was in another shard; this one is `shard`.
+    pub fn take_in(&mut self, secrets: &Secrets, now: Moment, mut call: Box<LiveCall>, shard: u8) {
+        call.adopted = true;
+        call.alarm = Alarm::default();
+        for end in End::BOTH {
+            self.homes.adopt(secrets, (now, None), &call.leg(end).call_id, shard);
+        }
+        self.insert(secrets, call);
+    }
+
     /// Notes that a leg which is not the call's belongs to it.
     pub fn stand_aside(&mut self, secrets: &Secrets, leg: &LiveLeg, id: LiveId) {
         self.by_leg.insert(LegKey::of(secrets, leg).0, Entry::Aside(id));
@@ -242,6 +274,9 @@ impl Lives {
         self.room.used.fetch_sub(1, Ordering::Relaxed);
         for end in End::BOTH {
             self.bury(LegKey::of(secrets, call.leg(end)), now + memory, by_edge);
+        }
+        if call.named || call.adopted {
+            End::BOTH.into_iter().for_each(|end| self.homes.release(secrets, &call.leg(end).call_id, now + memory));
         }
         for leg in call.transfer.iter().flat_map(|transfer| transfer.aside()) {
             self.bury(LegKey::of(secrets, leg), now + memory, true);

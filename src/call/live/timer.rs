@@ -95,6 +95,11 @@ impl SessionTimer {
         self.interval > 0
     }
 
+    /// Whether the edge is to refresh.
+    pub const fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// Whether a refresh of the edge's own is under way.
     pub const fn is_refreshing(&self) -> bool {
         self.refreshing

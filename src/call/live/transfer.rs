@@ -184,9 +184,13 @@ fn refer(env: &Env<'_>, tools: &mut Tools, out: &mut Output, within: &Within<'_>
     // What the other side can be reached with is known of calls only that are remembered.
     let Some((id, end)) = within.call else { return refused(603, "Call Is Not Remembered") };
     let call = tools.lives.get(id)?;
-    if call.transfer.is_some() {
-        return refused(491, "Request Pending");
+    match &call.transfer {
+        Some(transfer) if transfer.is_pending() => return refused(491, "Request Pending"),
+        // The one before has worked: who asked for it has had its time.
+        Some(_) => act::handle(env, tools, out, id, Event::Due),
+        None => {}
     }
+    let call = tools.lives.get(id)?;
     let other = call.leg(end.other());
     if call.transfers >= dialect.max_transfers || offset_behind(other).is_none() {
         return refused(603, "Too Many Transfers");

@@ -87,6 +87,7 @@ impl Back<'_> {
             from: self.edge.trunk(self.to)?,
             to: self.edge.trunk(self.from)?,
             initial: dialog.is_none(),
+            verbatim: false,
             emergency: self.crossing.emergency,
             said: media::said_in(response),
             offer: self.crossing.offer,
@@ -229,7 +230,7 @@ impl Back<'_> {
                 site: site.map(|site| site.site),
                 engine: dialog.and_then(|dialog| dialog.engine),
                 hidden: dialog.map_or(self.crossing.hidden, |dialog| dialog.hidden),
-                cseq_offset: dialog.map_or(0, |dialog| dialog.cseq_offset),
+                cseq_offset: self.crossing.cseq_offset(),
                 back_offset: match (dialog, &self.crossing.behalf) {
                     (Some(dialog), _) => dialog.back_offset,
                     (None, Some(behalf)) => behalf.back_offset,
@@ -238,7 +239,8 @@ impl Back<'_> {
                 call_id: dialog.filter(|dialog| dialog.call_id_named).map(|dialog| &*dialog.call_id),
                 from_tag: dialog.and_then(|dialog| dialog.from_tag.as_deref()),
                 to_tag: match dialog {
-                    Some(dialog) => dialog.to_tag.as_deref(),
+                    // Whoever takes a side's place knows the other by the tag that this has.
+                    Some(dialog) => dialog.to_tag.as_deref().filter(|_| self.request.to_tag().is_some()),
                     None => self.crossing.behalf.as_ref().and(response.to_tag()),
                 },
                 target,

@@ -2,15 +2,17 @@
 
 use smallvec::SmallVec;
 
-use super::super::live::{End, LiveId, Lives};
+use super::super::live::{End, LiveCall, LiveId, Lives};
 use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
+use crate::call::live::LiveCall;
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
+use crate::sip::scan::Values;
 use crate::sip::{Essentials, NameAddr, Uri, What};
 use crate::trunk::TrunkId;
 
@@ -55,6 +57,8 @@ pub struct Dialog {
     pub from_tag: Option<Box<[u8]>>,
     /// The far side's tag on its own leg, where it is another than on the near one.
     pub to_tag: Option<Box<[u8]>>,
+    /// The side of a live call whose place the sender takes (RFC 3891).
+    pub joins: Option<(LiveId, End)>,
     /// Texts, each ended by NUL but the last. The first ones were read already; those that `lengths` are of are the
     /// target, the routes of the far side, and behind an empty one those of the near side.
     text: Vec<u8>,
@@ -118,6 +122,47 @@ impl Dialog {
         })
     }
 
+    /// That of the side which stays in a call when the sender of an INVITE takes the place of the side `end`. The offsets
+    /// are those of the sender's CSeq numbers and of the other side's.
+    pub fn joining(call: &LiveCall, (id, end): (LiveId, End), (offset, back_offset): (i32, i32)) -> Self {
+        let stays = call.leg(end.other());
+        let mut text = stays.target.to_vec();
+        // Texts have fewer bytes than a message may.
+        let mut lengths = SmallVec::from_elem(text.len() as u16, 1);
+        for route in Values::new(&stays.routes).filter_map(Result::ok).filter(|route| !route.is_empty()) {
+            text.push(0);
+            text.extend_from_slice(route);
+            lengths.push(route.len() as u16);
+        }
+        Self {
+            key: call.key,
+            // As in a call that is made so: whoever stays counts as its caller.
+            near: Side::Callee,
+            far_side: Side::Caller { leg: 0 },
+            far: stays.mark,
+            hold: Hold::None,
+            site: stays.site,
+            engine: call.engine,
+            emergency: call.emergency,
+            // What the sender says is not what the side has said whose place it takes.
+            live: None,
+            hidden: false,
+            cseq_offset: offset,
+            back_offset,
+            call_id: stays.call_id.to_vec(),
+            call_id_named: true,
+            near_call_id_named: true,
+            from_tag: Some(stays.own_tag().into()),
+            to_tag: Some(stays.peer_tag().into()),
+            live: None,
+            joins: Some((id, end)),
+            live: None,
+            text,
+            start: 0,
+            lengths,
+        }
+    }
+
     /// All but the texts.
     fn of_state(key: KeyId, state: &LegState<'_>) -> Self {
         let before = [state.call_id, state.from_tag, state.to_tag];
@@ -143,6 +188,7 @@ impl Dialog {
             near_call_id_named: false,
             from_tag: state.from_tag.map(Box::from),
             to_tag: state.to_tag.map(Box::from),
+            joins: None,
             text: Vec::new(),
             start: before.into_iter().flatten().map(|text| text.len() + 1).sum(),
             lengths: texts.map(|text| text.len() as u16).collect(),

@@ -8,10 +8,11 @@ use super::super::forward::{Forward, write_own_via};
 use super::super::live::Lives;
 use super::super::seal::{Bound, Hold, LegState, Side, is_named};
 use super::super::{Env, Tools};
-use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, site_of};
+use super::{Crossing, Dialog, NotSealed, Sealing, Values, add_product, cseq, hosts, mark, minutes, refer_to, site_of};
 use crate::routing::Site;
 use crate::sip::edit::{Edits, write_decimal};
 use crate::sip::{HeaderName, NameAddr, Span, body};
+use crate::trunk::TrunkKind;
 
 impl Forward<'_> {
     /// Writes the request as one of the edge's own leg. What does not fit into its Contact is put on the shelf.
@@ -47,8 +48,12 @@ impl Forward<'_> {
         }
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(crossing, lives, host).ok_or(NotSealed::Fault)?;
-        let seen = hosts::edit(&passing, edits);
-        self.edit_cseq(dialog.map_or(0, |dialog| dialog.cseq_offset), edits);
+        let seen = hosts::edit(&passing, self.is_verbatim(), edits);
+        self.edit_replaces(dialog, edits);
+        if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
+            refer_to::edit(self.request, &self.secrets.ring, (crossing, dialog), host, edits);
+        }
+        self.edit_cseq(crossing.cseq_offset(), edits);
         let hold = media::held(&passing).turned();
         if let Some(sealing) = self.sealing(crossing, (env.unix, hold), own, call_id) {
             sealing.edit(self.request, edits, &mut env.shelf.borrow_mut())?;
@@ -69,6 +74,28 @@ impl Forward<'_> {
                 edits.replace(self.request.span_of(near), far);
             }
         }
+        if let (None, Some(tag), Some(line)) =
+            (self.essentials.to_tag, &dialog.to_tag, self.request.line(HeaderName::To))
+        {
+            edits.insert_with(line.value_end, |out| {
+                out.extend_from_slice(b";tag=");
+                out.extend_from_slice(tag);
+            });
+        }
+    }
+
+    /// What the edge replaces itself nobody else is asked to; Teams never is.
+    fn edit_replaces(&self, dialog: Option<&Dialog>, edits: &mut Edits) {
+        let to_teams = || self.edge.trunk(self.hop.trunk).is_some_and(|trunk| trunk.kind == TrunkKind::Teams);
+        if self.request.method() != b"INVITE" || !dialog.map_or_else(to_teams, |dialog| dialog.joins.is_some()) {
+            return;
+        }
+        for line in self.request.lines().iter().filter(|line| line.name == HeaderName::Other) {
+            if self.request.name_at(line).eq_ignore_ascii_case(b"Replaces") {
+                edits.remove_line(line);
+            }
+        }
+        edits.remove_values_where(self.request, HeaderName::Require, |tag| tag.eq_ignore_ascii_case(b"replaces"));
     }
 
     /// The request as the dialects of both sides see it.
@@ -82,6 +109,7 @@ impl Forward<'_> {
             from: self.edge.trunk(self.from)?,
             to: self.edge.trunk(self.hop.trunk)?,
             initial: dialog.is_none(),
+            verbatim: self.is_verbatim(),
             emergency: crossing.emergency,
             said: crossing.offer,
             offer: None,

@@ -4,10 +4,7 @@ use crate::config::log::Draft;
 use crate::config::reader::Table;
 use crate::trunk::TrunkKind;
 use crate::trunk::dialect::Session;
-use crate::trunk::dialect::session::{LEAST, Offerless, Timer};
-
-/// No session lasts longer than a day without a refresh.
-const MOST: u32 = 86_400;
+use crate::trunk::dialect::session::{LEAST, MOST, Offerless, Timer};
 
 pub(super) fn read(table: &mut Table<'_>, kind: TrunkKind) -> Session {
     let default = Session::of_kind(kind);

@@ -7,6 +7,10 @@ use super::network::{Event, Network, Timer, Weather};
 use super::office::{SITE, office};
 use super::wire::{Request, headers, param, what};
 use super::world::{ALICE, World, own_all_legs};
+use crate::call::live::hang_up::{Cause, hang_up};
+use crate::call::live::{Ack, End, Errand, Order, Purpose, compose};
+use crate::call::record::Outcome as How;
+use crate::call::{CallRecord, Tools};
 use crate::sip::Transport;
 
 const T1_MILLIS: u64 = 500;
@@ -69,19 +73,22 @@ struct Outcome {
     /// Phones whose 200 reached the caller, and those of them that got an ACK.
     accepted: usize,
     acknowledged: usize,
+    /// Calls that the edge hung up on.
+    ended: usize,
 }
 
 fn run(seed: u64, weather: Weather) -> Outcome {
     let numbers = ["200", "300", "400", "500", "600", "701", "550", "250"];
-    run_in(World::new(), &numbers, "192.0.2.1", seed, weather)
+    run_in(World::new(), &numbers, "192.0.2.1", seed, weather, 0)
 }
 
 /// Calls to users who live in the PBX and in Teams, with and without a delay between the two.
 fn run_beside(seed: u64, weather: Weather) -> Outcome {
-    run_in(office(1_000), &["+441632768401", "+441632768402"], SITE, seed, weather)
+    run_in(office(1_000), &["+441632768401", "+441632768402"], SITE, seed, weather, 0)
 }
 
-fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weather) -> Outcome {
+/// With `ends` the edge interferes at every so many events: it hangs up on a call, or sends a side a request of its own.
+fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weather, ends: u64) -> Outcome {
     let mut play = Play { network: Network::new(world, seed, weather), callers: Vec::new(), callees: Vec::new() };
     for index in 0..6 {
         let called = numbers[play.network.below(numbers.len() as u64) as usize];
@@ -106,6 +113,9 @@ fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weathe
     play.network.world.know("gone.example", &[]);
     play.network.world.know("sip.example", &["192.0.2.61:5060", "192.0.2.62:5060"]);
     while let Some(event) = play.network.next() {
+        if ends > 0 && play.network.below(ends) == 0 {
+            play.interfere();
+        }
         match event {
             Event::Timer(timer) if timer.peer < play.callers.len() => play.caller_timer(timer),
             Event::Timer(timer) => play.callee_timer(timer),
@@ -115,10 +125,37 @@ fn run_in(world: World, numbers: &[&str], host: &str, seed: u64, weather: Weathe
         }
     }
     play.network.world.assert_empty();
+    // Each call that was up has come to an end that was told of, and none to two.
+    let ids: Vec<_> = play.network.world.records.iter().map(|record| (&record.call_id, record.outcome)).collect();
+    for record in &play.network.world.records {
+        let ended = |other: &CallRecord| other.call_id == record.call_id && other.lasted.is_none();
+        let failures = play.network.world.records.iter().filter(|other| ended(other)).count();
+        assert!(failures <= 1, "{ids:?}");
+    }
     play.outcome()
 }
 
 impl Play {
+    /// The edge does something with one of the calls that are up.
+    fn interfere(&mut self) {
+        let calls = self.network.world.calls().len() as u64;
+        if calls == 0 {
+            return;
+        }
+        let (index, what) = (self.network.below(calls) as usize, self.network.below(4));
+        self.network.world.with_call_at(index, |env, tools, out, id| {
+            let Tools { lives, edits, orders, .. } = tools;
+            let Some(call) = lives.get_mut(id) else { return };
+            let end = if what % 2 == 0 { End::Caller } else { End::Callee };
+            if what < 2 {
+                return hang_up(env, tools, out, id, Cause::Operator);
+            }
+            let Some(request) = compose::re_invite(env, edits, call, end, b"v=0\r\n") else { return };
+            let errand = Errand { call: id, end, purpose: Purpose::Refresh };
+            orders.push(Order::Ask { errand, request, ack: Ack::AtOnce });
+        });
+    }
+
     /// The edge has answered each INVITE that reached it; what the peers saw of it is counted.
     fn outcome(self) -> Outcome {
         let log = self.network.log;
@@ -136,7 +173,9 @@ impl Play {
         assert_eq!(reached, answered, "calls that the edge took on, and calls that it gave an answer to");
         let tags: BTreeSet<_> = self.callers.iter().flat_map(|caller| caller.answered.keys().cloned()).collect();
         let accepted: Vec<_> = self.callees.iter().filter(|callee| tags.contains(&callee.tag)).collect();
+        let ended = |record: &&CallRecord| matches!(record.outcome, How::Ended(_));
         Outcome {
+            ended: self.network.world.records.iter().filter(ended).count(),
             log,
             calls: self.callers.len(),
             heard: self.callers.iter().filter(|caller| !caller.finals.is_empty()).count(),
@@ -199,6 +238,12 @@ impl Play {
         let method = cseq.split(' ').nth(1).unwrap_or_default();
         if caller.pending.as_ref().is_some_and(|pending| pending.method == method) {
             caller.pending = None;
+        }
+        if status == 0 && !method.starts_with("ACK") {
+            // A phone of few words: it takes what it is asked, inside its calls.
+            let contact = "Contact: <sip:a@192.0.2.10:5060>";
+            let tag = param(&headers(text, "To").concat(), "tag").unwrap_or_default();
+            return self.caller_sends(super::wire::Answer::to(text, 200, &tag).extra(contact).text());
         }
         if method != "INVITE" || status == 0 {
             return;
@@ -359,7 +404,27 @@ fn answer(request: &str, status: u16, tag: &str) -> String {
 /// The same calls, with legs of the edge's own.
 fn run_owned(seed: u64, weather: Weather) -> Outcome {
     let numbers = ["200", "300", "400", "500", "600", "701", "550", "250"];
-    run_in(World::with(own_all_legs, 1_000), &numbers, "192.0.2.1", seed, weather)
+    run_in(World::with(own_all_legs, 1_000), &numbers, "192.0.2.1", seed, weather, 0)
+}
+
+/// And the edge interferes with them.
+fn run_interfering(seed: u64, weather: Weather) -> Outcome {
+    let numbers = ["200", "300", "400", "500", "600", "701", "550", "250"];
+    run_in(World::with(own_all_legs, 1_000), &numbers, "192.0.2.1", seed, weather, 12)
+}
+
+#[test]
+fn nothing_stays_behind_when_the_edge_hangs_up_and_asks_by_itself() {
+    let (mut calls, mut heard, mut ended) = (0, 0, 0);
+    for seed in 600..680 {
+        let loss = f64::from(u32::try_from(seed % 31).expect("a small number")) / 100.0;
+        let outcome = run_interfering(seed, Weather { loss, duplicate: 0.2, jitter_millis: 900, broken: 0.03 });
+        calls += outcome.calls;
+        heard += outcome.heard;
+        ended += outcome.ended;
+    }
+    assert!(ended > 40, "{ended}");
+    assert!(heard * 100 >= calls * 97, "{heard} of {calls}");
 }
 
 #[test]

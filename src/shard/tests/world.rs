@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::super::homes::{call_to_bring, shard_of};
 use super::super::requests::{refuse_flawed, refuse_stranger};
-use super::super::{Incoming, Shard, branch_of};
+use super::super::{Budget, Incoming, Shard, branch_of};
 use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
+use crate::call::live::{Homes, LiveCall, LiveId};
 use crate::call::seal::{Key, KeyRing};
 use crate::call::stored::{CallStore, Room, StoreKey};
-use crate::call::{Command, Counts, Edge, Env, Heard, Names, Output, Secrets};
+use crate::call::{CallRecord, Command, Counts, Edge, Env, Heard, Names, Output, Secrets, Tools};
 use crate::sip::{Essentials, Framing, Message, Transport};
 use crate::transaction::{HashKey, Moment, Timing};
 use crate::trunk::{ConnectionId, Flow, Hop, ListenerId, Target, TrunkId};
@@ -216,14 +218,19 @@ pub(super) struct World {
     pub names: Known,
     pub now: Moment,
     pub lookups: Vec<Lookup>,
+    /// Connections that no request takes any more.
+    pub dropped: Vec<SocketAddr>,
     /// Connections offered for requests: which, and the address that it stands for.
     pub aliases: Vec<(ConnectionId, SocketAddr)>,
     pub counts: Counts,
     /// What calls told of targets.
     pub heard: Vec<Heard>,
     pub kept: Kept,
+    /// What was told of calls that are over.
+    pub records: Vec<CallRecord>,
     secrets: Secrets,
     shards: Vec<Shard>,
+    homes: Arc<Homes>,
     sent: Vec<Sent>,
 }
 
@@ -242,17 +249,21 @@ impl World {
         let mut edge = Edge::new(listeners, loaded.trunks, loaded.routing, timing, limits);
         change(&mut edge);
         let now = Moment::from_millis(1_000_000);
+        let homes = Arc::new(Homes::new(1_000));
         Self {
             edge: Arc::new(edge),
             names: Known::default(),
             now,
             lookups: Vec::new(),
+            dropped: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
             kept: Kept::default(),
+            records: Vec::new(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
-            shards: (0..4).map(|index| Shard::new(index, now, max_contexts)).collect(),
+            shards: (0..4).map(|index| Shard::new(index, now, max_contexts).with_homes(Arc::clone(&homes))).collect(),
+            homes,
             sent: Vec::new(),
         }
     }
@@ -260,7 +271,9 @@ impl World {
     /// The process is killed and another one begins, with the same seal keys and call store and nothing else.
     pub(super) fn restart(&mut self) {
         self.secrets = Secrets { hash: HashKey::new([7; 16]), tags: [8; 16], ..self.secrets.clone() };
-        self.shards = (0..4).map(|index| Shard::new(index, self.now, 1_000)).collect();
+        self.homes = Arc::new(Homes::new(1_000));
+        let shard = |index| Shard::new(index, self.now, 1_000).with_homes(Arc::clone(&self.homes));
+        self.shards = (0..4).map(shard).collect();
         self.sent.clear();
     }
 
@@ -274,6 +287,18 @@ impl World {
         self.secrets.seal = seal;
     }
 
+    /// The shards begin anew and share room for so many calls.
+    pub(super) fn remember_at_most(&mut self, calls: usize) {
+        let budget = Budget::with_calls(1_000, calls);
+        let shard = |index| Shard::sharing(index, self.now, Arc::clone(&budget));
+        self.shards = (0..4).map(shard).collect();
+    }
+
+    /// The keys of the process.
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
     /// Other keys of owned legs.
     pub(super) fn set_ring(&mut self, ring: KeyRing) {
         self.secrets.ring = ring;
@@ -283,7 +308,7 @@ impl World {
         self.names.0.insert(name.to_owned(), places.iter().map(|place| place.parse().expect("an address")).collect());
     }
 
-    fn flow(transport: Transport, remote: SocketAddr) -> Flow {
+    pub(super) fn flow(transport: Transport, remote: SocketAddr) -> Flow {
         let (listener, connection) = match transport {
             Transport::Udp => (ListenerId(if remote.is_ipv6() { 2 } else { 0 }), ConnectionId::DATAGRAM),
             _ => (ListenerId(1), ConnectionId(u64::from(remote.port()))),
@@ -297,6 +322,7 @@ impl World {
         let Ok(message) = Message::parse(Bytes::copy_from_slice(bytes), framing, &self.edge.limits) else { return };
         let flow = Self::flow(transport, from);
         let edge = Arc::clone(&self.edge);
+        let homes = Arc::clone(&self.homes);
         self.with_env(|env, shards, out| {
             if !message.is_request() {
                 let id = branch_of(&message).filter(|_| message.flaw().is_none());
@@ -314,7 +340,13 @@ impl World {
                 (None, Err(_)) => out.counts.dropped += 1,
                 (Some(from), Err(what)) => refuse_flawed(env, out, flow, from, &message, what),
                 (Some(from), Ok(essentials)) => {
-                    let index = env.secrets.shard_of(essentials.call_id, shards.len());
+                    let index = shard_of(env.secrets, &homes, &message, &essentials, shards.len());
+                    if let Some((other, replaces)) = call_to_bring(env.secrets, &homes, &message, shards.len())
+                        && other != index
+                        && let Some(call) = shards[other].give_away(env, from, &replaces)
+                    {
+                        shards[index].take_in(env, call);
+                    }
                     let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
                     shards[index].handle_request(env, out, &incoming);
                 }
@@ -337,6 +369,7 @@ impl World {
         event(&env, &mut self.shards, &mut out);
         self.counts.add(&out.counts);
         self.heard.append(&mut out.heard);
+        self.records.append(&mut out.records);
         for command in out.commands {
             match command {
                 Command::Answer { flow, fallback, bytes } => self.sent.push(Sent {
@@ -353,10 +386,10 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
-                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }
+                Command::Drop { hop } => self.dropped.push(hop.addr),
                 Command::Store { key, bytes } => {
                     self.kept.states.insert(key, bytes);
                 }
@@ -468,16 +501,83 @@ impl World {
         self.shards.iter().map(Shard::len).sum()
     }
 
-    /// Nothing is left in any table.
+    /// The calls that are up.
+    pub(super) fn calls(&self) -> Vec<&LiveCall> {
+        self.shards.iter().flat_map(Shard::live_calls).collect()
+    }
+
+    /// The only call that is up.
     #[track_caller]
-    pub(super) fn assert_empty(&self) {
+    pub(super) fn live(&self) -> &LiveCall {
+        let calls = self.calls();
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        calls[0]
+    }
+
+    /// A machine of the only call that is up does something.
+    #[track_caller]
+    pub(super) fn with_call(&mut self, act: impl FnOnce(&Env<'_>, &mut Tools, &mut Output, LiveId)) {
+        self.live();
+        self.with_call_at(0, act);
+    }
+
+    /// A machine of one of the calls that are up does something.
+    pub(super) fn with_call_at(&mut self, index: usize, act: impl FnOnce(&Env<'_>, &mut Tools, &mut Output, LiveId)) {
+        let mut left = index;
+        self.with_env(|env, shards, out| {
+            for shard in shards {
+                let id = shard.live_calls().nth(left).map(|call| call.id);
+                match id {
+                    Some(id) => {
+                        act(env, &mut shard.tools, out, id);
+                        return shard.work_off(env, out);
+                    }
+                    None => left -= shard.calls(),
+                }
+            }
+        });
+    }
+
+    /// The shard of a Call-ID, and what it needs.
+    pub(super) fn with_shard(&mut self, call_id: &str, act: impl FnOnce(&Env<'_>, &mut Shard, &mut Output)) {
+        self.with_env(|env, shards, out| {
+            let index = env.secrets.shard_of(call_id.as_bytes(), shards.len());
+            act(env, &mut shards[index], out);
+        });
+    }
+
+    /// The only request in progress.
+    #[track_caller]
+    pub(super) fn only_context(&self) -> ContextId {
+        let ids: Vec<_> =
+            self.shards.iter().flat_map(|shard| &shard.contexts).map(|(_, (context, _))| context.id).collect();
+        *ids.last().expect("a request")
+    }
+
+    /// No request is in progress or remembered.
+    #[track_caller]
+    pub(super) fn assert_idle(&self) {
         for shard in &self.shards {
-            let left = (shard.len(), shard.timers(), shard.by_key.len(), shard.legacy.len());
-            assert_eq!(left, (0, 0, 0, 0), "contexts, timers, keys, legacy keys are left: {:?}", shard.contexts);
+            let keys = shard.by_key.len() + shard.pracks.len();
+            let left = (shard.len(), keys, shard.legacy.len(), shard.awaiting_ack.len());
+            assert_eq!(left, (0, 0, 0, 0), "contexts, keys, legacy keys, ACKs are left: {:?}", shard.contexts);
+            let left = (shard.tools.news.len(), shard.tools.orders.len());
+            assert_eq!(left, (0, 0), "news, orders: {:?}", shard.tools);
         }
     }
 
-    /// Lets all timers run out, with no name known any more, and wants everything to be forgotten then.
+    /// Nothing is left in any table.
+    #[track_caller]
+    pub(super) fn assert_empty(&self) {
+        self.assert_idle();
+        for shard in &self.shards {
+            let left = (shard.timers(), shard.calls(), shard.tools.lives.is_blank());
+            assert_eq!(left, (0, 0, true), "timers, calls are left, all legs are forgotten");
+        }
+    }
+
+    /// Lets all timers run out, with no name known any more, and wants everything to be forgotten then, calls that
+    /// nobody has ended after the longest time that they may take.
     #[track_caller]
     pub(super) fn finish(mut self) {
         self.pass(700_000);
@@ -485,6 +585,18 @@ impl World {
             self.resolve(&[]);
             self.pass(700_000);
         }
+        self.assert_idle();
+        if !self.calls().is_empty() {
+            self.pass(self.edge.seal_max_age.as_millis() as u64);
+        }
+        self.pass(1_300_000);
         self.assert_empty();
+    }
+
+    /// As [`World::finish`], and no call may be left that had to be forgotten.
+    #[track_caller]
+    pub(super) fn finish_without_calls(self) {
+        assert_eq!(self.calls().len(), 0, "{:?}", self.calls());
+        self.finish();
     }
 }

@@ -39,6 +39,9 @@ pub struct Session {
 /// The fewest seconds that a session may last without a refresh (RFC 4028 section 4).
 pub const LEAST: u32 = 90;
 
+/// The most seconds that the edge asks for or is talked into.
+pub const MOST: u32 = 86_400;
+
 impl Session {
     /// What is taken for granted of a kind of peer.
     pub fn of_kind(kind: TrunkKind) -> Self {

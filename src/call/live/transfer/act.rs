@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::super::errand::{Ack, Errand, Invitation, Order, Purpose};
 use super::super::hang_up::Cause;
-use super::super::{Allowed, End, LiveId, LiveLeg, compose, learn};
+use super::super::{End, LiveId, LiveLeg, compose, learn};
 use super::{CHANGE, GIVE_BACK, SETTLE, TAKE, Target, Transfer, connected, invite, offset_behind};
 use crate::call::owned::{Behalf, LEG_STEP};
 use crate::call::refer::machine::{Action, Actions, Event, Machine};
@@ -86,16 +86,7 @@ pub(super) fn take_known(tools: &mut Tools, id: LiveId, description: &[u8]) {
 pub(super) fn take_other(tools: &mut Tools, id: LiveId, response: &Message) {
     let Some(call) = tools.lives.get_mut(id) else { return };
     let Some(end) = call.transfer.as_ref().map(|transfer| transfer.referrer.other()) else { return };
-    let leg = call.leg_mut(end);
-    leg.allows = Allowed::of(response).unwrap_or(leg.allows);
-    for (old, new) in [
-        (&mut leg.sdp, learn::sdp_of(response)),
-        (&mut leg.target, response.contacts().next().and_then(Result::ok).map_or(&[][..], |contact| contact.uri)),
-    ] {
-        if !new.is_empty() {
-            *old = new.into();
-        }
-    }
+    learn::heard_of(call.leg_mut(end), response);
 }
 
 /// What the target was offered in the other side's name.

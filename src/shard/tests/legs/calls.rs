@@ -43,7 +43,7 @@ fn each_side_has_a_dialog_with_the_edge() {
         assert_eq!(answer.headers("Record-Route"), [""; 0]);
         assert_eq!(answer.to_tag().as_deref(), Some("of-bob"));
     }
-    assert_eq!((ack.uri(), ack.header("CSeq").unwrap()), (callee.contact, "1 ACK".to_owned()));
+    assert_eq!((ack.uri(), ack.header("CSeq").unwrap()), (callee.contact, "256 ACK".to_owned()));
     world.finish();
 }
 

@@ -1,8 +1,11 @@
 //! A user agent as RFC 3261 section 12 wants it: it keeps what a dialog is made of and nothing else.
 
+use std::sync::Arc;
+
 use super::super::wire::{Sent, headers, param, what};
 use super::super::world::{World, own_all_legs};
 use crate::sip::Transport;
+use crate::trunk::{Dialect, Trunk, TrunkKind};
 
 /// One side of a call.
 #[derive(Clone, Debug)]
@@ -45,7 +48,8 @@ impl Party {
     /// A request of it; the branch is new for each CSeq and method, and so is the version of the description.
     pub(super) fn request(&mut self, method: &str) -> String {
         let body = match method {
-            "INVITE" | "UPDATE" => SDP.replace("o=- 1 1 ", &format!("o=- 1 {} ", self.cseq + 1)),
+            "INVITE" if !self.other.contains(";tag=") => SDP.to_owned(),
+            "INVITE" | "UPDATE" => SDP.replace("o=- 1 1 ", &format!("o=- 1 {} ", self.cseq + 100)),
             _ => String::new(),
         };
         self.request_with(method, &body)
@@ -63,7 +67,7 @@ impl Party {
             "INVITE" | "UPDATE" | "SUBSCRIBE" | "REFER" | "NOTIFY" => format!("Contact: <{contact}>\r\n"),
             _ => String::new(),
         };
-        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let kind = content_type(body, extra);
         format!(
             "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{via} {addr};branch=z9hG4bK{tag}{cseq}{method}\r\n{routes}\
              Max-Forwards: 70\r\nFrom: {own}\r\nTo: {other}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} {method}\r\n{contact}{extra}{kind}\
@@ -102,9 +106,10 @@ impl Party {
         let copied =
             |name: &str| headers(request, name).iter().map(|value| format!("{name}: {value}\r\n")).collect::<String>();
         let body = if one("CSeq").ends_with("INVITE") && status == 200 { SDP } else { "" };
+        let kind = content_type(body, more);
         format!(
             "SIP/2.0 {status} Some Reason\r\n{}{}From: {}\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: {}\r\nContact: <{}>\r\n\
-             Server: Phone of {tag}\r\n{more}Content-Length: {}\r\n\r\n{body}",
+             Server: Phone of {tag}\r\n{more}{kind}Content-Length: {}\r\n\r\n{body}",
             copied("Via"),
             copied("Record-Route"),
             one("From"),
@@ -169,6 +174,11 @@ impl Party {
     }
 }
 
+/// The type of a body, unless it is among other lines.
+fn content_type(body: &str, lines: &str) -> &'static str {
+    if body.is_empty() || lines.contains("Content-Type") { "" } else { "Content-Type: application/sdp\r\n" }
+}
+
 /// The URI of an address.
 pub(super) fn uri(address: &str) -> String {
     let uri = address.split('<').nth(1).and_then(|rest| rest.split('>').next());
@@ -183,6 +193,33 @@ pub(super) fn user(uri: &str) -> String {
 /// A world in which no trunk is transparent.
 pub(super) fn owned() -> World {
     World::with(own_all_legs, 1_000)
+}
+
+/// A world in which no trunk is transparent and `change` has altered the trunks that it knows by name.
+pub(super) fn speaking(change: impl Fn(&str, &mut Trunk)) -> World {
+    World::with(
+        |edge| {
+            own_all_legs(edge);
+            for trunk in &mut Arc::make_mut(&mut edge.trunks).0 {
+                let name = Arc::clone(&trunk.name);
+                change(&name, trunk);
+            }
+        },
+        1_000,
+    )
+}
+
+/// Makes a trunk one of Teams'.
+pub(super) fn make_teams(trunk: &mut Trunk) {
+    trunk.kind = TrunkKind::Teams;
+    trunk.dialect = Arc::new(Dialect::of_kind(TrunkKind::Teams));
+    trunk.failover_codes = vec![503];
+}
+
+/// The message with a session description as its body.
+pub(super) fn described(text: &str) -> String {
+    let head = text.split("\r\n\r\n").next().unwrap_or_default().replace("Content-Length: 0", "");
+    format!("{}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}", head.trim_end(), SDP.len())
 }
 
 /// A call that is up.
