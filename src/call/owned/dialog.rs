@@ -9,7 +9,6 @@ use super::super::seal::{
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
-use crate::call::live::LiveCall;
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::scan::Values;
@@ -154,9 +153,7 @@ impl Dialog {
             near_call_id_named: true,
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
-            live: None,
             joins: Some((id, end)),
-            live: None,
             text,
             start: 0,
             lengths,
