@@ -9,7 +9,6 @@ use super::super::seal::{
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
-use crate::call::live::LiveCall;
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::scan::Values;
@@ -144,8 +143,6 @@ impl Dialog {
             site: stays.site,
             engine: call.engine,
             emergency: call.emergency,
-            // What the sender says is not what the side has said whose place it takes.
-            live: None,
             hidden: false,
             cseq_offset: offset,
             back_offset,
@@ -156,7 +153,6 @@ impl Dialog {
             to_tag: Some(stays.peer_tag().into()),
             live: None,
             joins: Some((id, end)),
-            live: None,
             text,
             start: 0,
             lengths,

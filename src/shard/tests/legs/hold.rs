@@ -23,15 +23,10 @@ fn sdp(address: &str, version: u32, direction: &str) -> String {
     )
 }
 
-/// Whether a line says something of the body.
-fn is_of_body(line: &str) -> bool {
-    ["Content-Length:", "Content-Type:"].iter().any(|name| line.starts_with(name))
-}
-
 /// A message with this body instead of its own.
 fn with_body(text: &str, content_type: &str, body: &str) -> String {
     let (head, _) = text.split_once("\r\n\r\n").expect("a head");
-    let kept: Vec<&str> = head.split("\r\n").filter(|line| !is_of_body(line)).collect();
+    let kept: Vec<&str> = head.split("\r\n").filter(|line| !line.starts_with("Content-")).collect();
     let (head, length) = (kept.join("\r\n"), body.len());
     format!("{head}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n{body}")
 }
