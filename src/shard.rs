@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod homes;
+mod pracks;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -79,6 +80,7 @@ pub struct Shard {
     tools: Tools,
     /// Answers of the edge's own to an INVITE whose ACK will come under this key.
     awaiting_ack: HashMap<u64, u32>,
+    pracks: pracks::Pracks,
     /// When the memory of calls is gone through next; `None`: there is nothing in it.
     sweep: Option<Moment>,
     /// Counts the generations of slots.
@@ -140,6 +142,7 @@ impl Shard {
             due: Vec::new(),
             tools: Tools { lives: Lives::new(Arc::clone(&budget.calls)), ..Tools::default() },
             awaiting_ack: HashMap::new(),
+            pracks: pracks::Pracks::default(),
             sweep: None,
             begun: 0,
             budget,
@@ -258,6 +261,7 @@ impl Shard {
         } else if !self.legacy.is_empty() {
             self.learn_legacy_ack(env, slot);
         }
+        self.settle_pracks(env, slot);
         self.settle_calls(env, slot);
         let Some((context, _)) = self.contexts.get_mut(slot as usize) else { return };
         if context.is_over() {

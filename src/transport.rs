@@ -284,6 +284,14 @@ impl Transports {
         self.streams.alias(connection, addr, name);
     }
 
+    /// Takes the connection to a hop out of use for requests: the next one gets a new connection. What is under way over
+    /// it goes on, and it ends when nothing has passed for [`Limits::retired_idle_timeout`].
+    pub fn retire(&self, hop: &Hop) {
+        if hop.transport != Transport::Udp {
+            self.streams.retire(hop);
+        }
+    }
+
     /// Puts new certificates and trust in place for handshakes to come; open connections stay.
     pub fn renew_tls(&self, listener: ListenerId, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) {
         self.streams.renew_tls(listener, server, client);

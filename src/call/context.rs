@@ -5,6 +5,7 @@
 //! keeps only the machines, which absorb and pass copies until their timers end; the messages are let go.
 
 mod client;
+mod early;
 mod errand;
 mod health;
 mod lanes;
@@ -20,10 +21,12 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 pub use client::Branch;
+pub use early::prack_key;
 pub use errand::BeginErrand;
 pub use local::{BeginLocal, ack_key};
 pub use server::{answer_flow, fallback_hop};
 
+use self::early::{Asked, EarlySide};
 use self::errand::Own;
 use self::lanes::{Lane, lanes_of};
 use self::local::Local;
@@ -90,6 +93,15 @@ struct Work {
     cancel_headers: Box<[u8]>,
     /// The request is one of the edge's own: its answers go to whoever wanted it.
     own: Option<Box<Own>>,
+    /// The request begins a dialog, or is outside of any.
+    initial: bool,
+    /// The request has a body.
+    offers: bool,
+    asked: Asked,
+    /// What is known of provisional answers, from the first on.
+    early: Option<Box<EarlySide>>,
+    /// When a caller who has heard no more than 100 is told that somebody is there.
+    progress_at: Option<Moment>,
 }
 
 /// Something that happens to a context.
@@ -109,6 +121,8 @@ pub enum Event<'a> {
     SendFailed { branch: u16 },
     /// The name of a lane's next target was looked up; empty when there is no such place.
     Resolved { lane: u8, hops: Vec<Hop> },
+    /// The caller has acknowledged the last provisional answer of an early dialog.
+    Acknowledged { tag: &'a [u8] },
 }
 
 /// A request that begins a context.
@@ -148,6 +162,11 @@ impl Context {
             answered: false,
             cancel_headers: Box::default(),
             own: None,
+            initial: essentials.to_tag.is_none(),
+            offers: !request.body().is_empty(),
+            asked: if invite { Asked::of(request) } else { Asked::Nothing },
+            early: None,
+            progress_at: None,
         };
         let mut context = Self {
             id,
@@ -166,6 +185,7 @@ impl Context {
             context.answer_itself(env, out, request, 100, "Trying", 0);
         }
         context.begin_lanes(env, tools, out, Some((request, essentials)));
+        context.plan_progress(env);
         context.conclude(env, tools, out);
         context.let_go();
         context
@@ -181,6 +201,7 @@ impl Context {
             Event::Due => self.handle_due(env, tools, out),
             Event::SendFailed { branch } => self.handle_send_failed(env, tools, out, branch),
             Event::Resolved { lane, hops } => self.handle_resolved(env, tools, out, lane, hops),
+            Event::Acknowledged { tag } => self.handle_acknowledged(env, tools, out, tag),
         }
         self.settle_local(tools);
         self.let_go();
@@ -191,7 +212,7 @@ impl Context {
         let branches = self.work.iter().flat_map(|work| &work.branches).filter_map(Branch::next_timeout);
         let lanes = self.work.iter().flat_map(|work| &work.lanes).filter_map(|lane| lane.begins);
         let local = self.local.as_ref().and_then(|local| local.next_timeout());
-        branches.chain(lanes).chain(self.server.next_timeout()).chain(local).min()
+        branches.chain(lanes).chain(self.server.next_timeout()).chain(local).chain(self.early_timeout()).min()
     }
 
     /// Whether nothing more can happen, so that the context may be dropped.
@@ -230,7 +251,8 @@ impl Context {
             self.last = Bytes::new();
         }
         let Some(work) = &mut self.work else { return };
-        let waiting = work.lanes.iter().any(Lane::is_waiting);
+        let holding = work.early.as_ref().is_some_and(|early| early.is_holding());
+        let waiting = holding || work.lanes.iter().any(Lane::is_waiting);
         if !waiting && work.branches.iter().all(Branch::is_over) {
             self.work = None;
             return;
@@ -286,6 +308,11 @@ impl Work {
         }
         let sent = self.branches.iter().filter_map(|branch| Message::reread(&branch.sent));
         sent.filter(|sent| sent.method() != b"ACK").map(|sent| (sent, 1)).next()
+    }
+
+    /// What the caller's trunk is to see in the place of a final code.
+    fn seen_as(&self, status: u16) -> Option<u16> {
+        self.edge.trunk(self.from)?.dialect.answers.to.of(status)
     }
 
     fn next_branch(&self, id: ContextId) -> BranchId {

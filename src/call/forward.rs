@@ -21,8 +21,8 @@ use crate::routing::translate::Translation;
 use crate::sip::build::{via_needs_source, write_via_with_source};
 use crate::sip::edit::write_decimal;
 use crate::sip::scan::{Param, Params, Values};
-use crate::sip::{Essentials, HeaderName, Message, NameAddr, Span, Uri};
-use crate::trunk::{Hop, Target, TrunkId};
+use crate::sip::{Essentials, HeaderName, Message, NameAddr, Scheme, Span, Uri};
+use crate::trunk::{Hop, Target, TrunkId, TrunkKind};
 
 /// What a request gets when it has no Max-Forwards (RFC 3261 section 16.6 item 3).
 const MAX_FORWARDS: u64 = 70;
@@ -116,7 +116,10 @@ impl Forward<'_> {
             return tools.edits.replace(span, strict.raw);
         }
         let user = self.called();
-        let uri = &Uri { user: user.as_deref().or(self.routes.request_uri.user), ..self.routes.request_uri };
+        let plain = self.is_plain_wanted();
+        // Of the whole only the scheme is written.
+        let raw = if plain { b"sip:" } else { self.routes.request_uri.raw };
+        let uri = &Uri { raw, user: user.as_deref().or(self.routes.request_uri.user), ..self.routes.request_uri };
         match self.target {
             Some(target) if !uri.host.is_empty() && self.edge.is_own_uri(uri) => {
                 tools.edits.replace_with(span, |out| write_retargeted(uri, target, self.hop, out));
@@ -127,6 +130,16 @@ impl Forward<'_> {
                     write_uri(uri, |out| out.extend_from_slice(uri.host), unrouted, out);
                 });
             }
+            _ if plain => {
+                let host = |out: &mut Vec<u8>| {
+                    out.extend_from_slice(uri.host);
+                    if let Some(port) = uri.port {
+                        out.push(b':');
+                        write_decimal(out, u64::from(port));
+                    }
+                };
+                tools.edits.replace_with(span, |out| write_uri(uri, host, |_| true, out));
+            }
             _ if self.routes.from_last => tools.edits.replace(span, uri.raw),
             _ => {
                 if let (Some(old), Some(new)) = (self.routes.request_uri.user, &user) {
@@ -134,6 +147,13 @@ impl Forward<'_> {
                 }
             }
         }
+    }
+
+    /// Whether `sips:` is to become `sip:`: Teams wants it so, and is reached over TLS in any case.
+    fn is_plain_wanted(&self) -> bool {
+        let to = self.edge.trunk(self.hop.trunk);
+        self.routes.request_uri.scheme == Scheme::Sips
+            && to.is_some_and(|to| to.kind == TrunkKind::Teams && !to.transparent)
     }
 
     /// The called number as the far side wants it; `None` when it stays as it came.

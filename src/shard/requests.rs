@@ -62,6 +62,7 @@ impl Shard {
                 self.handle_cancel(env, out, incoming, invite);
             }
             b"ACK" => self.handle_stray_ack(env, out, incoming),
+            b"PRACK" if self.handle_prack(env, out, incoming) => {}
             _ => self.handle_new(env, out, incoming, key),
         }
     }

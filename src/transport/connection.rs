@@ -49,6 +49,8 @@ pub(super) struct Watch {
     pub(super) partial: AtomicU64,
     /// Since when the peer has taken nothing of what waits.
     pub(super) stalled: AtomicU64,
+    /// No request takes it any more.
+    pub(super) retired: AtomicBool,
 }
 
 /// What the lock guards.

@@ -73,6 +73,9 @@ pub struct Limits {
     pub tls_handshake_timeout: Duration,
     /// Time without a whole message or keep-alive in either direction after which a connection is closed.
     pub stream_idle_timeout: Duration,
+    /// The same for a connection that no request takes any more: longer than a call may ring (RFC 3261 timer C), so that
+    /// its answer still comes.
+    pub retired_idle_timeout: Duration,
     /// Time for a message that has begun to become whole.
     pub partial_message_timeout: Duration,
     /// Time without progress after which a connection with something to send is closed.
@@ -102,6 +105,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(4),
             tls_handshake_timeout: Duration::from_secs(5),
             stream_idle_timeout: Duration::from_secs(900),
+            retired_idle_timeout: Duration::from_secs(240),
             partial_message_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(1),

@@ -228,6 +228,17 @@ impl Streams {
         self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
     }
 
+    /// Lets no further request take the connection to a hop.
+    pub(super) fn retire(&self, hop: &Hop) {
+        let Some((_, connection)) = self.by_key.remove(&self.key_of(hop)) else { return };
+        let keys = std::mem::take(&mut connection.lock().keys);
+        for key in &keys {
+            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, &connection));
+        }
+        connection.watch.retired.store(true, Ordering::Relaxed);
+        debug!(remote = %connection.remote, "no further request takes a connection");
+    }
+
     fn key_of(&self, hop: &Hop) -> Key {
         Key {
             transport: hop.transport,

@@ -56,7 +56,9 @@ fn due(connection: &Connection, limits: &Limits, now: u64) -> Option<DropReason>
         Some(DropReason::WriteStall)
     } else if over(&watch.partial, limits.partial_message_timeout) {
         Some(DropReason::PartialMessage)
-    } else if over(&watch.active, limits.stream_idle_timeout) {
+    } else if over(&watch.active, limits.stream_idle_timeout)
+        || watch.retired.load(Ordering::Relaxed) && over(&watch.active, limits.retired_idle_timeout)
+    {
         Some(DropReason::Idle)
     } else {
         None

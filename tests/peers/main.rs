@@ -5,6 +5,7 @@ mod support;
 
 mod calls;
 mod changes;
+mod early;
 mod handshakes;
 mod health;
 mod kamailio;

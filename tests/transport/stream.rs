@@ -234,6 +234,30 @@ async fn a_request_opens_one_connection_and_later_ones_use_it() {
     assert_eq!(edge.echo.last().flow.remote, hop.addr);
 }
 
+/// What is under way over a connection that was taken out of use still ends there.
+#[tokio::test]
+async fn e22_a_retired_connection_takes_no_request_and_ends_when_it_is_idle() {
+    let edge = Edge::tcp(Limits { retired_idle_timeout: SHORT, ..Limits::default() });
+    let peer = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hop = edge.hop(Transport::Tcp, peer.local_addr().unwrap());
+    let (first, second) = (request("INVITE", 1), request("INVITE", 2));
+    edge.transports.request(&hop, Bytes::from(first.clone()), Token(1, 0));
+    let (mut old, _) = peer.accept().await.unwrap();
+    expect(&mut old, &first).await;
+    edge.transports.retire(&hop);
+    edge.transports.retire(&hop);
+    edge.transports.request(&hop, Bytes::from(second.clone()), Token(2, 0));
+    let (mut new, _) = peer.accept().await.unwrap();
+    expect(&mut new, &second).await;
+    old.write_all(b"SIP/2.0 200 OK\r\nl: 0\r\n\r\n").await.unwrap();
+    eventually("the answer still comes", || edge.echo.count() == 1).await;
+    assert!(read_to_end(&mut old).await.is_empty());
+    eventually("one is left", || edge.transports.counts().connections == 1).await;
+    edge.transports.request(&hop, Bytes::from(first.clone()), Token(3, 0));
+    expect(&mut new, &first).await;
+    assert_eq!(edge.echo.failures(), []);
+}
+
 #[tokio::test]
 async fn a_request_after_the_peer_has_closed_opens_another_connection() {
     let edge = Edge::tcp(Limits::default());

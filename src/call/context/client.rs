@@ -15,6 +15,7 @@ use super::super::destination::Candidate;
 use super::super::leg::Leg;
 use super::super::owned::Crossing;
 use super::super::{Env, Tools};
+use super::early::PRACK_BRANCHES;
 use super::{Context, Lane, Work};
 use crate::sip::{HeaderName, Message, build};
 use crate::transaction::{
@@ -143,6 +144,12 @@ impl Branch {
         &self.hop
     }
 
+    /// Whether the called side has shown that it is there, and has not answered yet.
+    pub(super) fn is_proceeding(&self) -> bool {
+        let state = crate::transaction::InviteClientState::Proceeding;
+        self.is_pending() && matches!(&self.client, Client::Invite(machine) if machine.state() == state)
+    }
+
     /// The lane of the target.
     pub(super) fn lane(&self) -> u8 {
         self.lane
@@ -198,6 +205,9 @@ impl Context {
         index: u16,
         response: &Message,
     ) {
+        if index & PRACK_BRANCHES != 0 {
+            return self.handle_prack_response(env, index, response);
+        }
         let (invite, own) = (self.work.as_ref().is_some_and(|work| work.invite), self.is_own());
         let Some(branch) = self.branch(index) else {
             out.counts.dropped += 1;
@@ -249,6 +259,7 @@ impl Context {
         let completed = self.completed(tools, response);
         let response = completed.as_ref().unwrap_or(response);
         let own_invite = self.work.as_ref().is_some_and(|work| work.invite && work.own.is_some());
+        let held = self.holds(index);
         let ruled = self.ruled(tools, index, response);
         let response = ruled.as_ref().unwrap_or(response);
         let Some(branch) = self.branch(index) else { return };
@@ -265,32 +276,40 @@ impl Context {
                     self.cancel_branch(env, out, index, ELSEWHERE);
                 }
                 if status > 100 {
-                    self.pass_back(env, tools, out, index, response);
+                    self.take_early(env, tools, out, index, response);
                 }
             }
+            200..=299 if held => out.counts.absorbed += 1,
             200..=299 if branch.own_status => self.hang_up(env, out, index, response),
             200..=299 if own_invite => self.take_accepted(env, tools, out, index, response),
             200..=299 => {
                 branch.finish(status);
                 let sent = std::mem::take(&mut branch.sent);
-                if !self.pass_back(env, tools, out, index, response) {
+                let described = self.described(tools, index, response);
+                let response = described.as_ref().unwrap_or(response);
+                if !self.pass_accepted(env, tools, out, index, (response, &sent)) {
                     return self.refuse_answered(env, tools, out, index, (response, sent));
                 }
-                self.learn(env, tools, out, index, (response, &sent));
+                if !self.holds(index) {
+                    self.learn(env, tools, out, index, (response, &sent));
+                }
                 self.stop_others(env, out, index, ELSEWHERE);
             }
             _ => {
-                branch.finish(status);
+                let meaning = self.meaning(index, status);
+                let Some(branch) = self.branch(index) else { return };
+                branch.finish(meaning);
                 let crossed = self.crossed(env, tools, out, index, response);
                 let response = crossed.as_ref().unwrap_or(response);
+                let to_caller = self.to_caller(index, status, meaning);
                 let ruled = self.ruled_back(tools, index, response.bytes());
                 let ruled = ruled.and_then(|bytes| Message::reread(&bytes));
                 let response = ruled.as_ref().unwrap_or(response);
                 let Some(work) = &mut self.work else { return };
                 if !work.answered {
-                    Best::offer(&mut work.best, status, Some(response), tools);
+                    Best::offer_as(&mut work.best, to_caller, Some(response), tools);
                 }
-                if status >= 600 {
+                if meaning >= 600 {
                     self.stop_others(env, out, index, b"");
                 }
                 self.conclude(env, tools, out);
@@ -306,6 +325,10 @@ impl Context {
     /// Tries the next target of a lane whose last failure asks for it; otherwise, when no branch is left to wait for,
     /// begins a lane that was to begin later, or answers.
     pub(super) fn conclude(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+        // Somebody has answered, and the caller will hear of it.
+        if self.work.as_ref().is_some_and(|work| work.early.as_ref().is_some_and(|early| early.is_holding())) {
+            return;
+        }
         let lanes = self.work.as_ref().map_or(0, |work| work.lanes.len());
         for lane in 0..lanes as u8 {
             let Some(work) = &mut self.work else { return };
@@ -343,6 +366,8 @@ impl Context {
 
     pub(super) fn handle_cancel(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, reason_lines: &[u8]) {
         self.cancel_local(env, tools, out);
+        // The call was answered already: it ends as one that was, by the caller's BYE.
+        self.release(env, tools, out);
         let Some(work) = &mut self.work else { return };
         if work.answered {
             return;
@@ -411,6 +436,7 @@ impl Context {
             self.handle_branch_timeout(env, tools, out, index as u16);
         }
         self.begin_lanes(env, tools, out, None);
+        self.handle_early_timeout(env, tools, out);
     }
 
     fn handle_branch_timeout(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
@@ -473,6 +499,9 @@ impl Context {
     }
 
     pub(super) fn handle_send_failed(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output, index: u16) {
+        if index & PRACK_BRANCHES != 0 {
+            return self.handle_prack_failed(index);
+        }
         let Some(branch) = self.branch(index) else { return };
         if let Cancel::Sent(cancel) = &mut branch.cancel {
             cancel.machine = None;
@@ -516,6 +545,24 @@ impl Context {
     pub(super) fn finish_branch(&mut self, index: u16, status: u16) {
         if let Some(branch) = self.branch(index) {
             branch.finish(status);
+        }
+    }
+
+    /// Gives a branch up for good, whatever it still says: whoever answers is hung up on.
+    pub(super) fn abandon_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16) {
+        self.stop_branch(env, out, index, b"");
+        if let Some(branch) = self.branch(index).filter(|branch| branch.is_pending()) {
+            branch.finish(504);
+            branch.own_status = true;
+        }
+    }
+
+    /// Hangs up on a callee that had answered, and whenever it says so again.
+    pub(super) fn take_back(&mut self, env: &Env<'_>, out: &mut Output, index: u16, sent: Bytes, response: &Bytes) {
+        let Some(branch) = self.branch(index) else { return };
+        (branch.own_status, branch.sent) = (true, sent);
+        if let Some(response) = Message::reread(response) {
+            self.hang_up(env, out, index, &response);
         }
     }
 

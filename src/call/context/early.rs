@@ -10,6 +10,8 @@ mod callee;
 mod caller;
 mod progress;
 
+pub use caller::prack_key;
+
 use bytes::Bytes;
 
 use self::callee::{CalleeDialog, OwnPrack};
@@ -143,7 +145,7 @@ impl Context {
         }
         let (ends, rseq) = (work.ends_reliable(branch.trunk()), response.rseq());
         if let (true, Some(rseq)) = (ends, rseq)
-            && !self.acknowledge(env, out, index, response, rseq)
+            && !self.send_acknowledgement(env, out, index, response, rseq)
         {
             out.counts.absorbed += 1;
             return;

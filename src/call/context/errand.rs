@@ -15,6 +15,7 @@ use super::super::live::{Ack, Errand, LiveLeg, News, compose};
 use super::super::owned::Behalf;
 use super::super::{Env, Tools};
 use super::client::ELSEWHERE;
+use super::early::Asked;
 use super::lanes::lanes_of;
 use super::server::Server;
 use super::{Context, Work};
@@ -82,6 +83,11 @@ impl Context {
             answered: false,
             cancel_headers: Box::default(),
             own: Some(Box::new(Own { errand, ack, behalf, accepted: None, told: false })),
+            initial: essentials.to_tag.is_none(),
+            offers: !request.body().is_empty(),
+            asked: Asked::Nothing,
+            early: None,
+            progress_at: None,
         };
         let mut context = Self {
             id,

@@ -1,6 +1,6 @@
 //! What calls tell of the targets that they were sent to (`trunk::health`).
 
-use super::super::command::{Heard, Output};
+use super::super::command::{Command, Heard, Output};
 use super::super::destination::Candidate;
 use super::super::probe::retry_after;
 use super::Context;
@@ -13,6 +13,16 @@ impl Context {
     pub(super) fn hear_answer(&self, out: &mut Output, index: u16, response: &Message) {
         let status = response.status();
         let Some((work, branch)) = self.work.as_ref().zip(self.branch_at(index)) else { return };
+        let drops = || work.edge.trunk(branch.trunk()).is_some_and(|trunk| trunk.dialect.answers.drop_connection);
+        if status == 503
+            && response.retry_after().is_some()
+            && branch.hop().transport.is_reliable()
+            && !work.edge.trunk(branch.trunk()).is_some_and(|trunk| trunk.transparent)
+            && drops()
+        {
+            out.counts.connections_dropped += 1;
+            out.commands.push(Command::Drop { hop: branch.hop().clone() });
+        }
         let known = branch.target.map(|target| work.edge.health.state(branch.trunk(), target));
         if status == 503 || known.is_some_and(|state| state != State::Up) {
             tell(out, branch, Outcome::Answered { status, retry_after: retry_after(response) });

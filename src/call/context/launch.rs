@@ -1,17 +1,21 @@
 //! Sending the request on: the next target is taken from the queue, looked up when it is a name, and tried.
 
-use super::super::best::Best;
+use super::super::best::{Best, reason};
 use super::super::command::{Command, Output};
 use super::super::destination::{Candidate, Place, listener_of};
 use super::super::dialect::headers::{self, Crossed};
 use super::super::dialect::identity;
+use super::super::dialect::methods::not_taken;
 use super::super::forward::{Branch as ViaBranch, Forward};
+use super::super::own_tag;
 use super::super::owned::{Crossing, NotSealed};
 use super::super::route_set::RouteSet;
 use super::super::{Env, Tools};
 use super::client::{Branch, Start};
+use super::early::PRACK_LANES;
 use super::health::hear_no_place;
 use super::{Context, Lane, Work};
+use crate::sip::build::{Answer, answer};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
 use crate::trunk::{Fork, Hop};
@@ -132,6 +136,9 @@ impl Context {
         index: u8,
         hops: Vec<Hop>,
     ) {
+        if index & PRACK_LANES != 0 {
+            return self.handle_prack_resolved(env, out, index, hops);
+        }
         let lane = self.work.as_mut().and_then(|work| work.lanes.get_mut(usize::from(index)));
         let Some(candidate) = lane.and_then(|lane| lane.resolving.take()) else { return };
         if self.is_answered() {
@@ -186,6 +193,15 @@ impl Context {
         {
             out.counts.identity_refused.add(why as usize);
             return Best::offer(&mut work.best, status, None, tools);
+        }
+        if let (Some(_), Some(from), Some(to), None, false) =
+            (&crossing, edge.trunk(work.from), trunk, &work.own, work.ack)
+            && let Some((status, headers)) = not_taken(request, from, to)
+        {
+            let mut tag = Vec::with_capacity(16);
+            own_tag(env.secrets, request, &mut tag);
+            let text = Answer { status, reason: reason(status), to_tag: &tag, headers: &headers, own_vias: 0 };
+            return Best::offer_made(&mut work.best, status, answer(request, work.remote, &text));
         }
         let branch = if work.ack {
             ViaBranch::Stateless(super::super::ack_number(env.secrets, request))

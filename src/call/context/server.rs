@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
+use super::super::best::reason;
 use super::super::command::{Command, Output};
 use super::super::destination::tls_name;
 use super::super::edge::Edge;
@@ -148,7 +149,17 @@ impl Context {
             && let Some(work) = &mut self.work
         {
             work.answered = true;
+            work.progress_at = None;
+            if let Some(early) = &mut work.early {
+                early.handle_final();
+            }
         }
+    }
+
+    /// Sends an answer that was sent before.
+    pub(super) fn resend(&self, env: &Env<'_>, out: &mut Output, bytes: Bytes) {
+        let fallback = fallback_hop(env.edge, &self.flow, self.fallback_port, self.from);
+        out.commands.push(Command::Answer { flow: self.flow, fallback, bytes });
     }
 
     /// Makes an answer of the edge's own from the request and sends it.
@@ -211,12 +222,8 @@ impl Context {
             Some(bytes) => self.answer(env, out, status, bytes),
             None => {
                 let reason = match status {
-                    408 => "Request Timeout",
-                    482 => "Loop Detected",
-                    487 => "Request Terminated",
                     500 => "Privacy Not Available",
-                    513 => "Message Too Large",
-                    _ => "Service Unavailable",
+                    status => reason(status),
                 };
                 self.answer_late(env, out, status, reason);
             }

@@ -84,6 +84,27 @@ pub fn unmet<'m>(request: &'m Message, from: &Trunk, to: &Trunk) -> SmallVec<[&'
     request.option_tags(HeaderName::Require).filter(|tag| !met(tag)).collect()
 }
 
+/// Why a request cannot be sent to whoever is on the other side: the status of the answer that it deserves, and whole
+/// header lines for that.
+pub fn not_taken(request: &Message, from: &Trunk, to: &Trunk) -> Option<(u16, Vec<u8>)> {
+    let mut headers = Vec::new();
+    if request.method() == b"PRACK" && ends_reliable(from, to) {
+        return Some((481, headers));
+    }
+    if !takes(to, request.method()) {
+        write_allow(offered(from, Some(to), None), &[], &mut headers);
+        return Some((405, headers));
+    }
+    let unmet = unmet(request, from, to);
+    if unmet.is_empty() {
+        return None;
+    }
+    headers.extend_from_slice(b"Unsupported: ");
+    headers.extend_from_slice(&unmet.join(&b", "[..]));
+    headers.extend_from_slice(b"\r\n");
+    Some((420, headers))
+}
+
 /// All lines of a header that [`HeaderName`] does not know.
 fn lines_named<'m>(message: &'m Message, name: &'static [u8]) -> impl Iterator<Item = &'m Line> + Clone {
     let named = move |line: &&Line| message.name_at(line).eq_ignore_ascii_case(name);
@@ -271,7 +292,7 @@ mod tests {
         use TrunkKind::{Pbx, Teams};
         for (line, to_teams, to_pbx) in [
             ("Supported: timer, 100rel, replaces, path", "Supported: replaces", "Supported: replaces, path"),
-            ("k: 100rel,timer", "k: timer", "k: timer"),
+            ("k: 100rel,timer", "", ""),
             ("Supported: 100rel", "", ""),
             ("Supported: path , 100rel", "", "Supported: path"),
             ("Require: 100rel", "", ""),

@@ -1,6 +1,8 @@
 //! Calls between owned legs: each side has a dialog with the edge and sees nothing else.
 
+mod answers;
 mod calls;
+mod early;
 mod errands;
 mod hang_up;
 mod headers;
@@ -10,6 +12,7 @@ mod live;
 mod party;
 mod records;
 mod refresh;
+mod reliable;
 mod session;
 mod stored;
 mod teams;

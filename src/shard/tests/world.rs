@@ -219,6 +219,8 @@ pub(super) struct World {
     pub names: Known,
     pub now: Moment,
     pub lookups: Vec<Lookup>,
+    /// Connections that no request takes any more.
+    pub dropped: Vec<SocketAddr>,
     /// Connections offered for requests: which, and the address that it stands for.
     pub aliases: Vec<(ConnectionId, SocketAddr)>,
     pub counts: Counts,
@@ -254,6 +256,7 @@ impl World {
             names: Known::default(),
             now,
             lookups: Vec::new(),
+            dropped: Vec::new(),
             aliases: Vec::new(),
             counts: Counts::default(),
             heard: Vec::new(),
@@ -384,10 +387,10 @@ impl World {
                     branch,
                     hop: Some(hop),
                 }),
-                Command::Drop { .. } => {}
                 Command::Resolve { context, lane, trunk, target } => {
                     self.lookups.push(Lookup { context, lane, trunk, target });
                 }
+                Command::Drop { hop } => self.dropped.push(hop.addr),
                 Command::Store { key, bytes } => {
                     self.kept.states.insert(key, bytes);
                 }
@@ -556,7 +559,8 @@ impl World {
     #[track_caller]
     pub(super) fn assert_idle(&self) {
         for shard in &self.shards {
-            let left = (shard.len(), shard.by_key.len(), shard.legacy.len(), shard.awaiting_ack.len());
+            let keys = shard.by_key.len() + shard.pracks.len();
+            let left = (shard.len(), keys, shard.legacy.len(), shard.awaiting_ack.len());
             assert_eq!(left, (0, 0, 0, 0), "contexts, keys, legacy keys, ACKs are left: {:?}", shard.contexts);
             let left = (shard.tools.news.len(), shard.tools.orders.len());
             assert_eq!(left, (0, 0), "news, orders: {:?}", shard.tools);

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use super::super::super::best::Best;
+use super::super::super::best::{Best, Final};
 use super::super::super::command::{Command, Output};
 use super::super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::super::live::{self, Agreed, LiveLeg};
 use super::super::super::owned::Back;
 use super::super::super::{Env, Tools};
 use super::super::Context;
+use crate::sip::build::InDialog;
 use crate::sip::{HeaderName, Message, build};
 
 impl Context {
@@ -24,7 +25,7 @@ impl Context {
 
     /// Sends an answer of a branch on to the caller, less the edge's Via. An early answer may go without a Contact that
     /// has no room; gives whether the answer went.
-    pub(super) fn pass_back(
+    pub(in super::super) fn pass_back(
         &mut self,
         env: &Env<'_>,
         tools: &mut Tools,
@@ -39,6 +40,46 @@ impl Context {
             self.answer(env, out, response.status(), bytes);
         }
         true
+    }
+
+    /// Sends a 2xx on to the caller, or has it wait for what comes before; gives whether it could be written.
+    pub(super) fn pass_accepted(
+        &mut self,
+        env: &Env<'_>,
+        tools: &mut Tools,
+        out: &mut Output,
+        index: u16,
+        (response, sent): (&Message, &Bytes),
+    ) -> bool {
+        if self.is_own() {
+            return self.pass_back(env, tools, out, index, response);
+        }
+        let Some(bytes) = self.whole_back(env, tools, out, index, response) else { return false };
+        if let Some(bytes) = self.hold(index, response, sent, bytes) {
+            self.answer(env, out, response.status(), bytes);
+        }
+        true
+    }
+
+    /// What a final answer of a branch really means, for a peer that says one thing for another.
+    pub(super) fn meaning(&self, index: u16, status: u16) -> u16 {
+        let Some(work) = self.work.as_ref().filter(|work| work.invite && work.initial) else { return status };
+        let branch = work.branches.get(usize::from(index)).filter(|branch| branch.crossing.is_some());
+        let trunk = branch.and_then(|branch| work.edge.trunk(branch.hop.trunk));
+        trunk.and_then(|trunk| trunk.dialect.answers.from.of(status)).unwrap_or(status)
+    }
+
+    /// What a final answer is to the caller: of a call whatever its trunk is to see, of anything else only that nobody is
+    /// asked for a password.
+    pub(super) fn to_caller(&self, index: u16, status: u16, meaning: u16) -> Final {
+        let as_ever = if meaning == status { Final::plain(status, true) } else { Final::plain(meaning, false) };
+        let Some(work) = self.work.as_ref().filter(|work| work.own.is_none()) else { return as_ever };
+        let owned = work.branches.get(usize::from(index)).is_some_and(|branch| branch.crossing.is_some());
+        let call = work.invite && work.initial || matches!(status, 401 | 407);
+        match work.seen_as(meaning).filter(|_| owned && call) {
+            Some(send) => Final { rank: send, send },
+            None => as_ever,
+        }
     }
 
     /// An answer of a branch as the caller gets it; `None` for a final one whose Contact has no room.
@@ -61,7 +102,7 @@ impl Context {
     }
 
     /// What a 2xx that went back teaches about the call.
-    pub(super) fn learn(
+    pub(in super::super) fn learn(
         &mut self,
         env: &Env<'_>,
         tools: &mut Tools,
@@ -162,7 +203,15 @@ impl Context {
             let number = env.secrets.number(5, &[call_id, tag, method]);
             let mut via = Vec::with_capacity(96);
             write_own_via(&work.edge, &branch.hop, ViaBranch::Stateless(number), 0, &mut via);
-            if let Some(bytes) = build::after_2xx(&sent, response, method, &via) {
+            // Numbers of the edge's own may have been used before.
+            let used = if method == b"BYE" { self.own_requests(index, tag) } else { 0 };
+            let number = sent.cseq().map_or(0, |cseq| cseq.number) + 1 + used;
+            let later = InDialog { method, number, via: &via, headers: b"" };
+            let bytes = match used {
+                0 => build::after_2xx(&sent, response, method, &via),
+                _ => Some(build::in_dialog(&sent, response, &later)),
+            };
+            if let Some(bytes) = bytes {
                 out.commands.push(Command::Request { hop: branch.hop.clone(), bytes, branch: None });
             }
         }

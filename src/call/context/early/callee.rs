@@ -45,7 +45,11 @@ pub(super) struct OwnPrack {
 enum State {
     /// The name of where it goes is looked up; the answer that it acknowledges.
     Resolving(Bytes),
-    Sent { machine: NonInviteClient, hop: Box<Hop>, bytes: Bytes },
+    Sent {
+        machine: NonInviteClient,
+        hop: Box<Hop>,
+        bytes: Bytes,
+    },
     Over,
 }
 
@@ -60,7 +64,7 @@ impl OwnPrack {
 
 impl Context {
     /// Acknowledges a reliable answer; gives whether it is a new one, and the next.
-    pub(super) fn acknowledge(
+    pub(super) fn send_acknowledgement(
         &mut self,
         env: &Env<'_>,
         out: &mut Output,
@@ -117,7 +121,8 @@ impl Context {
         let edge = std::sync::Arc::clone(&work.edge);
         let Some(early) = &mut work.early else { return };
         let Some(prack) = early.pracks.get_mut(slot) else { return };
-        let Some(branch) = early.callees.get(prack.dialog).and_then(|dialog| work.branches.get(usize::from(dialog.branch)))
+        let Some(branch) =
+            early.callees.get(prack.dialog).and_then(|dialog| work.branches.get(usize::from(dialog.branch)))
         else {
             return;
         };

@@ -113,7 +113,7 @@ impl Context {
     ) {
         let Some(early) = self.work.as_mut().and_then(|work| work.early.as_mut()) else { return };
         if early.held.as_ref().is_some_and(|held| *held.tag == *tag) {
-            return self.release(env, out);
+            return self.release(env, tools, out);
         }
         let Some(index) = early.callers.iter().position(|dialog| *dialog.tag == *tag) else { return };
         let next = early.callers.get_mut(index).and_then(|dialog| dialog.queue.pop_front());
@@ -155,10 +155,14 @@ impl Context {
     }
 
     /// Sends the 2xx that was held back.
-    pub(in super::super) fn release(&mut self, env: &Env<'_>, out: &mut Output) {
+    pub(in super::super) fn release(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         let early = self.work.as_mut().and_then(|work| work.early.as_mut());
-        if let Some(Held { status, bytes, .. }) = early.and_then(|early| early.held.take()) {
-            self.answer(env, out, status, bytes);
+        let Some(Held { branch, status, bytes, response, sent, .. }) = early.and_then(|early| early.held.take()) else {
+            return;
+        };
+        self.answer(env, out, status, bytes);
+        if let Some(response) = Message::reread(&response) {
+            self.learn(env, tools, out, branch, (&response, &sent));
         }
     }
 
@@ -172,21 +176,21 @@ impl Context {
                 ReliableDue::Resend => {
                     out.counts.retransmitted += 1;
                     let bytes = dialog.last.clone();
-                    self.send_again(env, out, bytes);
+                    self.resend(env, out, bytes);
                 }
-                ReliableDue::GiveUp => return self.give_up(env, tools, out),
+                ReliableDue::GiveUp => return self.refuse_unacknowledged(env, tools, out),
             }
         }
     }
 
     /// The caller never acknowledged an answer: its INVITE is refused with a 5xx (RFC 3262 section 3).
-    fn give_up(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
+    fn refuse_unacknowledged(&mut self, env: &Env<'_>, tools: &mut Tools, out: &mut Output) {
         out.counts.unacknowledged += 1;
         let Some(work) = &mut self.work else { return };
         work.lanes.iter_mut().for_each(Lane::clear);
         let held = work.early.as_mut().and_then(|early| early.held.take());
-        let count = work.branches.len();
-        for index in 0..count as u16 {
+        let count = work.branches.len() as u16; // `max_branches` is far below 65,536.
+        for index in 0..count {
             self.abandon_branch(env, out, index);
         }
         if let Some(Held { branch, response, sent, .. }) = held {
@@ -200,15 +204,20 @@ impl Context {
 }
 
 /// The key under which a shard finds the INVITE that a PRACK belongs to.
-pub(in super::super) fn prack_key(env: &Env<'_>, call_id: &[u8], from_tag: &[u8], cseq: u32) -> u64 {
+pub fn prack_key(env: &Env<'_>, call_id: &[u8], from_tag: &[u8], cseq: u32) -> u64 {
     env.secrets.number(18, &[call_id, from_tag, &cseq.to_le_bytes()])
 }
 
 impl Context {
+    /// Whether PRACKs of the caller end here.
+    pub fn takes_pracks(&self) -> bool {
+        let early = self.work.as_ref().and_then(|work| work.early.as_ref());
+        early.is_some_and(|early| early.takes_pracks())
+    }
+
     /// The key under which PRACKs of the caller find this context, once there are answers for it to acknowledge.
     pub fn prack_key(&self, env: &Env<'_>) -> Option<u64> {
-        let work = self.work.as_ref().filter(|work| work.early.as_ref().is_some_and(|early| early.takes_pracks()))?;
-        let request = Message::reread(&work.request)?;
+        let request = Message::reread(&self.work.as_ref()?.request)?;
         let tag = request.from().ok().and_then(|from| from.tag()).unwrap_or_default();
         let cseq = request.cseq().ok()?.number;
         Some(prack_key(env, request.value(HeaderName::CallId).unwrap_or_default(), tag, cseq))

@@ -16,6 +16,13 @@ use crate::sip::build::{Answer, answer};
 use crate::trunk::TrunkKind;
 
 impl Context {
+    /// Sets when the caller is told that somebody is there.
+    pub(in super::super) fn plan_progress(&mut self, env: &Env<'_>) {
+        let Some(work) = self.work.as_mut().filter(|work| work.invite && work.initial) else { return };
+        let from = work.edge.trunk(work.from).filter(|from| !from.transparent);
+        work.progress_at = from.and_then(|from| from.dialect.early.progress_after).map(|after| env.now + after);
+    }
+
     pub(super) fn handle_progress(&mut self, env: &Env<'_>, out: &mut Output) {
         let Some(work) = &mut self.work else { return };
         if work.progress_at.is_none_or(|at| at > env.now) {

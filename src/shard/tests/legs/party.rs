@@ -1,8 +1,11 @@
 //! A user agent as RFC 3261 section 12 wants it: it keeps what a dialog is made of and nothing else.
 
+use std::sync::Arc;
+
 use super::super::wire::{Sent, headers, param, what};
 use super::super::world::{World, own_all_legs};
 use crate::sip::Transport;
+use crate::trunk::{Dialect, Trunk, TrunkKind};
 
 /// One side of a call.
 #[derive(Clone, Debug)]
@@ -190,6 +193,33 @@ pub(super) fn user(uri: &str) -> String {
 /// A world in which no trunk is transparent.
 pub(super) fn owned() -> World {
     World::with(own_all_legs, 1_000)
+}
+
+/// A world in which no trunk is transparent and `change` has altered the trunks that it knows by name.
+pub(super) fn speaking(change: impl Fn(&str, &mut Trunk)) -> World {
+    World::with(
+        |edge| {
+            own_all_legs(edge);
+            for trunk in &mut Arc::make_mut(&mut edge.trunks).0 {
+                let name = Arc::clone(&trunk.name);
+                change(&name, trunk);
+            }
+        },
+        1_000,
+    )
+}
+
+/// Makes a trunk one of Teams'.
+pub(super) fn make_teams(trunk: &mut Trunk) {
+    trunk.kind = TrunkKind::Teams;
+    trunk.dialect = Arc::new(Dialect::of_kind(TrunkKind::Teams));
+    trunk.failover_codes = vec![503];
+}
+
+/// The message with a session description as its body.
+pub(super) fn described(text: &str) -> String {
+    let head = text.split("\r\n\r\n").next().unwrap_or_default().replace("Content-Length: 0", "");
+    format!("{}\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}", head.trim_end(), SDP.len())
 }
 
 /// A call that is up.
