@@ -8,9 +8,9 @@ mod support;
 
 mod connections;
 mod data_centres;
-mod media;
 mod foreign;
 mod identity;
+mod media;
 mod outcomes;
 mod restarts;
 mod talks;
