@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::numbers::{number_of, with_number, written};
-use crate::routing::number::{Form, Number, NumberingPlan};
+use crate::routing::number::{Form, Lookup, Number, NumberingPlan};
 use crate::routing::{Choice, Matched, Site, Tenant, Way};
 use crate::trunk::TrunkId;
 
@@ -25,8 +25,6 @@ pub struct Leg {
     pub asked_by: Option<TrunkId>,
     /// Request-URI, From and Referred-By go as they are: Teams names its own targets (RFC 3515 section 2.1).
     pub verbatim: bool,
-    /// A call for help: who calls is told in any case.
-    pub emergency: bool,
 }
 
 impl Leg {
@@ -38,7 +36,7 @@ impl Leg {
         };
         let site = choice.far_site.filter(|site| site.teams == way.trunk).map(Arc::clone);
         let changes = way.called.is_some() || way.calling != Form::AsIs || failover_codes.is_some() || site.is_some();
-        if !(changes || wanted || choice.emergency) {
+        if !(changes || wanted) {
             return None;
         }
         Some(Arc::new(Self {
@@ -49,7 +47,6 @@ impl Leg {
             site,
             asked_by: None,
             verbatim: false,
-            emergency: choice.emergency,
         }))
     }
 
@@ -63,9 +60,17 @@ impl Leg {
             site,
             asked_by: None,
             verbatim,
-            emergency: false,
         };
         Arc::new(Self { asked_by: Some(asked_by), ..of_way.cloned().unwrap_or_else(plain) })
+    }
+
+    /// The telephone number of the user who calls by an extension alone: outside of the PBX that says nothing.
+    fn telephone_of(&self, number: &Number) -> Option<&Number> {
+        let tenant = self.tenant.as_ref().filter(|_| self.calling != Form::Extension)?;
+        let Number::Extension(extension) = number else { return None };
+        let Lookup::User(id) = tenant.lookup(number) else { return None };
+        let telephones = || tenant.user(id).into_iter().flat_map(|user| &user.numbers).filter(|it| it.e164().is_some());
+        telephones().find(|it| it.extension() == Some(*extension)).or_else(|| telephones().next())
     }
 
     /// A calling number in the form that the way asks for; borrowed when it stays as it is.
@@ -77,7 +82,8 @@ impl Leg {
         let formed = std::str::from_utf8(&number).ok().and_then(|text| {
             let nobody = NumberingPlan::default();
             let plan = self.tenant.as_ref().map_or(&nobody, |tenant| &tenant.numbering);
-            self.calling.write(&Number::parse(text, plan), plan)
+            let number = Number::parse(text, plan);
+            self.calling.write(self.telephone_of(&number).unwrap_or(&number), plan)
         });
         match formed {
             Some(formed) if formed.as_bytes() != &*number => Cow::Owned(with_number(user, formed.as_bytes())),

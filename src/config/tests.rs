@@ -2,6 +2,7 @@
 
 mod decisions;
 mod faults;
+mod identity;
 mod people;
 mod reference;
 mod teams;

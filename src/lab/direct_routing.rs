@@ -130,6 +130,8 @@ rules! {
     NoOffer "no-offer" "A5",
     /// REFER is followed by NOTIFY with 100, 18x and the final status (RFC 3515).
     Notify "notify" "A10",
+    /// No Record-Route at all, where no proxy for local media optimisation stands between.
+    RecordRoute "record-route" "A4",
     /// Record-Route has a name, no IP address.
     RecordRouteAddress "record-route-address" "A4",
     /// Record-Route has the same host as Contact.

@@ -46,6 +46,7 @@ const INVITES: &[Injected] = &[
     ("malformed-callee", 412, |m| to_uri(m, "sip:01632-760001@sip.pstnhub.microsoft.com;user=phone")),
     ("malformed-callee", 412, |m| to_uri(m, "sip:sip.pstnhub.microsoft.com;user=phone")),
     ("no-offer", 488, |m| m.body.clear()),
+    ("record-route", 486, |m| m.push("Record-Route", "<sip:sbc.example.net:5061;transport=tls;lr>")),
     ("record-route-address", 403, |m| m.push("Record-Route", "<sip:127.0.0.1:5061;transport=tls;lr>")),
     ("record-route-host", 486, |m| m.push("Record-Route", "<sip:proxy.example.net;transport=tls;lr>")),
     ("reliable-provisional", 420, |m| m.push("Require", "100rel")),

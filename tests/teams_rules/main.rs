@@ -2,12 +2,18 @@
 //! its line, `e01_...` to `e28_...`. The daemon runs as a process between a stand-in for Teams that takes nothing but
 //! what Microsoft's does, and PBXs. README has the table of what is asked and what is done.
 
+mod phone;
 mod stage;
 mod support;
 
 mod connections;
 mod data_centres;
+mod foreign;
+mod identity;
 mod media;
+mod outcomes;
 mod restarts;
+mod talks;
 mod tenants;
 mod topology;
+mod transfers;

@@ -172,7 +172,7 @@ impl Context {
         let number = work.next_branch(id);
         let initial = essentials.to_tag.is_none() && request.method() != b"REGISTER";
         let own = work.own.as_ref().map(|own| own.behalf.clone());
-        let hidden = || identity::hides(request, leg.as_deref());
+        let hidden = || !work.emergency && identity::hides(request);
         let crossing = match (candidate.dialog.clone(), own.clone()) {
             (Some(dialog), _) => Some(Crossing::inside(dialog)),
             (None, Some(behalf)) => {
@@ -188,6 +188,7 @@ impl Context {
             return Best::offer(&mut work.best, 482, None, tools);
         }
         if let (Some(Crossing { dialog: None, .. }), Some(to)) = (&crossing, trunk)
+            && !work.emergency
             && let Some((status, why)) = identity::refusal(request, to)
         {
             out.counts.identity_refused.add(why as usize);

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::super::branch::ContextId;
 use super::super::command::Output;
 use super::super::live::{End, LiveId, LocalAnswer, News};
+use super::super::probe::product;
 use super::super::{Command, Env, Tools, own_tag, owned};
 use super::Context;
 use super::server::{Server, answer_flow, fallback_hop};
@@ -122,7 +123,10 @@ impl Context {
         let Some(request) = Message::reread(request) else { return };
         let LocalAnswer { status, reason, ref headers, ref body } = *given;
         let to_tag = if status > 100 { tag_for(env, &request) } else { Vec::new() };
-        let answer = Answer { status, reason, to_tag: &to_tag, headers, own_vias: 0 };
+        // Teams wants to see the product in whatever the edge says, its own answers as well.
+        let product = if status > 100 { product(env.edge, self.from) } else { b"" };
+        let headers = [headers.as_slice(), product].concat();
+        let answer = Answer { status, reason, to_tag: &to_tag, headers: &headers, own_vias: 0 };
         let bytes = build::answer_with(&request, local.remote, &answer, body);
         if status >= 200 {
             local.state = match status {

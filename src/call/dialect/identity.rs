@@ -59,12 +59,6 @@ pub struct Ends<'a> {
     pub hidden: bool,
 }
 
-impl Ends<'_> {
-    fn emergency(&self) -> bool {
-        self.leg.is_some_and(|leg| leg.emergency)
-    }
-}
-
 /// Headers that would tell who hides, beside those with a policy of their own.
 const REVEALING: [&str; 10] = [
     "Identity",
@@ -115,17 +109,16 @@ pub(in crate::call) fn refusal(request: &Message, to: &Trunk) -> Option<(u16, No
     too_often.then_some((482, NotTold::Diverted))
 }
 
-/// Whether the sender of a request hides who calls. A call for help tells.
-pub(in crate::call) fn hides(request: &Message, leg: Option<&Leg>) -> bool {
+/// Whether the sender of a request hides who calls.
+pub(in crate::call) fn hides(request: &Message) -> bool {
     let mut others = request.lines().iter().filter(|line| line.name == HeaderName::Other);
     others.any(|line| matches!(request.name_at(line).len(), 7 | 15))
-        && !leg.is_some_and(|leg| leg.emergency)
         && (Privacy::of(request).hides() || privacy::remote_party_hides(request))
 }
 
 /// Makes the edits; `seen` is what `owned::hosts` came across.
 pub(in crate::call) fn edit(passing: &Passing<'_>, ends: &Ends<'_>, seen: Seen, edits: &mut Edits) {
-    let Passing { message, from, to, initial, .. } = *passing;
+    let Passing { message, from, to, initial, emergency, .. } = *passing;
     let policy = &to.dialect.identity;
     let makes = |told| matches!(told, Told::Add | Told::Number);
     let begins = message.is_request() && initial;
@@ -134,7 +127,6 @@ pub(in crate::call) fn edit(passing: &Passing<'_>, ends: &Ends<'_>, seen: Seen, 
     if seen == Seen::default() && !ends.hidden && (idle || !begins) {
         return;
     }
-    let emergency = ends.emergency();
     let privacy = if seen.has(Seen::PRIVACY) { Privacy::of(message) } else { Privacy::default() };
     let hidden = ends.hidden || privacy.hides() || seen.has(Seen::REMOTE_PARTY) && privacy::remote_party_hides(message);
     let withheld = hidden && !policy.trusted && !emergency;

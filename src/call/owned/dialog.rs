@@ -2,14 +2,13 @@
 
 use smallvec::SmallVec;
 
-use super::super::live::{End, LiveId, Lives};
+use super::super::live::{End, LiveCall, LiveId, Lives};
 use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
 use super::super::stored::StoreKey;
 use super::super::{Counts, Env};
 use super::{Refused, mark, minutes};
-use crate::call::live::LiveCall;
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
 use crate::sip::scan::Values;

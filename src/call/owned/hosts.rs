@@ -13,9 +13,11 @@ use crate::sip::{HeaderName, Line, Message, NameAddr, Scheme, Span, Uri};
 use crate::trunk::TrunkKind;
 
 /// Puts the edge's own name in all addresses of a message but Contact and routes, and leaves out what is spared to the
-/// side that gets it. Says which headers there are that tell of people.
-pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) -> Seen {
-    let mut hosts = Hosts { passing, phone: passing.to.kind == TrunkKind::Teams, seen: Seen::default(), near: None };
+/// side that gets it; with `verbatim` that side has written Referred-By itself. Says which headers there are that tell of
+/// people.
+pub(super) fn edit(passing: &Passing<'_>, verbatim: bool, edits: &mut Edits) -> Seen {
+    let phone = passing.to.kind == TrunkKind::Teams;
+    let mut hosts = Hosts { passing, phone, verbatim, seen: Seen::default(), near: None };
     let message = passing.message;
     for line in message.lines() {
         match line.name {
@@ -31,6 +33,7 @@ struct Hosts<'a> {
     passing: &'a Passing<'a>,
     /// Numbers are marked as such, as Teams wants them.
     phone: bool,
+    verbatim: bool,
     seen: Seen,
     /// The sender's hosts, once they were asked for.
     near: Option<unknown::Near<'a>>,
@@ -87,12 +90,12 @@ fn fate(name: &[u8]) -> Fate {
         15 if is("P-User-Database") => Fate::Remove,
         16 if is("P-Associated-URI") => Fate::Identity(Seen::REVEALING),
         17 if is("P-Charging-Vector") => Fate::Remove,
-        18 if is("P-Called-Party-ID") => Fate::Rename,
+        17 if is("P-Called-Party-ID") => Fate::Rename,
         19 if is("P-Asserted-Identity") => Fate::Identity(Seen::ASSERTED),
         19 if is("Proxy-Authorization") => Fate::Pass,
         20 if is("P-Preferred-Identity") => Fate::Identity(Seen::PREFERRED),
         20 if is("P-Visited-Network-ID") => Fate::Remove,
-        28 if is("P-Charging-Function-Addresses") => Fate::Remove,
+        29 if is("P-Charging-Function-Addresses") => Fate::Remove,
         _ => Fate::Unknown,
     }
 }
@@ -155,15 +158,21 @@ impl<'a> Hosts<'a> {
             if uri.host.is_empty() || is_nobodys(uri.host) {
                 continue;
             }
-            let phone = self.phone && is_telephone(uri.user.unwrap_or_default());
             // Without brackets, what follows are parameters of the header: one more of the URI would join them.
-            let phone = phone && address.bracketed;
+            let phone = self.phone && address.bracketed && self.is_number(uri.user.unwrap_or_default(), edits);
             edits.replace_with(place_of(message, &uri), |out| write_place(&uri, self.passing.host, phone, out));
-            if uri.scheme == Scheme::Sips && self.phone {
-                let Span { start, .. } = message.span_of(uri.raw);
-                edits.replace(Span { start, end: start + 4 }, b"sip");
-            }
         }
+    }
+
+    /// Whether a user part is a number, or is made one.
+    fn is_number(&self, user: &[u8], edits: &Edits) -> bool {
+        if is_telephone(user) || user.is_empty() {
+            return !user.is_empty();
+        }
+        let message = self.passing.message;
+        let mut made = Vec::with_capacity(32);
+        edits.render(message, message.span_of(user), &mut made);
+        is_telephone(&made)
     }
 
     /// A number that stood in a URI of its own, as the edge's (RFC 3261 section 19.1.6).
@@ -211,6 +220,9 @@ impl<'a> Hosts<'a> {
     /// Teams gets its own references back byte for byte: their parameters are not for others to read.
     fn edit_referred_by(&mut self, line: &Line, edits: &mut Edits) {
         let Passing { message, to, .. } = *self.passing;
+        if self.verbatim {
+            return;
+        }
         if !to.dialect.identity.referred_by {
             return edits.remove_line(line);
         }
@@ -289,6 +301,75 @@ fn edit_warnings(message: &Message, line: &Line, own: &[u8], edits: &mut Edits) 
         let agent = value.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).nth(1);
         if let Some(agent) = agent.filter(|agent| !agent.starts_with(b"\"")) {
             edits.replace(message.span_of(agent), own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A name of the wrong length would never be met.
+    #[test]
+    fn every_name_is_met() {
+        for name in [
+            "b",
+            "r",
+            "y",
+            "n",
+            "Server",
+            "Privacy",
+            "Warning",
+            "Identity",
+            "Refer-To",
+            "Replaces",
+            "Reply-To",
+            "Call-Info",
+            "Diversion",
+            "Content-ID",
+            "User-Agent",
+            "Alert-Info",
+            "Error-Info",
+            "In-Reply-To",
+            "Referred-By",
+            "Geolocation",
+            "History-Info",
+            "Organization",
+            "Authorization",
+            "Target-Dialog",
+            "Identity-Info",
+            "P-Served-User",
+            "Remote-Party-ID",
+            "P-User-Database",
+            "P-Associated-URI",
+            "P-Charging-Vector",
+            "P-Called-Party-ID",
+            "P-Asserted-Identity",
+            "Proxy-Authorization",
+            "P-Preferred-Identity",
+            "P-Visited-Network-ID",
+            "P-Charging-Function-Addresses",
+        ] {
+            assert_ne!(fate(name.as_bytes()), Fate::Unknown, "{name}");
+            assert_eq!(fate(name.to_ascii_uppercase().as_bytes()), fate(name.as_bytes()), "{name}");
+        }
+        assert_eq!(fate(b"X-Anything"), Fate::Unknown);
+    }
+
+    #[test]
+    fn numbers_are_told_from_names() {
+        for (user, is) in [
+            ("+441632960001", true),
+            ("%2B44", true),
+            ("402", true),
+            ("+1(425)555-0100;ext=7", true),
+            ("1a", false),
+            ("alice", false),
+            ("+", false),
+            ("", false),
+            ("anonymous", false),
+        ] {
+            assert_eq!(is_telephone(user.as_bytes()), is, "{user}");
         }
     }
 }

@@ -171,7 +171,10 @@ impl Core {
         // CANCEL and the ACK of a refusal are made by the proxy itself.
         let hop_by_hop =
             request.method() == Some("CANCEL") || (request.method() == Some("ACK") && self.is_refusal_ack(request));
-        let made_here = request.method() == Some("OPTIONS");
+        // An edge that owns its legs makes requests of its own too: inside dialogs, and where a REFER asked for one.
+        let made_here = request.method() == Some("OPTIONS")
+            || request.tag("To").is_some()
+            || request.lines("Referred-By").next().is_some();
         (self.settings.behind_edge && hops >= 70 && !hop_by_hop && !made_here)
             .then(|| format!("Max-Forwards is {hops}: it was not lowered on the way (RFC 3261 section 16.6 item 3)"))
     }

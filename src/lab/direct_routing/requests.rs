@@ -92,7 +92,7 @@ fn judge_identity(request: &Message, source: &Source, tenants: &Tenants, place: 
     let refusable = ["INVITE", "OPTIONS"].contains(&method);
     let grave = |fault: &&Fault| match fault.rule {
         Rule::ContactMissing => routes.is_empty(),
-        Rule::RecordRouteHost | Rule::FqdnLength => false,
+        Rule::RecordRoute | Rule::RecordRouteHost | Rule::FqdnLength => false,
         _ => true,
     };
     if let Some(worst) = faults.iter().find(grave).filter(|_| refusable) {
@@ -147,8 +147,12 @@ pub(super) fn host_of(value: &str) -> Option<String> {
 /// Record-Route and Contact are to be the same host, where there is no local media optimisation (section A4).
 pub(super) fn record_route_faults(routes: &[String], site: Option<&str>) -> Option<Fault> {
     let site = site?;
-    let other = routes.iter().filter_map(|route| host_of(route)).find(|host| !host.eq_ignore_ascii_case(site))?;
-    Some(Fault::new(Rule::RecordRouteHost, format!("Record-Route has {other} and Contact has {site}")))
+    let first = routes.first()?;
+    let other = routes.iter().filter_map(|route| host_of(route)).find(|host| !host.eq_ignore_ascii_case(site));
+    Some(match other {
+        Some(other) => Fault::new(Rule::RecordRouteHost, format!("Record-Route has {other} and Contact has {site}")),
+        None => Fault::new(Rule::RecordRoute, format!("Record-Route {first} though Contact says it already")),
+    })
 }
 
 fn judge_invite(request: &Message, place: Place<'_>, verdict: &mut Verdict) {

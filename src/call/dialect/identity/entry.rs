@@ -37,7 +37,7 @@ impl<'a> Entry<'a> {
                 (&value[..0], inside, params)
             }
         };
-        let (place, headers) = match memchr::memchr(b'?', inside) {
+        let (place, headers) = match headers_at(inside) {
             Some(at) => (inside.get(..at)?, inside.get(at + 1..)?),
             None => (inside, &inside[..0]),
         };
@@ -117,6 +117,14 @@ impl<'a> Entry<'a> {
         let phone = phone && super::is_telephone(uri.user.unwrap_or_default());
         write_place(uri, if is_nobodys(uri.host) { uri.host } else { own }, phone, out);
     }
+}
+
+/// Where the headers of a URI begin: a user part may hold `?` too, but nothing with a value behind it.
+fn headers_at(uri: &[u8]) -> Option<usize> {
+    let user = memchr::memchr(b'@', uri).unwrap_or(0);
+    let first = memchr::memchr(b'?', uri)?;
+    let in_user = first < user && !uri.get(first..user).unwrap_or_default().contains(&b'=');
+    if in_user { memchr::memchr(b'?', uri.get(user..)?).map(|at| user + at) } else { Some(first) }
 }
 
 /// The number of a `cause` parameter.

@@ -13,6 +13,9 @@ use crate::trunk::{Hop, Target, TrunkKind};
 /// Makes the edits to a request that begins a dialog, once its Request-URI has been made the target's.
 pub(in crate::call) fn write_numbers(forward: &Forward<'_>, tools: &mut Tools) {
     let Tools { edits, scratch, .. } = tools;
+    if forward.is_verbatim() {
+        return;
+    }
     let (Some(target), Some(span)) = (forward.target, forward.request.request_uri_span()) else { return };
     scratch.clear();
     edits.render(forward.request, span, scratch);
