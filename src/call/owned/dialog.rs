@@ -143,6 +143,8 @@ impl Dialog {
             site: stays.site,
             engine: call.engine,
             emergency: call.emergency,
+            // What the sender says is not what the side has said whose place it takes.
+            live: None,
             hidden: false,
             cseq_offset: offset,
             back_offset,
