@@ -267,11 +267,6 @@ impl Allowed {
         self.0 & Self::bit(method) != 0
     }
 
-    /// Whether an Allow that lacks a method says anything of it: the edge tells it apart.
-    pub fn tells(method: &[u8]) -> bool {
-        Self::bit(method) != 0
-    }
-
     fn bit(method: &[u8]) -> u16 {
         Self::NAMES.iter().position(|name| *name == method).map_or(0, |at| 1 << at)
     }

@@ -70,9 +70,11 @@ const CORE: [Row<Counts>; 22] = [
         it.connections_dropped.into()
     }),
     ("trunkway_transfers_total", "Transfers by REFER that the edge has begun", |it| it.transfers.into()),
-    ("trunkway_transfers_joined_total", "Sides of calls that were connected to another peer by REFER or Replaces", |it| {
-        it.transferred.into()
-    }),
+    (
+        "trunkway_transfers_joined_total",
+        "Sides of calls that were connected to another peer by REFER or Replaces",
+        |it| it.transferred.into(),
+    ),
     ("trunkway_beside_branches_total", "Branches begun beside others", |it| it.beside.into()),
     ("trunkway_calls_not_remembered_total", "Calls that came up at max_calls_remembered", |it| {
         it.calls_not_remembered.into()

@@ -1,4 +1,5 @@
-//! Owned legs: the edge is killed in the middle of calls and started again; re-INVITE and BYE of either side pass.
+//! Owned legs: the edge is killed in the middle of calls and started again, another node takes over, keys are rotated;
+//! re-INVITE and BYE of either side pass.
 
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::support::edge::Edge;
+use crate::support::edge::{Edge, trunkway};
 use crate::support::place::Place;
 use crate::support::sipp::{Scenario, Sipp, scenario};
 use crate::support::{SOON, until};
@@ -31,6 +32,7 @@ fn config(place: &Place) -> String {
             );
         }
     }
+    text += "[state]\ndir = \"state\"\n\n[control]\nsocket = \"control.sock\"\n\n";
     text + "[dialplan.numbers]\nrules = [\n    { prefix = \"2\", tag = \"udp-callee\" },\n    \
             { prefix = \"3\", tag = \"tcp-callee\" },\n]\n"
 }
@@ -69,41 +71,182 @@ fn the_callee_holds_and_hangs_up_after_a_kill() {
     killed(scenario("caller-listens"), scenario("callee-hangs-up"));
 }
 
-/// sipp ends its calls when a TCP connection breaks; these phones open another one.
-#[test]
-fn both_sides_hold_and_hang_up_over_tcp_after_kills() {
-    for callee_first in [false, true] {
-        let place = Place::new();
-        let mut edge = Edge::start(&place, &config(&place));
-        let mut caller = Phone::new(&place, CALLER);
-        let mut callee = Phone::new(&place, CALLEE);
-        let contact = format!("Contact: <sip:{};transport=tcp>\r\n", place.at(CALLER));
-        caller.send(&caller.request("INVITE", &contact));
+/// A call between phones on TCP that is up. sipp ends its calls when a connection breaks; these open another one.
+struct Up {
+    caller: Phone,
+    callee: Phone,
+}
+
+impl Up {
+    /// The phones have Contacts with these user parts.
+    fn new(place: &Place, users: [&str; 2]) -> Self {
+        let [caller, callee] = users;
+        let (caller, callee) = (Phone::new(place, CALLER, caller), Phone::new(place, CALLEE, callee));
+        Self { caller, callee }.set_up()
+    }
+
+    /// The caller calls, and the callee answers.
+    fn set_up(mut self) -> Self {
+        let Self { caller, callee } = &mut self;
+        caller.send(&caller.request("INVITE", &caller.contact()));
         let invite = callee.read();
         callee.learn_call(&invite);
         callee.reply(&callee.answer(&invite));
         caller.hear_ok();
         caller.send(&caller.request("ACK", ""));
         assert!(callee.read().starts_with("ACK "));
-        let (first, second) = if callee_first { (&mut callee, &mut caller) } else { (&mut caller, &mut callee) };
+        self
+    }
+
+    /// The edge is another process: all connections are gone.
+    fn reconnect(&mut self) {
+        for phone in [&mut self.caller, &mut self.callee] {
+            (phone.out, phone.into) = (None, None);
+        }
+    }
+
+    /// Another call of the same phones: they go on listening where they did.
+    fn again(mut self, call: &str) -> Self {
+        self.caller.begin(call);
+        self.set_up()
+    }
+
+    /// Both sides, the callee first when it is so wanted.
+    fn sides(&mut self, callee_first: bool) -> (&mut Phone, &mut Phone) {
+        let Self { caller, callee } = self;
+        if callee_first { (callee, caller) } else { (caller, callee) }
+    }
+}
+
+/// Longer than a URI may be.
+fn long() -> String {
+    (0..40).map(|at: u32| format!("{:08x}-", at.wrapping_mul(0x9e37_79b9))).collect()
+}
+
+fn kept_alive(users: [&str; 2]) {
+    for callee_first in [false, true] {
+        let place = Place::new();
+        let mut edge = Edge::start(&place, &config(&place));
+        let mut call = Up::new(&place, users);
+        for phone in [&call.caller, &call.callee] {
+            assert!(phone.target.len() <= 254, "{}", phone.target);
+        }
         for round in 0..2 {
             edge.kill();
             edge = Edge::start(&place, &config(&place));
-            for phone in [&mut *first, &mut *second] {
-                (phone.out, phone.into) = (None, None);
-            }
-            let (from, to) = if round == 0 { (&mut *first, &mut *second) } else { (&mut *second, &mut *first) };
+            call.reconnect();
+            let (from, to) = call.sides(callee_first != (round == 1));
             from.asks(to, "INVITE");
             to.asks(from, "INVITE");
         }
+        let (first, second) = call.sides(callee_first);
         second.asks(first, "BYE");
         edge.stop();
     }
 }
 
+#[test]
+fn both_sides_hold_and_hang_up_over_tcp_after_kills() {
+    kept_alive(["", ""]);
+}
+
+/// What does not fit into a URI was written down before the message left that needs it.
+#[test]
+fn calls_between_long_contacts_outlive_kills() {
+    let long = long();
+    kept_alive([&long, ""]);
+    kept_alive(["", &long]);
+    kept_alive([&long, &long]);
+}
+
+#[test]
+fn a_node_without_the_file_takes_over_all_calls_but_those_that_need_it() {
+    let place = Place::new();
+    let other = config(&place).replace("dir = \"state\"", "dir = \"state-of-another\"");
+    let edge = Edge::start(&place, &config(&place));
+    let mut call = Up::new(&place, ["", ""]);
+    edge.kill();
+    // The same address, key and configuration, and nothing else of the first.
+    let edge = Edge::start(&place, &other);
+    call.reconnect();
+    let Up { caller, callee } = &mut call;
+    callee.asks(caller, "INVITE");
+    caller.asks(callee, "INVITE");
+    callee.asks(caller, "BYE");
+    edge.kill();
+
+    let edge = Edge::start(&place, &config(&place));
+    call.reconnect();
+    call.callee.user = long();
+    let mut call = call.again("long");
+    edge.kill();
+    let edge = Edge::start(&place, &other);
+    call.reconnect();
+    let Up { caller, callee } = &mut call;
+    // What the callee needs is in its token; what the caller needs is in the file.
+    assert!(caller.refused("INFO").starts_with("SIP/2.0 481 "));
+    until("it is counted", SOON, || (edge.metric("trunkway_tokens_refused_total") == 1.0).then_some(()));
+    callee.asks(caller, "BYE");
+    edge.stop();
+}
+
+/// `trunkway keys rotate` at the running edge.
+fn rotate(place: &Place, force: &[&str]) -> String {
+    let output = trunkway("keys")
+        .args(["rotate", "--config", "edge.toml"])
+        .args(force)
+        .current_dir(place.folder())
+        .output()
+        .expect("the program runs");
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn calls_go_on_when_keys_are_rotated_and_end_with_their_key() {
+    let place = Place::new();
+    let mut edge = Edge::start(&place, &config(&place));
+    let mut call = Up::new(&place, ["", ""]);
+    let key = || std::fs::read_to_string(place.folder().join("seal.key")).unwrap();
+    let before = key();
+    let said = rotate(&place, &[]);
+    assert!(said.contains("new calls and those that are up"), "{said}");
+    assert!(key().lines().nth(1) == before.lines().next(), "the key before is the second one");
+    {
+        let Up { caller, callee } = &mut call;
+        caller.asks(callee, "INVITE");
+        callee.asks(caller, "INVITE");
+    }
+    // The file has it, too: a killed edge knows both keys again.
+    edge.kill();
+    edge = Edge::start(&place, &config(&place));
+    call.reconnect();
+    {
+        let Up { caller, callee } = &mut call;
+        callee.asks(caller, "INVITE");
+        caller.asks(callee, "INFO");
+    }
+    let said = rotate(&place, &[]);
+    assert!(said.contains("force"), "the call would be lost: {said}");
+    rotate(&place, &["--force"]);
+    assert!(call.caller.refused("INFO").starts_with("SIP/2.0 481 "));
+    assert!(call.callee.refused("BYE").starts_with("SIP/2.0 481 "));
+    until("both are counted", SOON, || {
+        let page = edge.page();
+        page.contains("trunkway_tokens_refused_total{reason=\"key\"} 2").then_some(())
+    });
+    let mut call = call.again("new");
+    rotate(&place, &["--force"]);
+    let Up { caller, callee } = &mut call;
+    callee.asks(caller, "INVITE");
+    caller.asks(callee, "BYE");
+    edge.stop();
+}
+
 /// A user agent on TCP, as much as this test needs of one.
 struct Phone {
     at: SocketAddr,
+    /// The user part of its Contact.
+    user: String,
     edge: SocketAddr,
     listener: TcpListener,
     /// To the edge: requests go out by it, and their answers come back.
@@ -118,10 +261,11 @@ struct Phone {
 }
 
 impl Phone {
-    fn new(place: &Place, host: u8) -> Self {
+    fn new(place: &Place, host: u8, user: &str) -> Self {
         let (at, edge) = (place.at(host), place.at(1));
         Self {
             at,
+            user: user.to_owned(),
             edge,
             listener: TcpListener::bind(at).expect("the phone's address"),
             out: None,
@@ -134,8 +278,28 @@ impl Phone {
         }
     }
 
+    fn contact_uri(&self) -> String {
+        let Self { at, user, .. } = self;
+        if user.is_empty() { format!("sip:{at};transport=tcp") } else { format!("sip:{user}@{at};transport=tcp") }
+    }
+
     fn contact(&self) -> String {
-        format!("Contact: <sip:{};transport=tcp>\r\n", self.at)
+        format!("Contact: <{}>\r\n", self.contact_uri())
+    }
+
+    /// Forgets its call and is about to make another.
+    fn begin(&mut self, call: &str) {
+        let Self { at, edge, .. } = *self;
+        self.call_id = format!("{call}@{at}");
+        self.own = format!("<sip:{at}>;tag={call}");
+        self.other = "<sip:3001@edge.example>".to_owned();
+        self.target = format!("sip:3001@{edge};transport=tcp");
+    }
+
+    /// A request that the edge itself answers.
+    fn refused(&mut self, method: &str) -> String {
+        self.send(&self.request(method, ""));
+        self.hear()
     }
 
     fn request(&self, method: &str, lines: &str) -> String {
@@ -186,7 +350,7 @@ impl Phone {
     fn asks(&mut self, other: &mut Self, method: &str) {
         self.send(&self.request(method, if method == "INVITE" { self.contact() } else { String::new() }.as_str()));
         let request = other.read();
-        assert!(request.starts_with(&format!("{method} sip:{};transport=tcp SIP/2.0\r\n", other.at)), "{request}");
+        assert!(request.starts_with(&format!("{method} {} SIP/2.0\r\n", other.contact_uri())), "{request}");
         assert_eq!(header(&request, "Call-ID"), other.call_id);
         if method == "INVITE" {
             other.target = uri(&header(&request, "Contact"));

@@ -70,8 +70,8 @@ async fn e26_who_helps_is_told_where_the_caller_is_and_nobody_else() {
         plan.location = Some(place.to_owned());
         let record = stage.teams[0].call(plan).await;
         assert_eq!((record.error, record.code), (None, Some(200)), "{number}: {:#?}", stage.complaints());
-        let invites = received(&stage.pbxs[0]).into_iter().filter(|message| message.method() == Some("INVITE"));
-        let invite = invites.last().expect("an INVITE");
+        let messages = received(&stage.pbxs[0]);
+        let invite = messages.iter().rfind(|message| message.method() == Some("INVITE")).expect("an INVITE");
         let text = String::from_utf8_lossy(&invite.body).into_owned();
         assert_eq!(text.contains(place), helps, "{number}: {text}");
         assert_eq!(invite.value("Geolocation").is_some(), helps, "{number}");

@@ -4,16 +4,16 @@
 use super::learn::{self, sdp_of};
 use super::midcall::{LocalAnswer, Midcall, Within};
 use super::timer::too_small;
-use super::{Allowed, End, LiveCall, LiveId, compose, relay, session};
+use super::{End, LiveCall, LiveId, compose, relay, session};
 use crate::call::dialect::session::{own_name, warning};
-use crate::call::dialect::{Passing, media};
+use crate::call::dialect::{Passing, media, methods};
 use crate::call::{Env, Tools};
 use crate::sip::build::write_line;
 use crate::sip::session_expires::write_min_se;
 use crate::sip::{Edits, HeaderName, Message};
+use crate::trunk::Trunk;
 use crate::trunk::dialect::methods::MethodSet;
 use crate::trunk::dialect::session::{Offerless, Timer};
-use crate::trunk::{Trunk, TrunkKind};
 
 /// What an INFO may carry to a side that knows none: it asks for a key frame, of which there is none in a call.
 const KEY_FRAME: &[u8] = b"application/media_control+xml";
@@ -164,25 +164,25 @@ impl Asked<'_> {
         refused.then(|| Midcall::Answer(interval_too_small(session.min)))
     }
 
-    /// Whether the far side takes a method: by its Allow as far as it told, else by what its trunk is.
+    /// Whether the far side takes a method: by its Allow as far as it told, else by what its trunk is said to know.
     fn far_knows(&self, tools: &Tools, method: &[u8]) -> bool {
-        let told_apart = Allowed::tells(method);
-        // What has no name here passes, but to Teams, which takes nothing of the kind.
-        let known = match told_apart {
-            true => self.far.dialect.methods.known.has(method),
-            false => self.far.kind != TrunkKind::Teams,
-        };
-        let said = self.within.call.and_then(|(id, end)| Some(tools.lives.get(id)?.leg(end.other()).allows));
-        let said = said.filter(|allows| told_apart && *allows != Allowed::default());
-        known && said.is_none_or(|allows| allows.has(method))
+        let said = self.far_said(tools).filter(|_| MethodSet::ALL.has(method));
+        methods::takes(self.far, method) && said.is_none_or(|said| said.has(method))
     }
 
-    /// 405, with what the far side does take (RFC 3261 section 21.4.6).
+    /// What the far side's last Allow said.
+    fn far_said(&self, tools: &Tools) -> Option<MethodSet> {
+        let (id, end) = self.within.call?;
+        let allows = tools.lives.get(id)?.leg(end.other()).allows;
+        let said = MethodSet::of(MethodSet::ALL.iter().map(str::as_bytes).filter(|method| allows.has(method)));
+        (said != MethodSet::NONE).then_some(said)
+    }
+
+    /// 405, with what is taken on the near leg (RFC 3261 section 21.4.6).
     fn not_allowed(&self, tools: &Tools) -> LocalAnswer {
-        let known = |method: &&str| MethodSet::BASIC.has(method.as_bytes()) || self.far_knows(tools, method.as_bytes());
-        let known: Vec<&str> = MethodSet::ALL.iter().filter(known).collect();
+        let taken = methods::offered(self.near, Some(self.far), self.far_said(tools));
         let mut answer = LocalAnswer::new(405, "Method Not Allowed");
-        write_line(&mut answer.headers, "Allow", known.join(", ").as_bytes());
+        methods::write_allow(taken.without(self.within.request.method()), &[], &mut answer.headers);
         answer
     }
 

@@ -56,7 +56,7 @@ impl Back<'_> {
         let passing = self.passing(response, lives, own);
         let hold = passing.map_or(Hold::None, |passing| media::held(&passing).turned());
         if let Some(passing) = passing {
-            let seen = hosts::edit(&passing, false, edits);
+            let seen = hosts::edit(&passing, edits);
             passing.edit(edits);
             identity::edit(&passing, &Ends::default(), seen, edits);
             add_product(response, self.edge, self.from, edits);

@@ -151,7 +151,6 @@ impl Dialog {
             near_call_id_named: true,
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
-            live: None,
             joins: Some((id, end)),
             text,
             start: 0,

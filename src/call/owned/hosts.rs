@@ -13,11 +13,10 @@ use crate::sip::{HeaderName, Line, Message, NameAddr, Scheme, Span, Uri};
 use crate::trunk::TrunkKind;
 
 /// Puts the edge's own name in all addresses of a message but Contact and routes, and leaves out what is spared to the
-/// side that gets it; with `verbatim` that side has written Referred-By itself. Says which headers there are that tell of
-/// people.
-pub(super) fn edit(passing: &Passing<'_>, verbatim: bool, edits: &mut Edits) -> Seen {
+/// side that gets it. Says which headers there are that tell of people.
+pub(super) fn edit(passing: &Passing<'_>, edits: &mut Edits) -> Seen {
     let phone = passing.to.kind == TrunkKind::Teams;
-    let mut hosts = Hosts { passing, phone, verbatim, seen: Seen::default(), near: None };
+    let mut hosts = Hosts { passing, phone, seen: Seen::default(), near: None };
     let message = passing.message;
     for line in message.lines() {
         match line.name {
@@ -33,7 +32,6 @@ struct Hosts<'a> {
     passing: &'a Passing<'a>,
     /// Numbers are marked as such, as Teams wants them.
     phone: bool,
-    verbatim: bool,
     seen: Seen,
     /// The sender's hosts, once they were asked for.
     near: Option<unknown::Near<'a>>,
@@ -220,7 +218,8 @@ impl<'a> Hosts<'a> {
     /// Teams gets its own references back byte for byte: their parameters are not for others to read.
     fn edit_referred_by(&mut self, line: &Line, edits: &mut Edits) {
         let Passing { message, to, .. } = *self.passing;
-        if self.verbatim {
+        // That side has written it itself, and asked for this call.
+        if self.passing.verbatim {
             return;
         }
         if !to.dialect.identity.referred_by {

@@ -48,7 +48,7 @@ impl Forward<'_> {
         }
         let host = own.get(..host).unwrap_or_default();
         let passing = self.passing(crossing, lives, host).ok_or(NotSealed::Fault)?;
-        let seen = hosts::edit(&passing, self.is_verbatim(), edits);
+        let seen = hosts::edit(&passing, edits);
         self.edit_replaces(dialog, edits);
         if let Some(dialog) = dialog.filter(|_| self.request.method() == b"REFER") {
             refer_to::edit(self.request, &self.secrets.ring, (crossing, dialog), host, edits);

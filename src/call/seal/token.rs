@@ -104,6 +104,7 @@ pub struct Opened<'a> {
 
 /// What a token holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all tokens hold a state, and each is on the stack for one look")]
 pub enum Content<'a> {
     Leg(LegState<'a>),
     /// Where the call store has it.

@@ -53,7 +53,7 @@ trunk = 'carrier'
 [emergency]
 to = ['carrier']
 ";
-    std::fs::write(&file, format!("{text}{more}")).unwrap();
+    std::fs::write(&file, format!("{text}{more}[state]\ndir = 'state'\n")).unwrap();
     let name = file.to_str().unwrap().to_owned();
     (directory, name)
 }

@@ -221,6 +221,11 @@ impl Core {
 
     /// Re-INVITE: on hold, or back again.
     pub fn change(&mut self, key: u64, hold: bool) {
+        if self.calls.get(&key).is_some_and(|call| call.changing) {
+            // One at a time (RFC 3261 section 14.1).
+            let step = if hold { Step::Hold } else { Step::Resume };
+            return self.timers.set(PATIENCE, Timer::Call(key, step));
+        }
         let persona = self.settings.persona;
         let sdp = self.session(key, if hold { persona.hold() } else { "sendrecv" });
         let own = self.own_record_route();

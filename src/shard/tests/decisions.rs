@@ -21,7 +21,7 @@ fn each_leg_has_its_own_forms() {
     let sent = world.take().pop().expect("an INVITE");
     assert_eq!((sent.to, &*sent.uri()), (TEAMS.parse().unwrap(), "sip:+441632768403;ext=403@192.0.2.80:5060"));
     assert_eq!(sent.headers("From"), ["\"Dirk\" <sip:+441632768404;x=y@pbx>;tag=f-2"]);
-    assert_eq!(sent.headers("P-Asserted-Identity"), ["\"Dirk\" <sip:404@pbx>, <tel:+441632768404>"]);
+    assert_eq!(sent.headers("P-Asserted-Identity"), ["\"Dirk\" <sip:+441632768404;ext=404@pbx>, <tel:+441632768404>"]);
     // Those of a route win over those of its trunks.
     world.udp(BOB, &calling(&outgoing("+33123456789", "3"), "<sip:01632768404@pbx>"));
     let sent = world.take().pop().expect("an INVITE");

@@ -18,7 +18,7 @@ fn edge(site: &str, keys: &str) -> (tempfile::TempDir, String) {
     let text = format!(
         "\
 node = {{ name = 'edge-1', seal_key_file = 'seal.key' }}
-
+state = {{ dir = 'state' }}
 [[listen]]
 name = 'teams'
 bind = 'tls:127.0.0.1:5061'
@@ -56,6 +56,24 @@ const BOTH: &str = "[tls_client]\nca = 'roots.pem'\ncertificate = 'client.pem'\n
 fn told(edge: &(tempfile::TempDir, String)) -> Vec<String> {
     let directory = format!("{}/", edge.0.path().display());
     warnings(&edge.1).into_iter().map(|line| line.replace(&directory, "")).collect()
+}
+
+#[test]
+fn a_lasting_key_without_a_state_directory_is_told() {
+    let edge = edge("contoso.example.net", &format!("{STAND_IN}{BOTH}"));
+    let text = std::fs::read_to_string(&edge.1).unwrap().replace("state = { dir = 'state' }\n", "\n");
+    std::fs::write(&edge.1, &text).unwrap();
+    let warned = "null calls with very long Contacts, route sets or Call-IDs end with the process \
+                  | give `dir` in [state]: what of them fits into no URI is then kept over a restart";
+    assert_eq!(told(&edge), [warned]);
+    // Without the key, or where all trunks are transparent, that is said or does not matter.
+    for other in [
+        text.replace(", seal_key_file = 'seal.key'", ""),
+        text.replace("kind = 'teams'\n", "kind = 'teams'\ntransparent = true\n"),
+    ] {
+        std::fs::write(&edge.1, other).unwrap();
+        assert!(!told(&edge).contains(&warned.to_owned()));
+    }
 }
 
 #[test]

@@ -473,8 +473,8 @@ fn e13_numbers_to_teams_are_e164_and_marked_as_such() {
             "<sip:+441632960001@sbc.contoso.example;user=phone>",
         ),
         (
-            "tel:+493012",
-            "<tel:+493012>",
+            "sip:+441632768403@sbc.contoso.example",
+            "<tel:01632768403>",
             "<tel:+441632960001;ext=7>",
             "<sip:+441632960001;ext=7@sbc.contoso.example;user=phone>",
         ),
@@ -498,7 +498,6 @@ fn e13_numbers_to_teams_are_e164_and_marked_as_such() {
         let sent = alice.asks(&mut world, "INVITE");
         assert_eq!(sent.to, TEAMS.parse().unwrap(), "{}", sent.text());
         let number = match uri {
-            "tel:+493012" => "+493012",
             _ if uri.contains(";ext=") => "+441632768403;ext=403",
             _ => "+441632768403",
         };
@@ -508,6 +507,18 @@ fn e13_numbers_to_teams_are_e164_and_marked_as_such() {
         assert_eq!(sent.header("To").unwrap(), wanted, "{to}");
         let contact = sent.header("Contact").unwrap();
         assert!(contact.contains(&format!("@{SITE}:5060")), "{contact}");
+    }
+}
+
+/// A number without a host is called at the target (RFC 3261 section 19.1.6), by Teams and by others.
+#[test]
+fn e13_a_tel_uri_becomes_a_sip_uri() {
+    for kind in [TrunkKind::Teams, TrunkKind::Carrier] {
+        let mut world = world((TrunkKind::Pbx, PLAIN), (kind, PLAIN));
+        let mut alice = Party::new(ALICE, Transport::Udp, "alice", "200");
+        (alice.target, alice.other) = ("tel:200;ext=7".to_owned(), "<tel:200>".to_owned());
+        let sent = alice.asks(&mut world, "INVITE");
+        assert_eq!(sent.uri(), "sip:200;ext=7@192.0.2.20:5060;user=phone", "{kind:?}");
     }
 }
 

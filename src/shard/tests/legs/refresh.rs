@@ -94,6 +94,7 @@ fn routes_of_a_callee_that_refreshes_are_kept() {
     let record = format!("Record-Route: {PROXY}\r\n");
     let Call { mut world, mut caller, mut callee, .. } = set_up(owned(), alice(), bob(), "", &record);
     callee.extra.push_str(&record);
+    callee.cseq = 10;
     let hold = callee.asks(&mut world, "INVITE");
     assert_eq!(hold.headers("Record-Route"), [""; 0]);
     let back = caller.answers(&mut world, &hold, 200, "");
@@ -135,6 +136,7 @@ fn a_call_does_without_the_routes_that_were_not_kept() {
     world.kept.room = crate::call::stored::Room::Little;
     let Call { mut world, mut caller, mut callee, .. } = set_up(world, alice(), bob(), "", &record);
     assert!(world.kept.states.is_empty());
+    world.restart();
     let hold = callee.asks(&mut world, "INVITE");
     let back = caller.answers(&mut world, &hold, 200, "");
     callee.learns(&back);
