@@ -27,6 +27,10 @@ fn referring(status: &str) -> Scenario {
     Scenario::File("caller-refers", vec![("target", "4001".to_owned()), ("final", status.to_owned())])
 }
 
+fn refusing() -> Scenario {
+    Scenario::File("callee-refuses", vec![("status", "486".to_owned())])
+}
+
 /// The whole of it, and once more with an edge that is killed when callee and target talk: the target's BYE finds the
 /// callee all the same.
 #[test]
@@ -58,7 +62,7 @@ fn the_first_call_goes_on_when_the_target_refuses() {
     let place = Place::new();
     let edge = Edge::start(&place, &config(&place));
     let callee = Sipp::callee(&place, CALLEE, Scenario::Own("uas")).calls(CALLS, CALLS).start(&place);
-    let target = Sipp::callee(&place, TARGET, scenario("callee-refuses")).calls(CALLS, CALLS).start(&place);
+    let target = Sipp::callee(&place, TARGET, refusing()).calls(CALLS, CALLS).start(&place);
     Sipp::caller(&place, CALLER, referring("486"), "2001").calls(CALLS, CALLS).run(&place);
     target.finish();
     callee.finish();
