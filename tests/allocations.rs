@@ -21,7 +21,7 @@ use trunkway::routing::{
     Batch, Bounds, Caller, Decision, Destination, Edit, Group, Ledger, Member, Order, Origin, Outcome, Parts, Plan,
     Query, Route, Routing, Rules, Site, Sites, Tenant, TenantId, Tenants, compile,
 };
-use trunkway::shard::{Incoming, Shard, branch_of};
+use trunkway::shard::{Budget, Incoming, Shard, branch_of};
 use trunkway::sip::build::{Answer, answer};
 use trunkway::sip::{Essentials, Framing, Limits, Message};
 use trunkway::transaction::Moment;
@@ -108,10 +108,11 @@ fn a_plain_decision_is_made_without_an_allocation() {
 
 /// What an INVITE and the 200 to it ask for, between transparent trunks and between owned legs.
 #[test]
-fn owned_legs_ask_for_one_block_more() {
+fn owned_legs_ask_for_few_blocks_more() {
     let read = |bytes: Bytes| Message::parse(bytes, Framing::Datagram, &Limits::default()).unwrap();
-    let calls = |edge: &Arc<Edge>| {
-        let (mut shard, secrets) = (Shard::new(0, Moment::from_millis(0), 1_000), edge::secrets());
+    let calls = |edge: &Arc<Edge>, remembered: usize| {
+        let budget = Budget::with_calls(1_000, remembered);
+        let (mut shard, secrets) = (Shard::sharing(0, Moment::from_millis(0), budget), edge::secrets());
         let mut out = Output::default();
         let mut asked = [0; 2];
         for call in 0..100 {
@@ -147,9 +148,13 @@ fn owned_legs_ask_for_one_block_more() {
         }
         asked
     };
-    let (transparent, owned) = (calls(&edge::edge(true)), calls(&edge::edge(false)));
-    // One for what answers need of the request, once it is let go; in the answer one more for the same.
-    assert_eq!(owned, transparent.map(|blocks| blocks + 1), "{transparent:?}");
+    let (transparent, owned) = (edge::edge(true), edge::edge(false));
+    let [invite, ok] = calls(&transparent, 1_000);
+    // One for what answers need of the request, once it is let go, one for the caller's number as the callee wants it; in
+    // the answer one more for the first.
+    assert_eq!(calls(&owned, 0), [invite + 2, ok + 1], "{invite} {ok}");
+    // A call that is remembered: itself and ten texts.
+    assert_eq!(calls(&owned, 1_000), [invite + 2, ok + 1 + 11], "{invite} {ok}");
 }
 
 /// No name is asked for here.

@@ -80,6 +80,10 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
         None if let Some(taken) = agreed.crossing.dialog.as_ref().and_then(|dialog| dialog.joins) => {
             replace::learn(env, tools, out, agreed, taken)
         }
+        None if method == b"INVITE" && !tools.lives.has_room() => {
+            out.counts.calls_not_remembered += 1;
+            None
+        }
         None if method == b"INVITE" => {
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
@@ -134,8 +138,12 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
 pub fn near_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&LiveCall>) -> Option<LiveLeg> {
     let Agreed { edge, request, response, .. } = *agreed;
     let number = request.cseq().ok()?.number;
-    let mut own = request.value(HeaderName::To)?.to_vec();
-    if let (None, Some(tag)) = (request.to_tag(), response.to_tag()) {
+    let to = request.value(HeaderName::To)?;
+    let tag = response.to_tag().filter(|_| request.to_tag().is_none());
+    // In one block that need not be made smaller.
+    let mut own = Vec::with_capacity(to.len() + tag.map_or(0, |tag| b";tag=".len() + tag.len()));
+    own.extend_from_slice(to);
+    if let Some(tag) = tag {
         own.extend_from_slice(b";tag=");
         own.extend_from_slice(tag);
     }

@@ -184,13 +184,18 @@ impl Lives {
         }
     }
 
+    /// Whether one call more may be remembered.
+    pub fn has_room(&self) -> bool {
+        self.room.used() < self.room.limit
+    }
+
     /// Remembers a call, whose `id` is set; `None` when there is no room, or one of its legs is known already.
     pub fn insert(&mut self, secrets: &Secrets, mut call: Box<LiveCall>) -> Option<LiveId> {
         let keys = End::BOTH.map(|end| LegKey::of(secrets, call.leg(end)).0);
         let [caller, callee] = keys;
         let is_known = |key| self.by_leg.get(key).is_some_and(|entry| !matches!(entry, Entry::Early { .. }));
         let known = caller == callee || keys.iter().any(is_known);
-        if known || self.room.used() >= self.room.limit {
+        if known || !self.has_room() {
             return None;
         }
         self.room.used.fetch_add(1, Ordering::Relaxed);
