@@ -154,7 +154,6 @@ impl Dialog {
             from_tag: Some(stays.own_tag().into()),
             to_tag: Some(stays.peer_tag().into()),
             joins: Some((id, end)),
-            live: None,
             text,
             start: 0,
             lengths,
