@@ -45,6 +45,11 @@ fn check_strip(message: &Message, parts: &Parts, kind: Kind) {
     assert_eq!(stripped.len(), after);
     let stripped = read(stripped).expect("a message");
     assert!(stripped.flaw() == message.flaw(), "{:?}", stripped.flaw());
+    let crowded = parts.iter().len() == MAX_PARTS;
+    if crowded && stripped.body().len() < message.body().len() {
+        assert!(kind != Kind::Location || Parts::of(&stripped).find(kind).is_none());
+        return;
+    }
     if !parts.is_multipart() || parts.find(kind).is_none() {
         assert_eq!(stripped.bytes(), message.bytes());
         return;
@@ -57,7 +62,9 @@ fn check_strip(message: &Message, parts: &Parts, kind: Kind) {
             let left = Parts::of(&stripped);
             assert!(left.find(kind).is_none());
             let left: Vec<&[u8]> = left.iter().map(|part| stripped.at(part.content)).collect();
-            assert_eq!(left, kept);
+            // The last one gets the line break behind it, where nothing closes the body.
+            let is = |(left, kept): (&&[u8], &&[u8])| left.starts_with(kept) && left.len() <= kept.len() + 2;
+            assert!(left.len() == kept.len() && left.iter().zip(&kept).all(is), "{left:?} {kept:?}");
         }
     }
 }

@@ -19,7 +19,8 @@ pub fn check(bytes: &[u8]) {
     assert!(sdp::is_hold(sdp) != sdp::direction(sdp).receives());
     assert!(!sdp::unchanged(sdp, sdp) || sdp::same_version(sdp, sdp));
     let wanted = |index: Option<usize>| Direction::ALL[usize::from(plan >> (2 * (index.unwrap_or(0) % 4))) & 3];
-    let once = changed(sdp, |put| sdp::rewrite(sdp, |it| wanted(it.index), Some(ADDRESS), |range, text| put(range, text)));
+    let once =
+        changed(sdp, |put| sdp::rewrite(sdp, |it| wanted(it.index), Some(ADDRESS), |range, text| put(range, text)));
     let again =
         changed(&once, |put| sdp::rewrite(&once, |it| wanted(it.index), Some(ADDRESS), |range, text| put(range, text)));
     assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&once));

@@ -144,10 +144,12 @@ pub fn reason(status: u16) -> &'static str {
         603 => "Decline",
         604 => "Does Not Exist Anywhere",
         606 => "Not Acceptable",
-        300..400 => "Redirected",
-        400..500 => "Request Failed",
-        500..600 => "Server Failed",
-        _ => "Declined",
+        _ => match status / 100 {
+            3 => "Redirected",
+            4 => "Request Failed",
+            5 => "Server Failed",
+            _ => "Declined",
+        },
     }
 }
 

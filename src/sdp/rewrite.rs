@@ -22,8 +22,8 @@ pub struct Stream {
 ///
 /// `put` gets each change: a range of the description and what takes its place. Changes come in order and do not overlap.
 /// Streams with port 0 are left alone.
-pub fn rewrite<'a>(
-    sdp: &'a [u8],
+pub fn rewrite(
+    sdp: &[u8],
     direction: impl Fn(Stream) -> Direction,
     address: Option<&[u8]>,
     put: impl FnMut(Range<usize>, &[&[u8]]),

@@ -18,7 +18,7 @@ use crate::call::live::midcall::{self, Within};
 use crate::call::live::{
     Ack, End, Errand, Known, LegKey, LiveCall, LiveId, MAX_ERRANDS, Midcall, News, Order, Purpose, session, transfer,
 };
-use crate::call::owned::{Behalf, Dialog};
+use crate::call::owned::{Behalf, Dialog, cseq};
 use crate::call::record::{self, Ending, Failed, Outcome};
 use crate::call::screen::Refusal;
 use crate::call::{Env, Output, Tools, draw, key_parts};
@@ -157,17 +157,23 @@ impl Shard {
                     note_request(call, end, request, env.now, context);
                 }
             }
-            None if bye => {
-                // Its 2xx may still be on the way.
-                let until = env.now + env.edge.timing.timer_l();
+            None => {
                 let own_tag = dialog.from_tag.as_deref().or(essentials.from_tag).unwrap_or_default();
                 let peer_tag = dialog.to_tag.as_deref().or(essentials.to_tag).unwrap_or_default();
                 let far = LegKey::new(env.secrets, &dialog.call_id, peer_tag, own_tag);
-                for key in [leg_key(env, essentials), far] {
-                    self.tools.lives.bury(key, until, false);
+                if bye {
+                    // Its 2xx may still be on the way.
+                    let until = env.now + env.edge.timing.timer_l();
+                    for key in [leg_key(env, essentials), far] {
+                        self.tools.lives.bury(key, until, false);
+                    }
+                } else {
+                    // The call may come up as long as its INVITE may ring.
+                    let until = env.now + env.edge.timing.timer_c;
+                    let number = cseq::far(essentials.cseq.number, dialog.cseq_offset);
+                    self.tools.lives.note_early(far, number, until);
                 }
             }
-            None => {}
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a message's body is made of: one thing, or several in a multipart body (RFC 2046 section 5.1).
 //!
 //! Liberal in line ends and about a closing delimiter that is missing. A part's content ends before the line break that
-//! belongs to the delimiter behind it. Parts inside of parts are not looked into.
+//! belongs to the delimiter behind it. Parts inside of parts are not looked into: since one may be about a place, all of
+//! them count as such.
 
 use smallvec::SmallVec;
 
@@ -10,7 +11,7 @@ use super::message::{Message, Span};
 use super::name::HeaderName;
 use super::scan::{Params, trim, trim_end};
 
-/// Most parts that are told apart; what follows the last of them counts as a part of it.
+/// Most parts that are told apart.
 pub const MAX_PARTS: usize = 16;
 
 /// Longest boundary that is looked for; RFC 2046 allows 70 characters.
@@ -63,6 +64,8 @@ pub struct Part {
 pub struct Parts {
     list: SmallVec<[Part; 4]>,
     multipart: bool,
+    /// There are more than [`MAX_PARTS`].
+    crowded: bool,
 }
 
 impl Parts {
@@ -75,9 +78,10 @@ impl Parts {
         let line = message.line(HeaderName::ContentType);
         let value = line.map_or(&[][..], |line| message.value_at(line));
         if let Some(boundary) = boundary_of(value) {
-            let list = Splitter { bytes: message.bytes(), body, boundary }.split();
-            if !list.is_empty() {
-                return Self { list, multipart: true };
+            let mut parts = Self { multipart: true, ..Self::default() };
+            Splitter { bytes: message.bytes(), body, boundary }.split(&mut parts);
+            if !parts.list.is_empty() {
+                return parts;
             }
         }
         let content_type = line.map_or(Span::default(), |line| Span { start: line.value, end: line.value_end });
@@ -85,7 +89,7 @@ impl Parts {
         let untyped = line.is_none() && message.body().starts_with(b"v=0");
         let kind = if untyped { Kind::Sdp } else { Kind::of_type(value) };
         let whole = Part { kind, whole: body, content_type, content: body };
-        Self { list: SmallVec::from_slice(&[whole]), multipart: false }
+        Self { list: SmallVec::from_slice(&[whole]), ..Self::default() }
     }
 
     /// The parts, in order.
@@ -103,8 +107,16 @@ impl Parts {
         self.multipart
     }
 
-    /// Removes all parts of a kind from a multipart body. Where a single part is left, it becomes the body.
+    /// Removes all parts of a kind from a multipart body. Where a single part is left, it becomes the body. Of more than
+    /// [`MAX_PARTS`] no other than a session description is left.
     pub fn strip(&self, message: &Message, kind: Kind, edits: &mut Edits) {
+        if self.crowded {
+            let sdp = self.find(Kind::Sdp).filter(|_| kind != Kind::Sdp);
+            return match sdp {
+                Some(part) => self.flatten(message, part, edits),
+                None => remove(message, edits),
+            };
+        }
         if !self.multipart || self.find(kind).is_none() {
             return;
         }
@@ -174,10 +186,14 @@ pub fn media_type(value: &[u8]) -> &[u8] {
     trim(value.get(..end).unwrap_or_default())
 }
 
+fn is_multipart(value: &[u8]) -> bool {
+    let prefix = b"multipart/";
+    media_type(value).get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
 /// The boundary of a multipart type.
 fn boundary_of(value: &[u8]) -> Option<&[u8]> {
-    let prefix = b"multipart/";
-    if !media_type(value).get(..prefix.len())?.eq_ignore_ascii_case(prefix) {
+    if !is_multipart(value) {
         return None;
     }
     let params = value.get(memchr::memchr(b';', value)?..)?;
@@ -203,20 +219,20 @@ struct Splitter<'a> {
 }
 
 impl Splitter<'_> {
-    fn split(&self) -> SmallVec<[Part; 4]> {
-        let mut list = SmallVec::new();
+    fn split(&self, parts: &mut Parts) {
         let mut open = self.delimiter(self.body.start).filter(|first| !first.closing);
         while let Some(delimiter) = open.take() {
-            let last = list.len() + 1 >= MAX_PARTS;
-            let next = if last { None } else { self.delimiter(delimiter.next) };
+            let next = self.delimiter(delimiter.next);
             let (content_end, end) = match &next {
                 Some(next) => (next.content_end.max(delimiter.next), next.start),
                 None => (self.body.end, self.body.end),
             };
-            list.push(self.part(delimiter.start, delimiter.next, content_end, end));
+            parts.list.push(self.part(delimiter.start, delimiter.next, content_end, end));
             open = next.filter(|next| !next.closing);
+            if parts.list.len() >= MAX_PARTS {
+                parts.crowded = open.take().is_some();
+            }
         }
-        list
     }
 
     /// The first delimiter line from a line's start on.
@@ -270,7 +286,8 @@ impl Splitter<'_> {
             at = next;
         }
         let content = Span { start: at.min(content_end), end: content_end };
-        let kind = Kind::of_type(self.bytes.get(content_type.range()).unwrap_or_default());
+        let typed = self.bytes.get(content_type.range()).unwrap_or_default();
+        let kind = if is_multipart(typed) { Kind::Location } else { Kind::of_type(typed) };
         Part { kind, whole: Span { start, end }, content_type, content }
     }
 

@@ -16,3 +16,4 @@ mod options;
 mod phones;
 mod programs;
 mod tenants;
+mod transfers;

@@ -44,6 +44,8 @@ pub struct Agreed<'a> {
     pub leg: Option<&'a Leg>,
     /// The call that the first answer of the same INVITE made.
     pub first: Option<LiveId>,
+    /// Requests of the edge's own that went to whoever answered before: PRACKs.
+    pub own_requests: u32,
 }
 
 impl Agreed<'_> {
@@ -196,7 +198,7 @@ pub fn far_leg(agreed: &Agreed<'_>, dialog: Option<&Dialog>, first: Option<&Live
         peer: response.value(HeaderName::To)?.into(),
         target: contact_of(response).or(dialog.map(Dialog::target))?.into(),
         routes,
-        sent_cseq,
+        sent_cseq: sent_cseq.saturating_add(agreed.own_requests),
         cseq_floor: 0,
         heard_cseq: 0,
         cseq_offset: dialog.map_or(0, |dialog| dialog.back_offset),

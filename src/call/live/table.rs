@@ -57,7 +57,15 @@ impl Known {
 enum Entry {
     Up(u32, End),
     Aside(LiveId),
-    Ended { by_edge: bool, until: Moment },
+    Ended {
+        by_edge: bool,
+        until: Moment,
+    },
+    /// Requests passed to it before its call was known: the last number that was sent.
+    Early {
+        sent: u32,
+        until: Moment,
+    },
 }
 
 /// Keys are keyed hashes already: hashing them again would be work for nothing.
@@ -164,6 +172,7 @@ impl Lives {
             Entry::Up(slot, end) => self.calls.get(slot as usize).map(|call| Known::Up(call.id, end)),
             Entry::Aside(id) => self.get(id).map(|call| Known::Aside(call.id)),
             Entry::Ended { by_edge, .. } => Some(Known::Ended { by_edge }),
+            Entry::Early { .. } => None,
         }
     }
 
@@ -179,7 +188,8 @@ impl Lives {
     pub fn insert(&mut self, secrets: &Secrets, mut call: Box<LiveCall>) -> Option<LiveId> {
         let keys = End::BOTH.map(|end| LegKey::of(secrets, call.leg(end)).0);
         let [caller, callee] = keys;
-        let known = caller == callee || keys.iter().any(|key| self.by_leg.contains_key(key));
+        let is_known = |key| self.by_leg.get(key).is_some_and(|entry| !matches!(entry, Entry::Early { .. }));
+        let known = caller == callee || keys.iter().any(is_known);
         if known || self.room.used() >= self.room.limit {
             return None;
         }
@@ -188,11 +198,24 @@ impl Lives {
         let entry = self.calls.vacant_entry();
         let id = LiveId { slot: entry.key() as u32, generation: self.begun }; // bounded by the room
         call.id = id;
-        entry.insert(call);
         for (key, end) in keys.into_iter().zip(End::BOTH) {
-            self.by_leg.insert(key, Entry::Up(id.slot, end));
+            if let Some(Entry::Early { sent, .. }) = self.by_leg.insert(key, Entry::Up(id.slot, end)) {
+                let leg = call.leg_mut(end);
+                (leg.sent_cseq, leg.cseq_floor) = (leg.sent_cseq.max(sent), 0);
+            }
         }
+        entry.insert(call);
         Some(id)
+    }
+
+    /// Notes that a request with this number passed to a leg whose call is not known (yet): numbers of the edge's own
+    /// must come after it.
+    pub fn note_early(&mut self, key: LegKey, number: u32, until: Moment) {
+        match self.by_leg.get_mut(&key.0) {
+            Some(Entry::Early { sent, .. }) => *sent = number.max(*sent),
+            Some(_) => {}
+            None => self.put_for_a_while(key, Entry::Early { sent: number, until }, until),
+        }
     }
 
     /// Puts another leg in the place of one, as a transfer does; gives the old one, whose dialog counts as ended from
@@ -289,13 +312,17 @@ impl Lives {
 
     /// Notes that the dialog of a leg has ended, known or not: what comes late brings no call to life.
     pub fn bury(&mut self, key: LegKey, until: Moment, by_edge: bool) {
+        self.put_for_a_while(key, Entry::Ended { by_edge, until }, until);
+    }
+
+    fn put_for_a_while(&mut self, key: LegKey, entry: Entry, until: Moment) {
         // No more of them than there may be legs of calls; the oldest goes first.
         if self.ended.len() >= self.room.limit.saturating_mul(2)
             && let Some((until, oldest)) = self.ended.pop_front()
         {
             self.forget_ended(oldest, until);
         }
-        self.by_leg.insert(key.0, Entry::Ended { by_edge, until });
+        self.by_leg.insert(key.0, entry);
         self.ended.push_back((until, key.0));
     }
 
@@ -321,7 +348,11 @@ impl Lives {
 
     fn forget_ended(&mut self, key: u64, since: Moment) {
         // A leg that was buried again since then, or belongs to a call again, stays.
-        if matches!(self.by_leg.get(&key), Some(Entry::Ended { until, .. }) if *until <= since) {
+        let until = match self.by_leg.get(&key) {
+            Some(Entry::Ended { until, .. } | Entry::Early { until, .. }) => *until,
+            _ => return,
+        };
+        if until <= since {
             self.by_leg.remove(&key);
         }
     }

@@ -78,8 +78,29 @@ fn broken_multiparts_are_read_as_far_as_they_go() {
         assert_eq!(parts(&message(typed, body)), wanted, "{body:?}");
     }
     assert_eq!(parts(&message("multipart/mixed", "--b\r\n\r\nx")), [(Kind::Other, "--b\r\n\r\nx")], "no boundary");
-    let many = "--b\r\n\r\nx\r\n".repeat(MAX_PARTS + 5);
-    assert_eq!(parts(&message(typed, &many)).len(), MAX_PARTS);
+}
+
+/// What is not looked at cannot be told to hold no place.
+#[test]
+fn no_place_hides_among_many_parts_or_inside_of_one() {
+    let typed = "multipart/mixed;boundary=b";
+    let place = format!("--b\r\nContent-Type: application/pidf+xml\r\n\r\n{PLACE}\r\n--b--");
+    let sdp = format!("--b\r\nContent-Type: application/sdp\r\n\r\n{SDP}\r\n");
+    let many = sdp.clone() + &"--b\r\n\r\nx\r\n".repeat(MAX_PARTS) + &place;
+    let nested = format!("{sdp}--b\r\nContent-Type: multipart/mixed;boundary=c\r\n\r\n{place}\r\n--b--");
+    for body in [many, nested] {
+        let it = message(typed, &body);
+        assert!(parts(&it).len() <= MAX_PARTS);
+        let mut edits = Edits::new();
+        Parts::of(&it).strip(&it, Kind::Location, &mut edits);
+        edit_length(&it, false, &mut edits);
+        assert_eq!(applied(&it, &mut edits), ("application/sdp".to_owned(), format!("{SDP}\r\n")));
+    }
+    let it = message(typed, &("--b\r\n\r\nx\r\n".repeat(MAX_PARTS) + &place));
+    let mut edits = Edits::new();
+    Parts::of(&it).strip(&it, Kind::Location, &mut edits);
+    edit_length(&it, false, &mut edits);
+    assert_eq!(applied(&it, &mut edits), (String::new(), String::new()));
 }
 
 #[test]

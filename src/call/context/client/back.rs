@@ -149,6 +149,10 @@ impl Context {
             hop: &branch.hop,
             leg: branch.leg.as_deref(),
             first: self.live,
+            own_requests: match crossing.dialog {
+                None => self.own_requests(index, response.to_tag().unwrap_or_default()),
+                Some(_) => 0,
+            },
         };
         Some(tell(&agreed))
     }

@@ -126,6 +126,27 @@ fn numbers_rise_on_each_leg_whoever_asks() {
     world.finish();
 }
 
+/// What passed before the call was up counts as well.
+#[test]
+fn numbers_rise_above_those_of_the_early_dialog() {
+    let mut world = owned();
+    let mut caller = Party::new(ALICE, Transport::Udp, "alice", "200");
+    let mut callee = Party::new(BOB, Transport::Udp, "bob", "");
+    let invite = caller.asks(&mut world, "INVITE");
+    caller.learns(&callee.answers(&mut world, &invite, 183, ""));
+    let mut early = caller.clone();
+    for _ in 0..3 {
+        early.agrees_with(&mut world, &mut callee, "NOTIFY");
+        callee.agrees_with(&mut world, &mut early, "NOTIFY");
+    }
+    caller.learns(&callee.answers(&mut world, &invite, 200, ""));
+    for (end, last) in [(End::Callee, 4), (End::Caller, 3)] {
+        let sent = ask(&mut world, end, "NOTIFY", "", Ack::AtOnce).remove(0);
+        assert_eq!(sent.header("CSeq").unwrap(), format!("{} NOTIFY", last * 256 + 1));
+    }
+    world.finish();
+}
+
 /// After a restart the edge does not know what it sent to a side that has not been asked since.
 #[test]
 fn numbers_rise_after_a_restart_too() {

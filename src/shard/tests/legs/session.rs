@@ -93,7 +93,7 @@ fn whats(sent: &[Sent]) -> Vec<String> {
 }
 
 #[test]
-fn each_side_negotiates_with_the_edge_alone() {
+fn e21_each_side_negotiates_with_the_edge_alone() {
     let asks = "Supported: timer, 100rel\r\nSession-Expires: 3600\r\nMin-SE: 300\r\n";
     let agrees = "Require: timer\r\nSession-Expires: 1200;refresher=uas\r\n";
     let Call { seen, world, .. } = call(world(|_| {}), asks, agrees);
@@ -108,7 +108,7 @@ fn each_side_negotiates_with_the_edge_alone() {
 }
 
 #[test]
-fn a_refresh_stays_on_its_side() {
+fn e21_a_refresh_stays_on_its_side() {
     let Call { mut world, mut caller, mut callee, .. } = call(world(|_| {}), PBX, PBX);
     for _ in 0..3 {
         for of_caller in [true, false] {
@@ -189,7 +189,7 @@ fn a_call_that_is_not_known_any_more_is_learned_from_its_refresh() {
 }
 
 #[test]
-fn the_edge_refreshes_teams_by_re_invite() {
+fn e21_the_edge_refreshes_teams_by_re_invite() {
     let agrees = format!("{TEAMS}Require: timer\r\nSession-Expires: 3600;refresher=uac\r\n");
     let Call { mut world, mut callee, seen, .. } = call(with_teams(), "", &agrees);
     let cseq = |sent: &Sent| one(sent, "CSeq").split(' ').next().unwrap().parse::<u32>().unwrap();
@@ -403,7 +403,7 @@ fn an_interval_that_is_too_small_is_refused() {
 }
 
 #[test]
-fn an_update_with_an_offer_reaches_teams_as_a_re_invite() {
+fn e14_an_update_with_an_offer_reaches_teams_as_a_re_invite() {
     let Call { mut world, mut caller, mut callee, .. } = call(with_teams(), PBX, TEAMS);
     let text = caller.request_with("UPDATE", &later(2));
     caller.send(&mut world, &text);
@@ -454,7 +454,7 @@ fn an_update_without_an_offer_that_moves_its_side_has_teams_told() {
 }
 
 #[test]
-fn a_re_invite_without_an_offer_gets_the_one_of_teams() {
+fn e19_a_re_invite_without_an_offer_gets_the_one_of_teams() {
     let Call { mut world, mut caller, mut callee, .. } = call(with_teams(), PBX, TEAMS);
     for (answer, told) in [(SDP.to_owned(), false), (later(2), true), (later(2), false)] {
         let text = caller.request_with("INVITE", "");
@@ -480,7 +480,7 @@ fn a_re_invite_without_an_offer_gets_the_one_of_teams() {
 }
 
 #[test]
-fn a_first_invite_without_an_offer_does_not_reach_teams() {
+fn e14_a_first_invite_without_an_offer_does_not_reach_teams() {
     let mut world = with_teams();
     let mut caller = alice();
     let text = caller.request_with("INVITE", "");
@@ -494,7 +494,7 @@ fn a_first_invite_without_an_offer_does_not_reach_teams() {
 }
 
 #[test]
-fn an_info_that_teams_does_not_know_ends_at_the_edge() {
+fn e14_an_info_that_teams_does_not_know_ends_at_the_edge() {
     let Call { mut world, mut caller, mut callee, .. } = call(with_teams(), PBX, TEAMS);
     for (kind, status) in [
         ("", 200),
