@@ -391,7 +391,7 @@ impl World {
                     shard.handle_request(env, out, &incoming)
                 });
             }
-            Err(what) => self.event(|_, env, out| refuse_flawed(env, out, arrival.flow, &message, what)),
+            Err(what) => self.event(|_, env, out| refuse_flawed(env, out, arrival.flow, arrival.from, &message, what)),
         }
     }
 
@@ -436,7 +436,7 @@ impl World {
             Command::Store { key, bytes } => {
                 self.kept.0.insert(key, bytes);
             }
-            Command::CallUp { .. } | Command::CallOver { .. } => {}
+            Command::CallUp { .. } | Command::CallOver { .. } | Command::Drop { .. } => {}
             Command::Alias { connection, .. } => assert_ne!(connection, ConnectionId::DATAGRAM),
         }
     }

@@ -279,7 +279,7 @@ async fn e02_teams_is_dialled_with_certificate_and_name_and_its_own_is_checked()
     let (targets, _) = stage.trunk();
     let up = targets.iter().filter(|target| target["reason"] == "answered OPTIONS with 200").count();
     assert_eq!(up, 3, "each name was in the certificate of who answered there: {targets:?}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[test]
@@ -437,7 +437,7 @@ async fn e05_no_address_stands_in_any_contact_and_no_record_route_goes_to_teams(
     }
     // OPTIONS of the edge, both calls' INVITEs and answers.
     assert!(seen.len() >= 2 && seen.iter().any(|(host, _)| host == EDGE), "{seen:?}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -469,7 +469,7 @@ async fn e06_names_are_asked_again_when_their_time_is_over() {
     assert_eq!((record.error, record.code), (None, Some(200)), "{:#?}", stage.complaints());
     assert_eq!(Stage::called(&second, OWN[0]).await.number, OWN[0]);
     assert!(stage.teams[0].journal().calls().iter().all(|call| call.number != OWN[0]), "the old address is not kept");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -505,5 +505,5 @@ async fn e07_each_request_may_come_by_a_connection_of_its_own_from_any_address()
         connections.len()
     );
 
-    stage.is_content();
+    stage.finish();
 }

@@ -72,7 +72,7 @@ async fn e08_options_go_to_each_name_with_all_that_teams_asks_of_them() {
     let names: Vec<String> =
         stage.teams.iter().flat_map(|teams| teams.journal().trunks()).map(|trunk| trunk.fqdn).collect();
     assert_eq!(names, [EDGE; 3]);
-    stage.is_content();
+    stage.finish();
 }
 
 #[test]
@@ -211,7 +211,7 @@ async fn e10_each_data_centre_has_a_state_of_its_own_with_a_reason_and_times() {
     let back = stage.start_centre(0).await;
     until_targets(&stage, "the first is back", |targets| targets[0]["state"] == "up");
     stage.teams.push(back);
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -84,7 +84,7 @@ async fn e14_reliable_provisional_answers_end_at_the_edge() {
     );
     let allow = invite.list("Allow");
     assert!(!allow.iter().any(|method| method == "PRACK"), "{allow:?}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,7 +119,7 @@ async fn e14_update_info_and_the_like_end_at_the_edge() {
     for method in ["UPDATE", "INFO", "MESSAGE", "SUBSCRIBE", "PUBLISH", "REFER", "PRACK"] {
         assert_eq!(count(&stage.teams[0], method), 0, "{method}");
     }
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -151,7 +151,7 @@ async fn e14_an_invite_without_an_offer_is_refused_with_a_warning_and_in_mid_cal
     assert!(
         requests(&stage.teams[0]).iter().all(|request| request.method() != Some("INVITE") || !request.body.is_empty())
     );
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

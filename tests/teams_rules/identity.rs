@@ -63,7 +63,7 @@ async fn e25_who_calls_and_who_has_diverted_is_told_as_each_trunk_wants_it() {
     let invite = taken(&stage, &mut carrier, plan).await;
     assert!(invite.value("P-Asserted-Identity").is_some_and(|value| value.contains(OWN[0])), "{invite:#?}");
     assert!(invite.value("Diversion").is_some_and(|value| value.contains(SHARED)), "{invite:#?}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +82,7 @@ async fn e26_calls_for_help_carry_the_place_and_other_calls_do_not() {
     assert_eq!(invite.value("Content-Type"), Some("application/sdp"), "{invite:#?}");
     let text = format!("{invite:?}{}", String::from_utf8_lossy(&invite.body));
     assert!(!text.contains("Redmond") && !text.contains("Geolocation") && text.contains("m=audio"), "{text}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +110,7 @@ async fn e27_teams_sees_the_product_and_the_carrier_nothing_of_teams_own_headers
     let to_teams = received(&stage.teams[0]);
     let named = to_teams.iter().filter(|one| one.value("X-MS-SBC").is_some()).count();
     assert!(named >= 4, "OPTIONS, 18x, 200, BYE's: {named} of {}", to_teams.len());
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -125,5 +125,5 @@ async fn e28_what_goes_by_udp_is_short_enough() {
     let length = invite.to_bytes(trunkway::lab::message::Style::Plain).len();
     assert!(length <= 1_300, "{length} bytes by UDP: {invite:#?}");
     assert!(String::from_utf8_lossy(&invite.body).contains("a=crypto"), "what encrypts stays");
-    stage.is_content();
+    stage.finish();
 }

@@ -58,7 +58,7 @@ async fn e19_hold_is_inactive_for_teams_and_what_the_pbx_expects_for_the_pbx() {
     let record = pbxs[1].call(plan).await;
     assert_eq!((record.error, record.code), (None, Some(200)), "{:#?}", stage.complaints());
     assert_eq!(directions(&pbxs[1], &record.call_id), ["sendrecv", "sendonly", "sendrecv"]);
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,5 +80,5 @@ async fn e26_who_helps_is_told_where_the_caller_is_and_nobody_else() {
         assert!(said.starts_with(kind), "{number}: {said}");
         assert!(text.contains("m=audio "), "{text}");
     }
-    stage.is_content();
+    stage.finish();
 }

@@ -51,7 +51,7 @@ async fn e18_several_early_dialogs_live_side_by_side_and_a_new_one_may_answer() 
         }
         let answered = record.remote_tag.unwrap();
         assert!(!record.early_tags.contains(&answered), "{policy}: a fork that had not rung answered");
-        stage.is_content();
+        stage.finish();
     }
 }
 
@@ -165,7 +165,7 @@ async fn e23_a_telephone_that_takes_its_time_does_not_lose_the_call() {
     let record = stage.teams[0].call(stage.to_pbx(0, "+441632960101")).await;
     assert_eq!((&record.error, record.code), (&None, Some(200)), "{record:#?}");
     assert!(!record.provisional.is_empty(), "the edge has said something in time");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -224,5 +224,5 @@ async fn e24_what_teams_says_of_a_refusal_stands_in_the_record_of_the_call() {
     assert!(line.contains("No callee endpoints were found"), "{line}");
     let meaning = line.split("meaning=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_default();
     assert!(meaning.len() > 10, "what it means in plain words: {line}");
-    stage.is_content();
+    stage.finish();
 }

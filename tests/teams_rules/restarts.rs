@@ -76,7 +76,7 @@ async fn calls_outlive(between: impl FnOnce(Stage) -> Stage + Send) {
             assert_ends(&record, hung_up);
         }
     }
-    stage.is_content();
+    stage.finish();
 }
 
 /// Hold and back of this side and of the other one were answered, and so was the end.

@@ -197,7 +197,7 @@ impl Stage {
     }
 
     /// Nobody complains of anything, the edge has sealed all and thrown nothing away, and ends in order.
-    pub fn is_content(self) {
+    pub fn finish(self) {
         assert_eq!(self.complaints(), [""; 0]);
         tokio::task::block_in_place(|| {
             for name in ["trunkway_tokens_refused_total", "trunkway_not_sealed_total"] {

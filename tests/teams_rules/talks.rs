@@ -44,7 +44,7 @@ async fn e16_later_requests_follow_the_recorded_route_and_the_contact_of_teams_i
     let asked = std::fs::read_to_string(stage.place.folder().join("dnsmasq.log")).unwrap();
     assert!(asked.contains("query[A] sip-du-a-eu.pstnhub.microsoft.com"), "{asked}");
     assert!(!asked.contains("api-du"), "nobody has even asked where that is: {asked}");
-    stage.is_content();
+    stage.finish();
 }
 
 /// An INVITE as awkward as those of the traces, and longer than a packet.
@@ -168,7 +168,7 @@ async fn e19_hold_is_inactive_for_teams_in_whatever_way_the_pbx_says_it() {
         phone.hang_up().await;
         Stage::called(&stage.teams[0], number).await;
     }
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,7 +197,7 @@ async fn e19_hold_by_teams_reaches_the_pbx_and_addresses_and_rtcp_mux_stay() {
             "{text}"
         );
     }
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -238,5 +238,5 @@ async fn e21_a_refresh_stays_on_its_side() {
     assert!(called.refreshes_made >= 1, "{called:#?}");
     let invites = received(&stage.teams[0]);
     assert!(invites.iter().all(|one| one.method() != Some("UPDATE")));
-    stage.is_content();
+    stage.finish();
 }

@@ -61,7 +61,7 @@ async fn e11_every_contact_has_the_name_of_the_calls_tenant() {
         assert!(ringing >= 1 && answers >= 3, "180, 200 and those of hold and back: {shown:?}");
         assert!(shown.iter().all(|(_, host)| host == site), "{site}: {shown:?}");
     }
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,5 +76,5 @@ async fn e12_a_number_of_the_other_tenant_is_nobodys() {
     let record = stage.pbxs[1].call(stage.to_teams(OWN[0])).await;
     assert_ne!(record.code, Some(200));
     assert!(stage.teams[0].journal().calls().iter().all(|call| call.number != OWN[0]), "Teams was not asked");
-    stage.is_content();
+    stage.finish();
 }

@@ -99,5 +99,5 @@ async fn neither_side_sees_anything_of_the_other() {
             }
         }
     }
-    stage.is_content();
+    stage.finish();
 }

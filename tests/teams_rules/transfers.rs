@@ -44,7 +44,7 @@ async fn e15_an_invite_with_replaces_takes_the_place_of_the_leg_that_it_names() 
     let of_pbx = Stage::called(pbx, "+441632960101").await;
     assert!(of_pbx.changes_seen >= 1 && of_pbx.ending == Some(Ending::HungUpByPeer), "{of_pbx:#?}");
     assert_eq!(pbx.journal().calls().len(), 1, "{:#?}", pbx.journal().calls());
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +86,7 @@ async fn e20_a_transfer_by_refer_goes_to_the_proxy_word_for_word_and_is_told_of(
         let referred = invites.iter().find(|one| one.value("Referred-By").is_some()).unwrap();
         assert_eq!(referred.value("Referred-By"), Some(&*transfer.referred_by));
         assert_eq!(format!("<{}>", referred.uri().unwrap()), transfer.refer_to);
-        stage.is_content();
+        stage.finish();
     }
 }
 
@@ -108,7 +108,7 @@ async fn e20_when_the_target_refuses_notify_says_so_and_the_first_call_lives_on(
     let first = Stage::called(&stage.teams[0], SHARED).await;
     assert_eq!(first.transfer.clone().unwrap().notified.last(), Some(&486), "{first:#?}");
     assert_eq!((first.ending, first.bye_code), (Some(Ending::HungUp), Some(200)), "{first:#?}");
-    stage.is_content();
+    stage.finish();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,5 +138,5 @@ async fn e20_where_transfers_are_off_allow_says_so_and_keeps_notify() {
         let of_call = message.call_id() == first.call_id;
         assert!(has("NOTIFY") && !(of_call && has("REFER")), "{}: {allow:?}", message.summary());
     }
-    stage.is_content();
+    stage.finish();
 }

@@ -102,7 +102,8 @@ fn e25_caller_id_policies_of_a_trunk() {
     use TrunkKind::{Carrier, Pbx};
     let pai = || format!("P-Asserted-Identity: \"Al\" <sip:+441632960002@{HOST};user=phone>");
     let rpid = || format!("Remote-Party-ID: <sip:+441632960003@{HOST}>;party=calling;privacy=off");
-    let rows: [(&str, fn(&mut Identity), &[&str], Vec<String>); 12] = [
+    type Row<'a> = (&'a str, fn(&mut Identity), &'a [&'a str], Vec<String>);
+    let rows: [Row<'_>; 12] = [
         ("nothing said", PLAIN, &[], vec![passed()]),
         ("pass", PLAIN, &[PAI, RPID], vec![passed(), pai(), rpid()]),
         ("strip", |it| (it.asserted, it.remote_party) = (Told::Strip, Told::Strip), &[PAI, RPID], vec![passed()]),
@@ -171,7 +172,8 @@ fn e25_who_hides_is_told_to_trusted_peers_only() {
     let add: fn(&mut Identity) = |it| (it.asserted, it.remote_party) = (Told::Add, Told::Add);
     let number: fn(&mut Identity) =
         |it| (it.from, it.asserted, it.number) = (From::Number, Told::Number, Some("+441632960000".into()));
-    let rows: [(&str, TrunkKind, fn(&mut Identity), &str, &[&str], Vec<String>); 12] = [
+    type Row<'a> = (&'a str, TrunkKind, fn(&mut Identity), &'a str, &'a [&'a str], Vec<String>);
+    let rows: [Row<'_>; 12] = [
         ("id", Carrier, PLAIN, FROM, &[PAI, id], vec![hidden(), privacy("id")]),
         ("user", Carrier, PLAIN, FROM, &["PRIVACY: User"], vec![hidden(), "PRIVACY: User".to_owned()]),
         ("all of it", Carrier, PLAIN, FROM, &revealing, vec![hidden(), privacy("user;id")]),
