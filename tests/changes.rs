@@ -114,10 +114,14 @@ impl Stage {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         let call = format!("{}-{}", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed));
         let own = self.caller.local_addr().expect("an address");
+        // Teams takes no call without an offer.
+        let offer =
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/SAVP 0\r\n";
         let invite = format!(
             "INVITE sip:{uri} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bK{call}\r\nMax-Forwards: 70\r\n\
-             From: <sip:+441632000000@caller.example>;tag=1\r\nTo: <sip:{uri}>\r\nCall-ID: {call}\r\nCSeq: 1 INVITE\r\n\
-             Contact: <sip:{own}>\r\nContent-Length: 0\r\n\r\n"
+             From: <sip:+441632000000@caller.example>;tag={call}\r\nTo: <sip:{uri}>\r\nCall-ID: {call}\r\nCSeq: 1 INVITE\r\n\
+             Contact: <sip:{own}>\r\nContent-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{offer}",
+            offer.len(),
         );
         let mut sent = Instant::now() - SOON;
         until("the call lands", || {
