@@ -178,7 +178,7 @@ fn keys_are_those_that_scripts_rely_on() {
         value["targets"][0],
         json!({
             "trunk": "teams",
-            "target": "sip.pstnhub.microsoft.com:5061",
+            "target": "tls:sip.pstnhub.microsoft.com:5061",
             "uri": "sip:+493012345@sip.pstnhub.microsoft.com:5061;transport=tls",
             "caller": "+441632960000",
             "pai": null,

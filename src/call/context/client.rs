@@ -273,7 +273,8 @@ impl Context {
                 if let Cancel::Wanted(headers) = branch.cancel {
                     self.cancel_branch(env, out, index, headers);
                 } else if branch.abandoned {
-                    self.cancel_branch(env, out, index, ELSEWHERE);
+                    let headers = if branch.own_status { b"" } else { ELSEWHERE };
+                    self.cancel_branch(env, out, index, headers);
                 }
                 if status > 100 {
                     self.take_early(env, tools, out, index, response);
@@ -491,8 +492,14 @@ impl Context {
         }
         branch.no_answer = None;
         branch.abandoned = true;
+        let lane = branch.lane;
         self.hear_silence(out, index);
         if let Some(work) = &mut self.work {
+            // When nothing is left to try, the caller is told that nobody was there: who comes late is hung up on.
+            let last = work.lanes.get(usize::from(lane)).is_none_or(|lane| lane.queue.is_empty());
+            if let Some(branch) = work.branches.get_mut(usize::from(index)) {
+                branch.own_status = last;
+            }
             Best::offer(&mut work.best, 408, None, tools);
         }
         self.conclude(env, tools, out);

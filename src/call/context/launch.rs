@@ -18,7 +18,7 @@ use super::{Context, Lane, Work};
 use crate::sip::build::{Answer, answer};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
 use crate::sip::{Essentials, Message, Transport};
-use crate::trunk::{Fork, Hop};
+use crate::trunk::{Fork, Hop, TrunkId, TrunkKind};
 
 /// From this size on a request goes by a stream transport where that was left open (RFC 3261 section 18.1.1).
 const LARGE: usize = 1_300;
@@ -264,7 +264,9 @@ impl Context {
         }
         // Another request than an INVITE may just be slow to answer: trying the next would deliver it twice.
         let passed_over = work.invite && work.lanes.get(usize::from(index)).is_some_and(|lane| !lane.queue.is_empty());
-        let no_answer = passed_over.then(|| env.now + edge.no_answer(candidate.trunk));
+        // Teams turns to another edge when it has heard nothing for ten seconds, and is told so before that.
+        let impatient = work.invite && initial && work.own.is_none() && is_teams(&edge, work.from);
+        let no_answer = (passed_over || impatient).then(|| env.now + edge.no_answer(candidate.trunk));
         let (invite, sent, target) = (work.invite, bytes.clone(), candidate.target);
         let start = Start { invite, hop: hop.clone(), target, leg, crossing, lane: index, sent, no_answer, fallback };
         work.branches.push(Branch::start(env, start));
@@ -288,6 +290,10 @@ impl Work {
         let waiting = (0..).zip(&self.lanes).filter_map(|(index, lane)| Some((lane.begins?, index)));
         waiting.filter(|_| !self.cancelled).min().map(|(_, index)| index)
     }
+}
+
+fn is_teams(edge: &super::super::Edge, trunk: TrunkId) -> bool {
+    edge.trunk(trunk).is_some_and(|trunk| trunk.kind == TrunkKind::Teams)
 }
 
 /// The same place by TCP, when the edge has a listener to call itself by.

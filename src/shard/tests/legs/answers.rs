@@ -86,9 +86,16 @@ fn e23_silence_and_a_place_that_cannot_be_reached_are_for_another_edge() {
     world.finish();
 
     let mut world = from_teams();
-    alice("200").asks(&mut world, "INVITE");
-    world.pass(33_000);
-    assert_eq!(world.take().last().unwrap().status(), 408);
+    let mut caller = alice("200");
+    let invite = caller.asks(&mut world, "INVITE");
+    world.pass(9_000);
+    let told = world.take().into_iter().find(|sent| sent.to.to_string() == ALICE).unwrap();
+    assert_eq!(told.status(), 408, "before Teams has waited for ten seconds");
+    // Who comes to life too late is sent away again.
+    let text = bob().answer_text(&invite.text(), 180, "");
+    world.udp(BOB, &text);
+    let late = world.take();
+    assert!(late.iter().any(|sent| sent.what() == "CANCEL" && sent.header("Reason").is_none()), "{late:?}");
     world.finish();
 }
 
