@@ -164,7 +164,8 @@ fn crates_stay_in_their_place() {
 fn the_store_knows_of_calls_only_what_it_keeps() {
     report(each_mention(|file, mention| {
         let of_calls = layer(file)?.name == "store" && mention.module()? == "call";
-        (of_calls && !mention.names("crate::call::stored")).then(|| "`store` names `call::stored` and no more".to_owned())
+        (of_calls && !mention.names("crate::call::stored"))
+            .then(|| "`store` names `call::stored` and no more".to_owned())
     }));
 }
 

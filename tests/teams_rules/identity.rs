@@ -106,10 +106,10 @@ async fn e27_teams_sees_the_product_and_the_carrier_nothing_of_teams_own_headers
         .filter(|name| ["x-", "p-", "ms-"].iter().any(|start| name.to_ascii_lowercase().starts_with(start)))
         .collect();
     assert_eq!(strange, [""; 0], "{invite:#?}");
-    // Every message to Teams that begins or answers something says what the edge is; the stand-in looks at each.
+    // Every message to Teams says what the edge is. How many of them were read by now is a matter of time.
     let to_teams = received(&stage.teams[0]);
     let named = to_teams.iter().filter(|one| one.value("X-MS-SBC").is_some()).count();
-    assert!(named >= 4, "OPTIONS, 18x, 200, BYE's: {named} of {}", to_teams.len());
+    assert!(named >= 3 && named == to_teams.len(), "OPTIONS, 18x, 200: {named} of {}", to_teams.len());
     stage.finish();
 }
 
