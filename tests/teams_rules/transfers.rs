@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use trunkway::lab::agent::Dialling;
 use trunkway::lab::{Agent, CallRecord, Ending, Refer, ReferTarget, Replaced, Role, Script};
 
 use crate::stage::{Plan, SHARED, Stage, received};
@@ -53,6 +54,8 @@ async fn e20_a_transfer_by_refer_goes_to_the_proxy_word_for_word_and_is_told_of(
         let stage = Stage::new(Plan {
             teams: if key == MRI {
                 |teams| {
+                    // The REFER comes by a connection of its own, from another address of Microsoft's.
+                    teams.dialling = Dialling::PerRequest;
                     let scripts = std::mem::take(&mut teams.scripts);
                     teams.scripts = scripts.with(SHARED, transferring(ReferTarget::User(USER.into())));
                 }
