@@ -145,29 +145,9 @@ impl Context {
         let method = begin.request.method();
         let (invite, ack) = (method == b"INVITE", method == b"ACK");
         let Begin { id, flow, request, essentials, from, loop_hash, destination, live } = begin;
-        let work = Work {
-            edge: Arc::clone(env.edge),
-            request: request.bytes().clone(),
-            remote: flow.remote,
-            from,
-            invite,
-            ack,
-            emergency: destination.emergency,
-            loop_hash,
-            digested: false,
-            lanes: lanes_of(destination.lanes, invite, env.now),
-            branches: SmallVec::new(),
-            best: None,
-            cancelled: false,
-            answered: false,
-            cancel_headers: Box::default(),
-            own: None,
-            initial: essentials.to_tag.is_none(),
-            offers: !request.body().is_empty(),
-            asked: if invite { Asked::of(request) } else { Asked::Nothing },
-            early: None,
-            progress_at: None,
-        };
+        let asked = if invite { Asked::of(request) } else { Asked::Nothing };
+        let fresh = Work::new(env, (request, essentials), (from, flow.remote), destination);
+        let work = Work { ack, loop_hash, asked, ..fresh };
         let mut context = Self {
             id,
             alarm: Alarm::default(),
@@ -296,6 +276,39 @@ impl Context {
 }
 
 impl Work {
+    /// Of a request that nothing has been done for.
+    fn new(
+        env: &Env<'_>,
+        (request, essentials): (&Message, &Essentials<'_>),
+        (from, remote): (TrunkId, SocketAddr),
+        destination: Destination,
+    ) -> Self {
+        let invite = request.method() == b"INVITE";
+        Self {
+            edge: Arc::clone(env.edge),
+            request: request.bytes().clone(),
+            remote,
+            from,
+            invite,
+            ack: false,
+            loop_hash: 0,
+            emergency: destination.emergency,
+            digested: false,
+            lanes: lanes_of(destination.lanes, invite, env.now),
+            branches: SmallVec::new(),
+            best: None,
+            cancelled: false,
+            answered: false,
+            cancel_headers: Box::default(),
+            own: None,
+            initial: essentials.to_tag.is_none(),
+            offers: !request.body().is_empty(),
+            asked: Asked::Nothing,
+            early: None,
+            progress_at: None,
+        }
+    }
+
     /// Branches from which a final answer may still come that counts.
     fn is_waiting(&self) -> bool {
         self.lanes.iter().any(|lane| lane.resolving.is_some()) || self.branches.iter().any(Branch::is_pending)

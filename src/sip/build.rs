@@ -169,31 +169,11 @@ pub fn cancel(sent: &Message, headers: &[u8]) -> Bytes {
 /// Builds the ACK of a 2xx to an INVITE, or the BYE that ends the call (RFC 3261 sections 13.2.2.4, 15.1.1), from the
 /// INVITE as it was sent; `None` when the 2xx names no remote target.
 pub fn after_2xx(sent: &Message, response: &Message, method: &[u8], via: &[u8]) -> Option<Bytes> {
-    let target = response.contacts().next()?.ok()?.uri;
-    let mut out = Vec::with_capacity(512);
-    out.extend_from_slice(method);
-    out.push(b' ');
-    out.extend_from_slice(target);
-    out.extend_from_slice(b" SIP/2.0\r\n");
-    write_header(&mut out, "Via", via);
-    let mut routes: Vec<&[u8]> = response.values(HeaderName::RecordRoute).filter_map(Result::ok).collect();
-    routes.reverse();
-    for route in routes {
-        write_header(&mut out, "Route", route);
-    }
-    out.extend_from_slice(b"Max-Forwards: 70\r\n");
-    write_line(&mut out, "From", sent.value(HeaderName::From).unwrap_or_default());
-    write_line(&mut out, "To", response.value(HeaderName::To).unwrap_or_default());
-    write_line(&mut out, "Call-ID", sent.value(HeaderName::CallId).unwrap_or_default());
-    out.extend_from_slice(b"CSeq: ");
-    let number = sent.cseq().map_or(0, |cseq| cseq.number);
-    write_decimal(&mut out, u64::from(number) + u64::from(method != b"ACK"));
-    out.push(b' ');
-    out.extend_from_slice(method);
-    out.extend_from_slice(b"\r\n");
-    write_product(&mut out, sent);
-    out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
-    Some(out.into())
+    response.contacts().next()?.ok()?;
+    let number = sent.cseq().map_or(0, |cseq| cseq.number).saturating_add(u32::from(method != b"ACK"));
+    let mut headers = Vec::new();
+    write_product(&mut headers, sent);
+    Some(in_dialog(sent, response, &InDialog { method, number, via, headers: &headers }))
 }
 
 /// A request of the edge's own in the dialog that an answer to its INVITE began.

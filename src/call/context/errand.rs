@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use smallvec::SmallVec;
 
 use super::super::branch::ContextId;
 use super::super::command::{Command, Output};
@@ -15,8 +14,6 @@ use super::super::live::{Ack, Errand, LiveLeg, News, compose};
 use super::super::owned::Behalf;
 use super::super::{Env, Tools};
 use super::client::ELSEWHERE;
-use super::early::Asked;
-use super::lanes::lanes_of;
 use super::server::Server;
 use super::{Context, Work};
 use crate::sip::{Essentials, Message, Transport};
@@ -63,32 +60,10 @@ impl Context {
     /// Begins a context for a request of the edge's own.
     pub fn begin_errand(env: &Env<'_>, tools: &mut Tools, out: &mut Output, begin: BeginErrand<'_>) -> Self {
         let BeginErrand { id, errand, request, essentials, from, listener, behalf, destination, ack } = begin;
-        let invite = request.method() == b"INVITE";
         let remote = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
         let transport = env.edge.listener(listener).map_or(Transport::Udp, |listener| listener.transport);
-        let work = Work {
-            edge: Arc::clone(env.edge),
-            request: request.bytes().clone(),
-            remote,
-            from,
-            invite,
-            ack: false,
-            loop_hash: 0,
-            emergency: destination.emergency,
-            digested: false,
-            lanes: lanes_of(destination.lanes, invite, env.now),
-            branches: SmallVec::new(),
-            best: None,
-            cancelled: false,
-            answered: false,
-            cancel_headers: Box::default(),
-            own: Some(Box::new(Own { errand, ack, behalf, accepted: None, told: false })),
-            initial: essentials.to_tag.is_none(),
-            offers: !request.body().is_empty(),
-            asked: Asked::Nothing,
-            early: None,
-            progress_at: None,
-        };
+        let own = Some(Box::new(Own { errand, ack, behalf, accepted: None, told: false }));
+        let work = Work { own, ..Work::new(env, (request, essentials), (from, remote), destination) };
         let mut context = Self {
             id,
             alarm: Alarm::default(),
@@ -162,7 +137,7 @@ impl Context {
             let unacknowledged = (ack == Ack::Later).then(|| response.clone());
             own.accepted = Some(Accepted { branch: index, tag: tag.into(), unacknowledged });
         }
-        let leg = if inside { None } else { self.new_leg(env, index, response) };
+        let leg = if inside { None } else { self.new_leg(index, response) };
         self.finish_branch(index, response.status());
         if ack == Ack::AtOnce {
             self.acknowledge_branch(env, out, (index, response), "", b"");

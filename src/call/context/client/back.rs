@@ -116,9 +116,8 @@ impl Context {
     }
 
     /// The leg to whoever answered an INVITE that the edge made in the name of a side.
-    pub(in super::super) fn new_leg(&self, env: &Env<'_>, index: u16, response: &Message) -> Option<Box<LiveLeg>> {
+    pub(in super::super) fn new_leg(&self, index: u16, response: &Message) -> Option<Box<LiveLeg>> {
         let sent = self.work.as_ref()?.branches.get(usize::from(index))?.sent.clone();
-        let _ = env;
         self.agreed(index, response, &sent, |agreed| live::learn::far_leg(agreed, None, None)).flatten().map(Box::new)
     }
 
