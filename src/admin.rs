@@ -4,21 +4,39 @@
 //! thread that calls wait for. What comes in is bounded by [`Settings`]: connections, bytes and time.
 
 mod bodies;
+mod calls;
+mod connections;
 mod control;
 mod fault;
+mod guard;
+mod health;
+mod history;
 mod listing;
+mod logs;
+mod reloading;
 mod routes;
 mod server;
+mod service;
+mod trace;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use calls::Calls;
+pub use connections::Connections;
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
+pub use guard::Guard;
+pub use health::{Cause, Health, Severity};
+pub use history::History;
 pub use listing::{MAX_PAGE, RuleShown};
+pub use logs::Logs;
+pub use reloading::Reloading;
 pub use server::{BindError, Server};
+pub use service::Service;
+pub use trace::Trace;
 
 /// Where the door is and how much comes through it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,8 @@ pub mod dialog_token;
 pub mod edge;
 pub mod explain;
 pub mod forward;
+pub mod gate;
+pub mod id;
 pub mod leg;
 pub mod live;
 pub mod loops;
@@ -39,6 +41,8 @@ pub use branch::{BranchId, ContextId};
 pub use command::{Command, Counts, Heard, Output};
 pub use context::{Context, Event};
 pub use edge::Edge;
+pub use gate::Gate;
+pub use id::CallId;
 pub use record::CallRecord;
 
 use std::cell::RefCell;

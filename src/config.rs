@@ -12,27 +12,33 @@ mod fault;
 mod file_faults;
 mod files;
 mod groups;
+mod guard;
 mod health;
 mod listeners;
 mod log;
+mod logging;
 mod mask;
 mod model;
 mod names;
 mod nearest;
 mod numbering;
 mod origins;
+mod overload;
 mod owners;
 mod rates;
 mod reader;
+mod records;
 mod review;
 mod routes;
 mod rows;
+mod service;
 mod settings;
 mod sheets;
 mod sites;
 mod stretches;
 pub mod teams;
 mod tenants;
+mod trace;
 mod translations;
 mod trunks;
 mod users;
@@ -49,11 +55,17 @@ pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
+pub use guard::Guard;
+pub use logging::Logging;
 pub use model::{
     ClientCertificate, ClientTls, Config, Control, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers,
     TrunkTls,
 };
+pub use overload::Overload;
+pub use records::Records;
 pub use review::{Finding, Review, Spot};
+pub use service::Service;
+pub use trace::Trace;
 
 use self::dialplans::Tags;
 use self::log::{At, Draft, FileId, Log, Place};
@@ -163,6 +175,12 @@ struct Sections<'t> {
     metrics: Vec<Table<'t>>,
     state: Vec<Table<'t>>,
     control: Vec<Table<'t>>,
+    service: Vec<Table<'t>>,
+    records: Vec<Table<'t>>,
+    trace: Vec<Table<'t>>,
+    guard: Vec<Table<'t>>,
+    overload: Vec<Table<'t>>,
+    logging: Vec<Table<'t>>,
     emergency: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
@@ -181,6 +199,12 @@ impl<'t> Sections<'t> {
         self.metrics.extend(root.table("metrics", "metrics"));
         self.state.extend(root.table("state", "state"));
         self.control.extend(root.table("control", "control"));
+        self.service.extend(root.table("service", "service"));
+        self.records.extend(root.table("records", "records"));
+        self.trace.extend(root.table("trace", "trace"));
+        self.guard.extend(root.table("guard", "guard"));
+        self.overload.extend(root.table("overload", "overload"));
+        self.logging.extend(root.table("log", "log"));
         self.emergency.extend(root.table("emergency", "emergency"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
@@ -296,6 +320,12 @@ struct Settings {
     metrics: Metrics,
     state: State,
     control: Control,
+    logging: Logging,
+    overload: Overload,
+    guard: Guard,
+    trace: Trace,
+    records: Records,
+    service: Service,
 }
 
 fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
@@ -320,6 +350,12 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
         metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
         state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
         control: take(&mut sections.control).map(settings::control).unwrap_or_default(),
+        logging: take(&mut sections.logging).map(logging::read).unwrap_or_default(),
+        overload: take(&mut sections.overload).map(overload::read).unwrap_or_default(),
+        guard: take(&mut sections.guard).map(guard::read).unwrap_or_default(),
+        trace: take(&mut sections.trace).map(trace::read).unwrap_or_default(),
+        records: take(&mut sections.records).map(records::read).unwrap_or_default(),
+        service: take(&mut sections.service).map(service::read).unwrap_or_default(),
     }
 }
 
@@ -329,7 +365,22 @@ fn build(
     mut files: Vec<PathBuf>,
     review: impl FnOnce(&Loaded, &Review<'_>),
 ) -> Option<Loaded> {
-    let Settings { node, tls_client, timers, limits, dns, metrics, state, control } = settings(log, &mut sections);
+    let Settings {
+        node,
+        tls_client,
+        timers,
+        limits,
+        dns,
+        metrics,
+        state,
+        control,
+        service,
+        records,
+        trace,
+        guard,
+        overload,
+        logging,
+    } = settings(log, &mut sections);
     let mut sheets = Sheets::new(mask::masked);
     let mut users_files = Sheets::new(people::masked);
 
@@ -384,7 +435,24 @@ fn build(
     let identify = Identify::new(&pure, &trunks.trunks);
     let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
     let (listeners, trunk_tls) = (listeners.list, trunks.tls);
-    let config = Config { node, listeners, trunk_tls, trunk_health, timers, limits, dns, metrics, state, control };
+    let config = Config {
+        node,
+        listeners,
+        trunk_tls,
+        trunk_health,
+        timers,
+        limits,
+        dns,
+        metrics,
+        state,
+        control,
+        service,
+        records,
+        trace,
+        guard,
+        overload,
+        logging,
+    };
     let loaded = Loaded {
         config,
         trunks: trunks.trunks,

@@ -16,6 +16,7 @@ mod names;
 mod probe;
 mod records;
 mod seal_key;
+mod taps;
 mod timers;
 
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ pub use keys::{Keys, KeysOffline};
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
-use self::control::Desk;
+use self::control::{Desk, Parts};
 use self::core::Core;
 use crate::admin;
 use crate::config::{Config, Loaded};
@@ -97,8 +98,14 @@ impl Daemon {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
                 let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
-                let desk = Desk::new(Arc::clone(&core), Arc::clone(&changes), keys, Arc::clone(&node.name));
-                Some((server, Arc::new(desk)))
+                let parts = Parts {
+                    core: Arc::clone(&core),
+                    changes: Arc::clone(&changes),
+                    transports: Arc::clone(&transports),
+                    keys,
+                    node: Arc::clone(&node.name),
+                };
+                Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };

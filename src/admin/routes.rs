@@ -13,11 +13,11 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Settings;
 use super::bodies::{Bodies, Held};
 use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
+use super::{Settings, calls, connections, guard, health, history, logs, reloading, service, trace};
 use crate::routing::{Batch, Record};
 
 /// Bytes of a name that a caller gives: the id of a batch, and who asks for it.
@@ -31,9 +31,9 @@ pub(super) struct Peer {
 
 /// What all endpoints work with.
 #[derive(Clone)]
-struct Desk {
-    control: Arc<dyn Control>,
-    bodies: Bodies,
+pub(super) struct Desk {
+    pub(super) control: Arc<dyn Control>,
+    pub(super) bodies: Bodies,
 }
 
 /// The endpoints over what stands behind them.
@@ -53,6 +53,15 @@ pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
         .route("/v1/keys/rotate", post(rotate_keys))
         .route("/v1/keys/reload", post(reload_keys))
         .route("/v1/route", post(route))
+        .merge(calls::routes())
+        .merge(connections::routes())
+        .merge(guard::routes())
+        .merge(health::routes())
+        .merge(history::routes())
+        .merge(logs::routes())
+        .merge(reloading::routes())
+        .merge(service::routes())
+        .merge(trace::routes())
         .fallback(async || Fault::missing("unknown_endpoint", "there is no such endpoint"))
         .method_not_allowed_fallback(async || {
             Fault::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", "this endpoint has other methods")
@@ -60,11 +69,14 @@ pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
         .with_state(desk)
 }
 
-type Reply<T> = Result<T, Fault>;
+pub(super) type Reply<T> = Result<T, Fault>;
 
 impl Desk {
     /// Does what may take long, or wait for a disk, where no call waits for it.
-    async fn aside<T: Send + 'static>(self, work: impl FnOnce(&dyn Control) -> Reply<T> + Send + 'static) -> Reply<T> {
+    pub(super) async fn aside<T: Send + 'static>(
+        self,
+        work: impl FnOnce(&dyn Control) -> Reply<T> + Send + 'static,
+    ) -> Reply<T> {
         let broken = |_| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, "broken", "the request could not be done");
         tokio::task::spawn_blocking(move || work(&*self.control)).await.map_err(broken)?
     }

@@ -32,6 +32,16 @@ impl Stand {
     }
 }
 
+impl Calls for Stand {}
+impl Connections for Stand {}
+impl Guard for Stand {}
+impl Health for Stand {}
+impl History for Stand {}
+impl Logs for Stand {}
+impl Reloading for Stand {}
+impl Service for Stand {}
+impl Trace for Stand {}
+
 impl Control for Stand {
     fn status(&self) -> Status {
         Status { node: "edge-1".to_owned(), ..Status::default() }

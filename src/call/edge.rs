@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gate::Gate;
 use super::numbers::translated;
 use crate::routing::translate::Translations;
 use crate::routing::{Routing, Site};
@@ -30,6 +31,8 @@ pub struct Edge {
     /// What is known of the targets of trunks. It changes while all else stays, and an edge that a change at run time
     /// makes shares it.
     pub health: Arc<health::Table>,
+    /// Whether new calls are let in; every configuration of the process shares it.
+    pub gate: Arc<Gate>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -86,6 +89,7 @@ impl Edge {
             routing,
             translations: Arc::default(),
             health,
+            gate: Arc::default(),
             timing,
             limits: limits.clamped(),
             max_branches: 16,

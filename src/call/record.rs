@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::edge::Edge;
+use super::id::CallId;
 use super::live::hang_up::Cause;
 use super::live::{End, LiveCall};
 use super::{Env, Output};
@@ -18,6 +19,8 @@ const MAX_TEXT: usize = 256;
 /// A call that is over, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
+    /// What the call goes by in logs, records and traces.
+    pub id: CallId,
     /// The Call-ID of the caller's leg.
     pub call_id: Box<str>,
     /// The trunk that called.
@@ -38,6 +41,42 @@ pub struct CallRecord {
     pub reason: Box<str>,
     /// What Microsoft means by that.
     pub meaning: Option<&'static str>,
+    pub facts: Facts,
+}
+
+/// What was learned of a call on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The Call-ID of the callee's leg; empty where it is the caller's.
+    pub far_call_id: Box<str>,
+    /// The site of the tenant that the call belongs to, by its FQDN.
+    pub site: Option<Arc<str>>,
+    /// Who calls: the user part that routing went by; empty when there is none.
+    pub caller: Box<str>,
+    /// The number or name as it was dialled.
+    pub called: Box<str>,
+    /// The number or name as the last target got it.
+    pub sent_to: Box<str>,
+    /// The target that answered, or was tried last, as the configuration has it.
+    pub target: Box<str>,
+    /// It is a call for help.
+    pub emergency: bool,
+    /// When the INVITE came, in milliseconds since 1970 UTC; zero: this process did not see it.
+    pub invited_unix_ms: u64,
+    /// From the INVITE to the first provisional answer other than 100 that went to the caller.
+    pub rang_after: Option<Duration>,
+    /// From the INVITE to its final answer.
+    pub answered_after: Option<Duration>,
+    /// Q.850 cause in the Reason of a BYE, CANCEL or final answer (RFC 3326).
+    pub q850: Option<u8>,
+    /// Targets that were tried, the one that answered included.
+    pub tries: u8,
+    /// Transfers that the call has seen.
+    pub transfers: u8,
+    /// The limit that it was refused at.
+    pub limit: Option<Box<str>>,
+    /// Textbook proxying: one dialog end to end.
+    pub transparent: bool,
 }
 
 /// A side of a call.
@@ -169,6 +208,8 @@ pub fn of_call(env: &Env<'_>, out: &mut Output, call: &LiveCall, ending: Ending<
     tell(
         out,
         CallRecord {
+            id: CallId::of(env.secrets, &call.leg(End::Caller).call_id),
+            facts: Facts { transfers: call.transfers, emergency: call.emergency, ..Facts::default() },
             call_id: text_of(&call.leg(End::Caller).call_id),
             from: party(End::Caller).unwrap_or_else(gone),
             to: party(End::Callee),
@@ -209,6 +250,8 @@ pub fn of_failed(env: &Env<'_>, out: &mut Output, failed: Failed<'_>) {
     tell(
         out,
         CallRecord {
+            id: CallId::of(env.secrets, failed.call_id),
+            facts: Facts::default(),
             call_id: text_of(failed.call_id),
             from,
             to: failed.to.and_then(|to| Party::of(env.edge, to)),

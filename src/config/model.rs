@@ -23,6 +23,12 @@ pub struct Config {
     pub metrics: Metrics,
     pub state: State,
     pub control: Control,
+    pub service: super::Service,
+    pub records: super::Records,
+    pub trace: super::Trace,
+    pub guard: super::Guard,
+    pub overload: super::Overload,
+    pub logging: super::Logging,
 }
 
 /// This edge among others.

@@ -1,5 +1,15 @@
 //! What the door for operators sees and changes of the daemon.
 
+mod calls;
+mod connections;
+mod guard;
+mod health;
+mod history;
+mod logs;
+mod reloading;
+mod service;
+mod trace;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +24,7 @@ use crate::admin::{
 };
 use crate::call::explain::{Ask, explain_running};
 use crate::routing::{Batch, Record, Routing};
+use crate::transport::Transports;
 use crate::trunk::health::State;
 
 /// Targets that are not up which a status has one by one; `trunks` has all.
@@ -21,17 +32,23 @@ const NOT_UP: usize = 100;
 
 /// The daemon behind the door.
 pub struct Desk {
-    core: Arc<Core>,
-    changes: Arc<Changes>,
-    keys: Keys,
-    node: Arc<str>,
+    parts: Parts,
     started: Instant,
+}
+
+/// What the door sees and changes.
+pub struct Parts {
+    pub core: Arc<Core>,
+    pub changes: Arc<Changes>,
+    pub transports: Arc<Transports>,
+    pub keys: Keys,
+    pub node: Arc<str>,
 }
 
 impl Desk {
     /// Of a daemon that starts now.
-    pub fn new(core: Arc<Core>, changes: Arc<Changes>, keys: Keys, node: Arc<str>) -> Self {
-        Self { core, changes, keys, node, started: Instant::now() }
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, started: Instant::now() }
     }
 }
 
@@ -39,12 +56,12 @@ impl Control for Desk {
     fn status(&self) -> Status {
         let routing = self.routing();
         let plan = |plan: &crate::routing::Plan| PlanStatus { name: plan.name().to_string(), rules: plan.len() };
-        let (revision, journal_bytes) = self.changes.revision_and_bytes();
+        let (revision, journal_bytes) = self.parts.changes.revision_and_bytes();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: self.node.to_string(),
+            node: self.parts.node.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
-            transactions: self.core.status().contexts,
+            transactions: self.parts.core.status().contexts,
             plans: routing.plans().iter().map(plan).collect(),
             tenants: routing.tenants().iter().filter(|tenant| !tenant.removed).count(),
             users: routing.user_count(),
@@ -56,45 +73,45 @@ impl Control for Desk {
     }
 
     fn trunks(&self) -> Vec<TrunkStatus> {
-        self.core.probes().status()
+        self.parts.core.probes().status()
     }
 
     fn routing(&self) -> Routing {
-        self.core.edge().routing.clone()
+        self.parts.core.edge().routing.clone()
     }
 
     fn apply(&self, batch: &Batch) -> Result<Made, Refusal> {
-        self.changes.apply(batch)
+        self.parts.changes.apply(batch)
     }
 
     fn revert(&self, id: &str, by: &Batch) -> Result<Made, Refusal> {
-        self.changes.revert(id, by)
+        self.parts.changes.revert(id, by)
     }
 
     fn changes(&self, limit: usize) -> Vec<Summary> {
-        self.changes.summaries(limit)
+        self.parts.changes.summaries(limit)
     }
 
     fn change(&self, id: &str) -> Option<Record> {
-        self.changes.record(id)
+        self.parts.changes.record(id)
     }
 
     fn keys(&self) -> Result<KeyList, KeyRefusal> {
-        self.keys.list()
+        self.parts.keys.list()
     }
 
     fn rotate_keys(&self, force: bool) -> Result<KeyList, KeyRefusal> {
-        self.keys.rotate(force)
+        self.parts.keys.rotate(force)
     }
 
     fn reload_keys(&self) -> Result<KeyList, KeyRefusal> {
-        self.keys.reload()
+        self.parts.keys.reload()
     }
 
     fn route(&self, ask: Value) -> Result<Value, String> {
         let ask: Ask = serde_json::from_value(ask).map_err(|error| error.to_string())?;
-        let known = |trunk, target| self.core.probes().health(trunk, target);
-        let explained = explain_running(&self.core.edge(), &ask, Clock::start().unix(), &known);
+        let known = |trunk, target| self.parts.core.probes().health(trunk, target);
+        let explained = explain_running(&self.parts.core.edge(), &ask, Clock::start().unix(), &known);
         let explained = explained.map_err(|error| error.to_string())?;
         serde_json::to_value(explained).map_err(|error| error.to_string())
     }

@@ -12,8 +12,8 @@ use super::build::framing;
 use super::clock::Clock;
 use super::names;
 use super::probe::Probes;
-use super::records;
 use super::seal_key::SealKeys;
+use super::taps::Taps;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
 use crate::call::seal::KeyId;
@@ -66,6 +66,7 @@ pub struct Core {
     transports: Arc<Transports>,
     probes: Arc<Probes>,
     calls: Arc<Calls>,
+    taps: Taps,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
@@ -106,6 +107,7 @@ impl Core {
             transports,
             probes,
             calls,
+            taps: Taps::default(),
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -205,7 +207,7 @@ impl Core {
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         drop(guard);
-        records.iter().for_each(records::log);
+        records.iter().for_each(|record| self.taps.ended(record));
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
@@ -213,9 +215,11 @@ impl Core {
         for command in out.commands.drain(..) {
             match command {
                 Command::Answer { flow, fallback, bytes } => {
+                    self.taps.answered(&flow, &bytes);
                     self.transports.answer(&flow, fallback.as_ref(), bytes, Token::NONE);
                 }
                 Command::Request { hop, bytes, branch } => {
+                    self.taps.requested(&hop, &bytes);
                     self.transports.request(&hop, bytes, branch.map_or(Token::NONE, token_of));
                 }
                 Command::Drop { hop } => self.transports.retire(&hop),
@@ -318,6 +322,7 @@ impl Core {
 
 impl Receiver for Core {
     fn message(&self, source: Source<'_>, bytes: Bytes) {
+        self.taps.received(&source, &bytes);
         let limits = self.edge.load().limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
             Ok(message) => self.handle(source, message),

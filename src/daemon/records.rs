@@ -7,11 +7,12 @@ const TARGET: &str = "trunkway::calls";
 
 /// Logs a call that is over.
 pub fn log(record: &CallRecord) {
-    let CallRecord { call_id, from, to, tenant, lasted, relearned, outcome, status, reason, meaning, .. } = record;
+    let CallRecord { id, call_id, from, to, tenant, lasted, relearned, outcome, status, reason, meaning, .. } = record;
     let to = to.as_ref().map_or("", |to| &to.trunk);
     let seconds = lasted.map(|lasted| lasted.as_secs_f64());
     tracing::info!(
         target: TARGET,
+        call = %id,
         call_id = %call_id,
         from = %from.trunk,
         to,

@@ -1,0 +1,33 @@
+//! Whether new calls are let in: shared by all configurations of a process, and read without a lock.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+/// What the edge as a whole says about new calls. One for the process, in every [`super::Edge`].
+#[derive(Debug, Default)]
+pub struct Gate {
+    draining: AtomicBool,
+    /// Of a hundred new calls, how many are refused since there is too much to do.
+    shed_percent: AtomicU8,
+}
+
+impl Gate {
+    /// Whether the edge takes no new calls, since it is about to stop or an operator wants it so.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Begins or ends a drain; gives what was before.
+    pub fn set_draining(&self, draining: bool) -> bool {
+        self.draining.swap(draining, Ordering::Relaxed)
+    }
+
+    /// Of a hundred new calls, how many are refused since there is too much to do.
+    pub fn shed_percent(&self) -> u8 {
+        self.shed_percent.load(Ordering::Relaxed)
+    }
+
+    /// Sets how many of a hundred new calls are refused.
+    pub fn set_shed_percent(&self, percent: u8) {
+        self.shed_percent.store(percent.min(100), Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,28 @@
+//! Who looks at what passes, beside the calls: each gets a look and must not wait.
+
+use bytes::Bytes;
+
+use super::records;
+use crate::call::CallRecord;
+use crate::transport::Source;
+use crate::trunk::{Flow, Hop};
+
+/// Those who look at messages and calls. All of them are bounded and none of them blocks.
+#[derive(Debug, Default)]
+pub struct Taps {}
+
+impl Taps {
+    /// A datagram or framed message has come.
+    pub fn received(&self, _source: &Source<'_>, _bytes: &Bytes) {}
+
+    /// An answer is about to leave.
+    pub fn answered(&self, _flow: &Flow, _bytes: &Bytes) {}
+
+    /// A request is about to leave.
+    pub fn requested(&self, _hop: &Hop, _bytes: &Bytes) {}
+
+    /// A call is over. No lock is held.
+    pub fn ended(&self, record: &CallRecord) {
+        records::log(record);
+    }
+}

@@ -1,0 +1,1 @@
+//! Calls in progress and the limits that they count against.

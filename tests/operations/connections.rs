@@ -1,0 +1,1 @@
+//! Listeners that come and go, certificates that are renewed.

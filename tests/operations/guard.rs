@@ -1,0 +1,1 @@
+//! The flood guard and shedding.

@@ -1,0 +1,1 @@
+//! Records of calls and their history, logs.

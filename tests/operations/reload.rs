@@ -1,0 +1,1 @@
+//! Reloads under load.
