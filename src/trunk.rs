@@ -2,6 +2,7 @@
 
 pub mod dialect;
 pub mod flow;
+pub mod guard;
 pub mod health;
 pub mod identify;
 pub mod listener;
