@@ -108,6 +108,11 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// See, make and remove bans of addresses at the running edge.
+    ///
+    /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
+    Bans(control::bans::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -146,6 +151,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

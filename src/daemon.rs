@@ -13,9 +13,11 @@ mod core;
 mod counters;
 mod keys;
 mod names;
+mod overload;
 mod probe;
 mod records;
 mod seal_key;
+mod strangers;
 mod taps;
 mod timers;
 
@@ -33,8 +35,11 @@ pub use keys::{Keys, KeysOffline};
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
+use self::clock::Clock;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::overload::Overload;
+use self::strangers::Strangers;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -68,6 +73,8 @@ pub struct Daemon {
     core: Arc<Core>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    strangers: Arc<Strangers>,
+    overload: Arc<Overload>,
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
@@ -93,7 +100,11 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let clock = Clock::start();
+        let overload = Overload::new(&loaded.config, workers(&loaded.config));
+        let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
+        let beside = (Arc::clone(&strangers), clock);
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -103,13 +114,15 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    strangers: Arc::clone(&strangers),
+                    overload: Arc::clone(&overload),
                     node: Arc::clone(&node.name),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -119,6 +132,9 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
+        let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
+        self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if let Some((server, desk)) = self.door.take() {
@@ -154,5 +170,6 @@ impl Daemon {
             task.abort();
         }
         self.transports.shutdown().await;
+        strangers::keep(&self.strangers);
     }
 }

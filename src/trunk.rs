@@ -85,6 +85,28 @@ impl Network {
     }
 }
 
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"")]
+pub struct NoNetwork;
+
+impl std::str::FromStr for Network {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| NoNetwork)?)),
+            None => (text, None),
+        };
+        let network = Self::host(address.parse().map_err(|_| NoNetwork)?);
+        match bits {
+            Some(bits) if bits > network.bits => Err(NoNetwork),
+            Some(bits) => Ok(Self { bits, ..network }),
+            None => Ok(network),
+        }
+    }
+}
+
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.addr, self.bits)

@@ -25,6 +25,7 @@ fn output(line: &[&str]) -> Output {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments),
+        Command::Bans(arguments) => control::bans::bans(&arguments),
         Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
     }
 }

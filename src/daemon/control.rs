@@ -19,6 +19,8 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
+use super::overload::Overload;
+use super::strangers::Strangers;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -42,6 +44,8 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
     pub keys: Keys,
+    pub strangers: Arc<Strangers>,
+    pub overload: Arc<Overload>,
     pub node: Arc<str>,
 }
 

@@ -47,6 +47,9 @@ async fn accept(streams: Arc<Streams>, bound: BoundStream) {
 
 /// Lets the peer in if the limits allow, and starts the connection's task.
 fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote: SocketAddr) {
+    if streams.receiver().is_some_and(|receiver| !receiver.welcomes(bound.id, remote.ip())) {
+        return debug!(%remote, "a connection that is not welcome");
+    }
     let welcome = streams.identity(bound.id).is_some_and(|identity| identity.welcomes(remote.ip()));
     let permit = match welcome {
         true => streams.doors.welcome(bound.transport),
@@ -94,6 +97,9 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
             Err(reason) => {
                 debug!(%remote, reason, "TLS handshake by a peer");
                 streams.counters.dropped(DropReason::Handshake);
+                if let Some(receiver) = streams.receiver() {
+                    receiver.handshake_failed(newcomer.listener, remote.ip());
+                }
                 return None;
             }
         }

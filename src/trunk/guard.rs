@@ -5,6 +5,7 @@
 //! Memory is bounded whatever addresses are made up: sources that have been quiet for longest are forgotten first.
 
 mod bans;
+mod pace;
 mod sources;
 
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use super::Network;
 
 pub use bans::{Ban, BanError, Bans, Cause};
+pub use pace::Pace;
 use sources::Sources;
 
 /// Bits of the IPv6 network that counts as one source.
@@ -44,9 +46,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let scanners = ["friendly-scanner", "sipvicious", "sipcli", "sundayddr", "vaxsipuseragent", "pplsip", "sip-scan"];
+        let scanners =
+            ["friendly-scanner", "sipvicious", "sipcli", "sundayddr", "vaxsipuseragent", "pplsip", "sip-scan"];
         Self {
-            offences: 10,
+            offences: 20,
             window: Duration::from_secs(60),
             ban: Duration::from_secs(60),
             longest_ban: Duration::from_secs(86_400),

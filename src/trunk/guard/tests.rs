@@ -25,7 +25,7 @@ fn a_source_is_banned_for_longer_each_time_and_forgiven_in_the_end() {
     let mut now = 1_000_000;
     let mut lengths = Vec::new();
     for _ in 0..8 {
-        assert_eq!(offend(&mut guard, now, "192.0.2.7", 9), None);
+        assert_eq!(offend(&mut guard, now, "192.0.2.7", 19), None);
         let ban = offend(&mut guard, now, "192.0.2.7", 1).unwrap();
         lengths.push((ban.until.unwrap() - now) / 1_000);
         now = ban.until.unwrap() + 1;
@@ -36,14 +36,14 @@ fn a_source_is_banned_for_longer_each_time_and_forgiven_in_the_end() {
     now += 86_400_000;
     guard.bans.forgive(now, guard.settings().forgive);
     assert!(guard.bans.is_empty());
-    assert_eq!(offend(&mut guard, now, "192.0.2.7", 10).unwrap().times, 1);
+    assert_eq!(offend(&mut guard, now, "192.0.2.7", 20).unwrap().times, 1);
 }
 
 #[test]
 fn offences_far_apart_do_not_add_up() {
     let mut guard = guard(Settings::default());
     for minute in 0..100 {
-        assert_eq!(offend(&mut guard, minute * 60_000, "192.0.2.7", 9), None, "minute {minute}");
+        assert_eq!(offend(&mut guard, minute * 60_000, "192.0.2.7", 19), None, "minute {minute}");
     }
 }
 
@@ -59,7 +59,7 @@ fn a_scanner_is_banned_at_once_and_known_by_its_name() {
 #[test]
 fn one_ipv6_subscriber_is_one_source_and_mapped_addresses_are_ipv4() {
     let mut guard = guard(Settings::default());
-    for last in 0..9 {
+    for last in 0..19 {
         assert_eq!(guard.note(1, ip(&format!("2001:db8:1:2::{last}")), Offence::Malformed), Verdict::Noted);
     }
     let Verdict::Banned(ban) = guard.note(1, ip("2001:db8:1:2:ffff::1"), Offence::Malformed) else { panic!() };
