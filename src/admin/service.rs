@@ -1,13 +1,11 @@
 //! Endpoints: life of the daemon: drain and undrain.
 
-use axum::Router;
-
-use super::routes::Desk;
+use super::access::Routes;
 
 /// What stands behind these endpoints: life of the daemon: drain and undrain.
 pub trait Service: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }
