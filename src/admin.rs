@@ -37,7 +37,7 @@ pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
-pub use service::Service;
+pub use service::{Life, LifeState, Service, Stopping};
 pub use trace::Trace;
 
 /// Where the door is and how much comes through it.

@@ -12,6 +12,7 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
 mod probe;
 mod records;
@@ -30,11 +31,13 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::life::Life;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -66,6 +69,7 @@ pub enum StartError {
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
     /// Until it is served.
@@ -94,6 +98,7 @@ impl Daemon {
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -103,13 +108,14 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.

@@ -153,6 +153,11 @@ impl Core {
         status
     }
 
+    /// Requests without a final answer. Looks at every request.
+    pub fn in_progress(&self) -> usize {
+        self.cells.iter().map(|cell| lock(&cell.locked).shard.in_progress()).sum()
+    }
+
     /// Takes what was counted since the last call.
     pub fn take_counts(&self) -> (Counts, Status) {
         let mut sum = std::mem::take(&mut lock(&self.outside).counts);
