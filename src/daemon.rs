@@ -14,6 +14,7 @@ mod counters;
 mod keys;
 mod life;
 mod names;
+pub mod notify;
 mod probe;
 mod records;
 mod seal_key;
@@ -64,6 +65,8 @@ pub enum StartError {
     Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
@@ -127,6 +130,11 @@ impl Daemon {
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -152,6 +160,16 @@ impl Daemon {
     /// What is known of the targets of all trunks.
     pub fn targets(&self) -> Vec<TargetStatus> {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
+    }
+
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
     }
 
     /// Closes all listeners and connections.

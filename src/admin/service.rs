@@ -62,10 +62,11 @@ impl From<Stopping> for Fault {
 
 /// The endpoints.
 pub(super) fn routes() -> Routes {
-    Routes::new()
-        .get("/v1/drain", Need::READ, life)
-        .post("/v1/drain", Need::ADMIN, drain)
-        .post("/v1/undrain", Need::ADMIN, undrain)
+    Routes::new().get("/v1/drain", Need::READ, life).post("/v1/drain", Need::ADMIN, drain).post(
+        "/v1/undrain",
+        Need::ADMIN,
+        undrain,
+    )
 }
 
 async fn life(State(desk): State<Desk>) -> Reply<Json<Life>> {

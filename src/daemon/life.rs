@@ -128,7 +128,8 @@ impl Life {
         }]
     }
 
-    fn left(&self) -> Left {
+    /// What is in progress.
+    pub fn left(&self) -> Left {
         Left { calls: self.core.status().calls, requests: self.core.in_progress() }
     }
 
