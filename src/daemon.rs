@@ -12,8 +12,10 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
 mod overload;
+pub mod notify;
 mod probe;
 mod records;
 mod seal_key;
@@ -32,6 +34,7 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
@@ -40,6 +43,7 @@ use self::control::{Desk, Parts};
 use self::core::Core;
 use self::overload::Overload;
 use self::strangers::Strangers;
+use self::life::Life;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -66,11 +70,14 @@ pub enum StartError {
     Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
     strangers: Arc<Strangers>,
@@ -105,6 +112,7 @@ impl Daemon {
         let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
         let beside = (Arc::clone(&strangers), clock);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
+        let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -116,13 +124,14 @@ impl Daemon {
                     keys,
                     strangers: Arc::clone(&strangers),
                     overload: Arc::clone(&overload),
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -137,6 +146,11 @@ impl Daemon {
         self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -162,6 +176,16 @@ impl Daemon {
     /// What is known of the targets of all trunks.
     pub fn targets(&self) -> Vec<TargetStatus> {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
+    }
+
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
     }
 
     /// Closes all listeners and connections.

@@ -6,10 +6,10 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 
+use super::access::{Need, Routes};
 use super::bodies::Held;
 use super::fault::Fault;
 use super::listing::{self, PageQuery};
@@ -95,11 +95,12 @@ struct BanPage {
 }
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
-        .route("/v1/bans", get(bans).post(ban))
-        .route("/v1/bans/remove", post(unban))
-        .route("/v1/overload", get(overload))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .get("/v1/bans", Need::READ, bans)
+        .post("/v1/bans", Need::CHANGE, ban)
+        .post("/v1/bans/remove", Need::CHANGE, unban)
+        .get("/v1/overload", Need::READ, overload)
 }
 
 async fn bans(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Json<BanPage>> {

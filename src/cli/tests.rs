@@ -26,7 +26,8 @@ fn output(line: &[&str]) -> Output {
         Command::Trunks(arguments) => control::trunks::trunks(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments),
         Command::Bans(arguments) => control::bans::bans(&arguments),
-        Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
+        // What runs on, or only asks a running edge.
+        _ => Output::default(),
     }
 }
 

@@ -21,6 +21,7 @@ use super::core::Core;
 use super::keys::Keys;
 use super::overload::Overload;
 use super::strangers::Strangers;
+use super::life::Life;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -46,6 +47,7 @@ pub struct Parts {
     pub keys: Keys,
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
+    pub life: Arc<Life>,
     pub node: Arc<str>,
 }
 
@@ -65,6 +67,7 @@ impl Control for Desk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.parts.node.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
+            life: self.parts.life.shown(),
             transactions: self.parts.core.status().contexts,
             plans: routing.plans().iter().map(plan).collect(),
             tenants: routing.tenants().iter().filter(|tenant| !tenant.removed).count(),
