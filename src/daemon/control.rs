@@ -19,9 +19,9 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
+use super::life::Life;
 use super::overload::Overload;
 use super::strangers::Strangers;
-use super::life::Life;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };

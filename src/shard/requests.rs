@@ -277,12 +277,7 @@ fn route(
 }
 
 /// Whether the edge as a whole takes what would begin a dialog. A call for help always passes.
-fn ask_the_gate(
-    env: &Env<'_>,
-    out: &mut Output,
-    incoming: &Incoming<'_>,
-    emergency: bool,
-) -> Result<(), Refusal> {
+fn ask_the_gate(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, emergency: bool) -> Result<(), Refusal> {
     if emergency {
         return Ok(());
     }
