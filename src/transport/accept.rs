@@ -121,6 +121,7 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
         proof,
         (socket, session),
         newcomer.permit,
+        streams.now(),
     )))
 }
 
