@@ -12,7 +12,9 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
+pub mod notify;
 mod probe;
 mod records;
 mod seal_key;
@@ -30,11 +32,13 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::life::Life;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -61,11 +65,14 @@ pub enum StartError {
     Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
     /// Until it is served.
@@ -94,6 +101,7 @@ impl Daemon {
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -103,13 +111,14 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -121,6 +130,11 @@ impl Daemon {
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -146,6 +160,16 @@ impl Daemon {
     /// What is known of the targets of all trunks.
     pub fn targets(&self) -> Vec<TargetStatus> {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
+    }
+
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
     }
 
     /// Closes all listeners and connections.

@@ -39,7 +39,20 @@ impl Health for Stand {}
 impl History for Stand {}
 impl Logs for Stand {}
 impl Reloading for Stand {}
-impl Service for Stand {}
+impl Service for Stand {
+    fn life(&self) -> Life {
+        Life { calls: 3, ..Life::default() }
+    }
+
+    fn drain(&self) -> Life {
+        Life { state: LifeState::Draining, ..self.life() }
+    }
+
+    fn undrain(&self) -> Result<Life, Stopping> {
+        Err(Stopping)
+    }
+}
+
 impl Trace for Stand {}
 
 impl Control for Stand {
