@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 
 use super::verifier::{DialledVerifier, NoTrust};
-use super::{ClientSettings, Credentials, TlsError, pem, provider};
+use super::{ClientSettings, Credentials, KeyLog, TlsError, pem, provider};
 
 /// The TLS side of dialled connections: whom they trust, and what they show.
 #[derive(Debug)]
@@ -23,6 +23,11 @@ pub struct ClientTls {
 impl ClientTls {
     /// Reads the files and checks that they fit together.
     pub fn load(settings: &ClientSettings) -> Result<Self, TlsError> {
+        Self::load_logged(settings, None)
+    }
+
+    /// The same, with the secrets of its sessions written to a file.
+    pub fn load_logged(settings: &ClientSettings, key_log: Option<&KeyLog>) -> Result<Self, TlsError> {
         let identity =
             settings.identity.as_ref().map(|(certificate, key)| pem::identity(certificate, key)).transpose()?;
         let provider = provider();
@@ -45,6 +50,9 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
+        if let Some(key_log) = key_log {
+            config.key_log = Arc::new(key_log.clone());
+        }
         Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
     }
 

@@ -10,7 +10,7 @@ use rustls::sign::SingleCertAndKey;
 use smallvec::SmallVec;
 
 use super::verifier::PeerVerifier;
-use super::{ClientCertificate, Credentials, ServerSettings, TlsError, pem, provider};
+use super::{ClientCertificate, Credentials, KeyLog, ServerSettings, TlsError, pem, provider};
 use crate::trunk::TrunkId;
 
 /// The TLS side of a listener: what it shows, and whom it lets in. Loaded anew and swapped on a reload.
@@ -25,6 +25,11 @@ pub struct ServerTls {
 impl ServerTls {
     /// Reads the files of a listener and checks that they fit together.
     pub fn load(settings: &ServerSettings) -> Result<Self, TlsError> {
+        Self::load_logged(settings, None)
+    }
+
+    /// The same, with the secrets of its sessions written to a file.
+    pub fn load_logged(settings: &ServerSettings, key_log: Option<&KeyLog>) -> Result<Self, TlsError> {
         let identity = pem::identity(&settings.certificate, &settings.key)?;
         let trusted = settings.client_ca.as_deref().map(pem::certificates).transpose()?.unwrap_or_default();
         let rules = (settings.client_certificate, &settings.peers);
@@ -42,6 +47,9 @@ impl ServerTls {
         if verifier.is_none() {
             config.ticketer = Ticketer::new()?;
             config.send_tls13_tickets = 1;
+        }
+        if let Some(key_log) = key_log {
+            config.key_log = Arc::new(key_log.clone());
         }
         Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
     }
