@@ -30,7 +30,7 @@ pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
-pub use guard::Guard;
+pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Cause, Health, Severity};
 pub use history::History;
 pub use listing::{MAX_PAGE, RuleShown};

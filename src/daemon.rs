@@ -14,10 +14,12 @@ mod counters;
 mod keys;
 mod life;
 mod names;
+mod overload;
 pub mod notify;
 mod probe;
 mod records;
 mod seal_key;
+mod strangers;
 mod taps;
 mod timers;
 
@@ -36,8 +38,11 @@ pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
+use self::clock::Clock;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::overload::Overload;
+use self::strangers::Strangers;
 use self::life::Life;
 use crate::admin;
 use crate::config::{Config, Loaded};
@@ -75,6 +80,8 @@ pub struct Daemon {
     life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    strangers: Arc<Strangers>,
+    overload: Arc<Overload>,
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
@@ -100,7 +107,11 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let clock = Clock::start();
+        let overload = Overload::new(&loaded.config, workers(&loaded.config));
+        let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
+        let beside = (Arc::clone(&strangers), clock);
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
@@ -111,6 +122,8 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    strangers: Arc::clone(&strangers),
+                    overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                 };
@@ -118,7 +131,7 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { core, life, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -128,6 +141,9 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
+        let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
+        self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if notify::is_wanted() {
@@ -178,5 +194,6 @@ impl Daemon {
             task.abort();
         }
         self.transports.shutdown().await;
+        strangers::keep(&self.strangers);
     }
 }

@@ -67,6 +67,14 @@ pub trait Receiver: Send + Sync + 'static {
     /// then ended without ever having sent anything.
     fn send_failed(&self, token: Token, fault: SendFault);
 
+    /// Whether a connection from this address is accepted at all; asked before any of it is read.
+    fn welcomes(&self, _listener: ListenerId, _remote: std::net::IpAddr) -> bool {
+        true
+    }
+
+    /// A peer's TLS handshake failed, or its certificate was not taken.
+    fn handshake_failed(&self, _listener: ListenerId, _remote: std::net::IpAddr) {}
+
     /// A batch of reads is over and the worker is about to wait: a chance to flush.
     fn idle(&self) {}
 }

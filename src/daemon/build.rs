@@ -12,6 +12,7 @@ use crate::sip::{self, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
+use crate::trunk::guard::Pace;
 use crate::trunk::health;
 use crate::trunk::{Listener, ListenerId, Trunk, TrunkId, TrunkKind};
 use crate::{dns, transport};
@@ -185,6 +186,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     edge.max_branches = limits.max_branches;
     edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
+    edge.paces = loaded.config.trunk_requests_per_second.iter().map(|&rate| Pace::new(rate)).collect();
     edge.health = Arc::new(health::Table::new(&edge.trunks, &loaded.config.trunk_health));
     edge
 }

@@ -19,6 +19,8 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
+use super::overload::Overload;
+use super::strangers::Strangers;
 use super::life::Life;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
@@ -43,6 +45,8 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
     pub keys: Keys,
+    pub strangers: Arc<Strangers>,
+    pub overload: Arc<Overload>,
     pub life: Arc<Life>,
     pub node: Arc<str>,
 }

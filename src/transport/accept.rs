@@ -62,6 +62,9 @@ pub(super) fn drain(streams: &Arc<Streams>, listener: &Arc<Listener>, socket: &T
 
 /// Lets the peer in if the limits allow, and starts the connection's task.
 fn admit(streams: &Arc<Streams>, listener: &Arc<Listener>, socket: TcpStream, remote: SocketAddr) {
+    if streams.receiver().is_some_and(|receiver| !receiver.welcomes(listener.id, remote.ip())) {
+        return debug!(%remote, "a connection that is not welcome");
+    }
     let permit = match listener.welcomes(remote.ip()) {
         true => streams.doors.welcome(listener.transport),
         false => streams.doors.accept(listener.transport, remote.ip()),
@@ -108,6 +111,9 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
             Err(reason) => {
                 debug!(%remote, reason, "TLS handshake by a peer");
                 streams.counters.dropped(DropReason::Handshake);
+                if let Some(receiver) = streams.receiver() {
+                    receiver.handshake_failed(listener.id, remote.ip());
+                }
                 return None;
             }
         }
