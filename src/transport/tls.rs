@@ -23,7 +23,7 @@ mod verifier;
 
 pub use client::{ClientTls, server_name};
 pub use credentials::{Credentials, Shown};
-pub use error::{TlsError, explain};
+pub use error::{Handshake, TlsError, explain};
 pub use key_log::KeyLog;
 pub use server::ServerTls;
 pub use settings::{ClientCertificate, ClientSettings, PeerRule, ServerSettings};

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::meter::Passed;
 use super::streams::Streams;
 use super::tls::certificate::Certificate;
-use super::tls::{Credentials, pem};
+use super::tls::{Credentials, KeyLog, pem};
 use super::{SendFault, Transports};
 use crate::sip::Transport;
 use crate::trunk::{ConnectionId, ListenerId, TrunkId};
@@ -146,6 +146,15 @@ impl Transports {
         }
         all.sort_by(|one, other| file_of(&one.credentials).cmp(&file_of(&other.credentials)));
         all
+    }
+
+    /// Where the secrets of TLS sessions are written, if anywhere.
+    pub fn key_log(&self) -> Option<KeyLog> {
+        let table = self.streams.listeners.load();
+        let servers = table.iter().filter_map(|it| it.server_tls()?.key_log().cloned());
+        let clients = table.iter().filter_map(|it| it.client_tls()?.key_log().cloned());
+        let found = servers.chain(clients).next();
+        found.or_else(|| self.streams.own_tls().values().find_map(|tls| tls.key_log().cloned()))
     }
 
     /// TLS connections by trunk and direction.

@@ -18,6 +18,7 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<dyn ServerCertVerifier>,
     credentials: Arc<Credentials>,
+    key_log: Option<KeyLog>,
 }
 
 impl ClientTls {
@@ -53,13 +54,18 @@ impl ClientTls {
         if let Some(key_log) = key_log {
             config.key_log = Arc::new(key_log.clone());
         }
-        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials), key_log: key_log.cloned() })
     }
 
     /// What a TLS connector needs; the name to check and to send as SNI is [`server_name`] of the host
     /// that is dialled.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
+    }
+
+    /// Where the secrets of sessions are written, if anywhere.
+    pub const fn key_log(&self) -> Option<&KeyLog> {
+        self.key_log.as_ref()
     }
 
     /// What is shown and trusted.

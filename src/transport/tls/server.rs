@@ -20,6 +20,7 @@ pub struct ServerTls {
     /// `None`: the listener asks for no certificate.
     verifier: Option<Arc<PeerVerifier>>,
     credentials: Arc<Credentials>,
+    key_log: Option<KeyLog>,
 }
 
 impl ServerTls {
@@ -51,12 +52,17 @@ impl ServerTls {
         if let Some(key_log) = key_log {
             config.key_log = Arc::new(key_log.clone());
         }
-        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials), key_log: key_log.cloned() })
     }
 
     /// What a TLS acceptor needs.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// Where the secrets of sessions are written, if anywhere.
+    pub const fn key_log(&self) -> Option<&KeyLog> {
+        self.key_log.as_ref()
     }
 
     /// What is shown and trusted.
