@@ -5,6 +5,8 @@
 //! keeps the whole configuration back. Warnings come along with a configuration that is taken.
 
 mod address;
+mod credential;
+
 mod dialect;
 mod dialplans;
 mod emergency;

@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod core;
 mod counters;
+pub mod handover;
 mod keys;
 mod life;
 mod names;
@@ -47,7 +48,7 @@ use self::strangers::Strangers;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
-use crate::transport::Transports;
+use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
 
 /// Why the daemon does not start.
@@ -94,6 +95,14 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn bind(loaded: Loaded) -> Result<Self, StartError> {
+        Self::bind_inheriting(loaded, Vec::new()).await
+    }
+
+    /// The same with sockets that are open already: listeners that are bound to their addresses take them.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays open then.
+    pub async fn bind_inheriting(loaded: Loaded, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
         if let Some(bind) = loaded.config.metrics.bind {
@@ -101,7 +110,9 @@ impl Daemon {
         }
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
-        let transports = Transports::bind(build::transport_settings(&loaded)?)?;
+        let mut settings = build::transport_settings(&loaded)?;
+        settings.inherited = handover::still_wanted(inherited, &loaded.config);
+        let transports = Transports::bind(settings)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
@@ -156,6 +167,11 @@ impl Daemon {
         }
     }
 
+    /// Sockets that were handed over and that no listener wants.
+    pub fn unused_sockets(&self) -> Vec<String> {
+        self.transports.unused()
+    }
+
     /// The address that a listener is bound to.
     pub fn bound(&self, listener: ListenerId) -> Option<SocketAddr> {
         self.transports.bound(listener)
@@ -188,8 +204,9 @@ impl Daemon {
         self.life.left()
     }
 
-    /// Closes all listeners and connections.
+    /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        handover::leave(&self.transports);
         for task in &self.tasks {
             task.abort();
         }
