@@ -35,7 +35,9 @@ pub use seal_key::SealKeyError;
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::counters::Exposition;
 use crate::admin;
+use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::Transports;
@@ -59,8 +61,10 @@ pub enum StartError {
     Calls(crate::store::StoreError),
     #[error("control socket: {0}")]
     Control(#[from] admin::BindError),
-    #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
-    Metrics { bind: SocketAddr, why: String },
+    #[error(transparent)]
+    Endpoint(#[from] crate::telemetry::metrics::BindError),
+    #[error("metrics: {0}")]
+    Metrics(String),
 }
 
 /// A running edge.
@@ -71,6 +75,7 @@ pub struct Daemon {
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
+    exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -82,13 +87,14 @@ impl Daemon {
     pub async fn bind(loaded: Loaded) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
-        if let Some(bind) = loaded.config.metrics.bind {
-            counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
-        }
+        let gate = Arc::new(Gate::default());
+        let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
+        let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
-        let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        let mut edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        edge.gate = gate;
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
@@ -109,7 +115,11 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        core.meters().set(&loaded.config.metrics);
+        exposition.add(Arc::clone(core.meters()) as _);
+        exposition.add(Arc::clone(core.probes()) as _);
+        exposition.commit(endpoint);
+        Ok(Self { core, changes, calls, door, transports, exposition, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -119,8 +129,15 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
-        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
+        let counting = counters::publish(counters::Measured {
+            core: Arc::clone(&self.core),
+            changes: Arc::clone(&self.changes),
+            calls: Arc::clone(&self.calls),
+            transports: Arc::clone(&self.transports),
+            exposition: Arc::clone(&self.exposition),
+        });
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        self.exposition.set_listening(true);
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -150,9 +167,11 @@ impl Daemon {
 
     /// Closes all listeners and connections.
     pub async fn stop(self) {
+        self.exposition.set_listening(false);
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
+        self.exposition.close();
     }
 }

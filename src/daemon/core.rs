@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::build::framing;
 use super::clock::Clock;
+use super::counters::Meters;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
@@ -96,7 +97,8 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
+        let taps = Taps::default();
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
@@ -107,7 +109,7 @@ impl Core {
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -134,6 +136,11 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What is measured beside the calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.taps.meters
     }
 
     /// What the resolver did so far.
@@ -325,7 +332,10 @@ impl Receiver for Core {
         self.taps.received(&source, &bytes);
         let limits = self.edge.load().limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
-            Ok(message) => self.handle(source, message),
+            Ok(message) => {
+                self.taps.meters.messages.received(&message);
+                self.handle(source, message);
+            }
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
                 let counts = &mut lock(&self.outside).counts;
