@@ -130,6 +130,7 @@ pub(super) struct Counters {
     tcp: Traffic,
     tls: Traffic,
     dropped: [(AtomicU64, Counter); DropReason::ALL.len()],
+    retired: Counter,
     pub(super) connections: AtomicUsize,
     pub(super) queued_bytes: AtomicUsize,
 }
@@ -141,6 +142,10 @@ impl Counters {
         describe_counter!("trunkway_transport_sent_messages_total", "Messages that have left, by transport");
         describe_counter!("trunkway_transport_sent_bytes_total", "Bytes that have left, by transport");
         describe_gauge!("trunkway_transport_connections", "Connections that are open, by transport");
+        describe_counter!(
+            "trunkway_transport_connections_retired_total",
+            "Connections made with an old certificate that no new request takes"
+        );
         describe_counter!("trunkway_transport_dropped_total", "Messages and connections dropped or refused, by reason");
         Self {
             udp: Traffic::register(Transport::Udp),
@@ -150,6 +155,7 @@ impl Counters {
                 let counter = counter!("trunkway_transport_dropped_total", "reason" => drop.reason());
                 (AtomicU64::new(0), counter)
             }),
+            retired: counter!("trunkway_transport_connections_retired_total"),
             connections: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
         }
@@ -161,6 +167,10 @@ impl Counters {
             Transport::Tcp => &self.tcp,
             Transport::Tls => &self.tls,
         }
+    }
+
+    pub(super) fn retired(&self) {
+        self.retired.increment(1);
     }
 
     pub(super) fn dropped(&self, reason: DropReason) {

@@ -137,12 +137,6 @@ impl Scraped for Exposition {
             "Whether new calls are refused since an operator, or a stop, wants it so (1)",
             draining,
         );
-        let shed = f64::from(self.gate.shed_percent()) / 100.0;
-        page.gauge(
-            "trunkway_shed_ratio",
-            "Share of new calls that are refused since there is too much to do, 0 to 1",
-            shed,
-        );
         let series = lock(&self.series).clone();
         series.iter().for_each(|series| series.write(&mut page));
         page.into_text()

@@ -22,7 +22,7 @@ use crate::transport::Transports;
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 23] = [
+const CORE: [Row<Counts>; 26] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -31,6 +31,11 @@ const CORE: [Row<Counts>; 23] = [
     ("trunkway_messages_dropped_total", "Messages dropped without an answer", |it| it.dropped.into()),
     ("trunkway_failovers_total", "Next targets tried after a failure", |it| it.failovers.into()),
     ("trunkway_over_max_transactions_total", "Requests refused at max_transactions", |it| it.over_limit.into()),
+    ("trunkway_shed_total", "Requests refused since there is too much to do", |it| it.shed.into()),
+    ("trunkway_over_trunk_pace_total", "Requests refused since their trunk begins more a second than it may", |it| {
+        it.over_trunk_pace.into()
+    }),
+    ("trunkway_drain_refused_total", "Requests refused since the edge drains or stops", |it| it.drained.into()),
     (
         "trunkway_over_message_limits_total",
         "Messages past max_message_bytes, max_headers, max_header_line_bytes or max_values_per_header",
