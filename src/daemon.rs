@@ -42,10 +42,12 @@ use self::changes::Changes;
 use self::clock::Clock;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::strangers::Strangers;
 use crate::admin;
+use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::{Inherited, Transports};
@@ -69,8 +71,10 @@ pub enum StartError {
     Calls(crate::store::StoreError),
     #[error("control socket: {0}")]
     Control(#[from] admin::BindError),
-    #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
-    Metrics { bind: SocketAddr, why: String },
+    #[error(transparent)]
+    Endpoint(#[from] crate::telemetry::metrics::BindError),
+    #[error("metrics: {0}")]
+    Metrics(String),
     #[error("the system takes no handler for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -86,6 +90,7 @@ pub struct Daemon {
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
+    exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -105,15 +110,16 @@ impl Daemon {
     pub async fn bind_inheriting(loaded: Loaded, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
-        if let Some(bind) = loaded.config.metrics.bind {
-            counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
-        }
+        let gate = Arc::new(Gate::default());
+        let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
+        let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
         let mut settings = build::transport_settings(&loaded)?;
         settings.inherited = handover::still_wanted(inherited, &loaded.config);
         let transports = Transports::bind(settings)?;
-        let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        let mut edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        edge.gate = gate;
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
@@ -142,7 +148,11 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
+        core.meters().set(&loaded.config.metrics);
+        exposition.add(Arc::clone(core.meters()) as _);
+        exposition.add(Arc::clone(core.probes()) as _);
+        exposition.commit(endpoint);
+        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, exposition, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -152,11 +162,18 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        let counting = counters::publish(counters::Measured {
+            core: Arc::clone(&self.core),
+            changes: Arc::clone(&self.changes),
+            calls: Arc::clone(&self.calls),
+            transports: Arc::clone(&self.transports),
+            exposition: Arc::clone(&self.exposition),
+        });
+        self.tasks.push(tokio::spawn(counting).abort_handle());
+        self.exposition.set_listening(true);
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
-        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
-        self.tasks.push(tokio::spawn(counting).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());
@@ -207,10 +224,12 @@ impl Daemon {
     /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
         handover::leave(&self.transports);
+        self.exposition.set_listening(false);
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
         strangers::keep(&self.strangers);
+        self.exposition.close();
     }
 }

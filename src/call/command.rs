@@ -74,6 +74,8 @@ pub struct Counts {
     pub over_message_limit: u32,
     /// Requests of no known trunk.
     pub strangers: u32,
+    /// Requests that routing was asked about.
+    pub decisions: u32,
     /// Requests that routing sent nowhere.
     pub unrouted: Unrouted,
     /// Calls to numbers that are a tenant's and nobody's, refused or sent to the tenant's destination for them.
@@ -173,6 +175,7 @@ impl Counts {
         self.over_trunk_pace += other.over_trunk_pace;
         self.over_message_limit += other.over_message_limit;
         self.strangers += other.strangers;
+        self.decisions += other.decisions;
         self.unrouted.0.iter_mut().zip(other.unrouted.0).for_each(|(count, more)| *count += more);
         self.unassigned += other.unassigned;
         self.ambiguous += other.ambiguous;

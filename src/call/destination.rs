@@ -123,6 +123,7 @@ impl<'a> Asking<'a> {
 /// The answer to give when no rule leads anywhere.
 pub fn of_initial(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Result<Destination, Refusal> {
     let (called, caller) = (asking.called(uri), asking.caller());
+    counts.decisions += 1;
     match asking.edge.routing.route(asking.query(uri.host, &called, &caller)) {
         Decision::To(choice) => {
             counts.emergency += u32::from(choice.emergency);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::build::framing;
 use super::clock::Clock;
+use super::counters::Meters;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
@@ -101,7 +102,8 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
+        let taps = Taps::default();
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
@@ -112,7 +114,7 @@ impl Core {
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
             strangers,
             clock,
             runtime: tokio::runtime::Handle::current(),
@@ -141,6 +143,11 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What is measured beside the calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.taps.meters
     }
 
     /// What the resolver did so far.
@@ -359,7 +366,10 @@ impl Receiver for Core {
         self.taps.received(&source, &bytes);
         let limits = edge.limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
-            Ok(message) => self.handle(source, message),
+            Ok(message) => {
+                self.taps.meters.messages.received(&message);
+                self.handle(source, message);
+            }
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
                 self.strangers.handle_malformed(&edge, &source);
