@@ -145,6 +145,7 @@ pub fn of_initial(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Re
 /// As [`of_initial`].
 pub fn of_call(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Result<Destination, (Refusal, Whose)> {
     let (called, caller) = (asking.called(uri), asking.caller());
+    counts.decisions += 1;
     match asking.edge.routing.route(asking.query(uri.host, &called, &caller)) {
         Decision::To(choice) => {
             counts.emergency += u32::from(choice.emergency);

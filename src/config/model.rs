@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::trunk::{Listener, health};
+use crate::trunk::{Listener, Network, health};
 
 /// A checked configuration, apart from the pure values beside it in [`super::Loaded`].
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Config {
     pub trunk_tls: Vec<TrunkTls>,
     /// By [`crate::trunk::TrunkId`]: one for each trunk.
     pub trunk_health: Vec<health::Settings>,
+    /// By [`crate::trunk::TrunkId`]: requests a second that each trunk may begin; zero: as many as come.
+    pub trunk_requests_per_second: Vec<u32>,
     pub timers: Timers,
     pub limits: Limits,
     pub dns: Dns,
@@ -233,11 +235,25 @@ impl Default for Dns {
     }
 }
 
-/// Where metrics are served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Where metrics are served, and how many series there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     /// `None`: nowhere.
     pub bind: Option<SocketAddr>,
+    /// Who may read; empty: everybody who can reach the address.
+    pub allow_from: Vec<Network>,
+    /// Trunks with series of their own for their calls; those past it are counted as `other`.
+    pub max_trunks: usize,
+    /// Tenants with series of their own; those past it are counted as `other`.
+    pub max_tenants: usize,
+    /// Pairs of a trunk and a tenant with series of their own; past it, a tenant's calls are counted as `other`.
+    pub max_pairs: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { bind: None, allow_from: Vec::new(), max_trunks: 1_000, max_tenants: 1_000, max_pairs: 4_000 }
+    }
 }
 
 /// Where changes at run time are kept.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inherited::Inherited;
 use super::tls::{ClientTls, ServerTls};
 use crate::sip::Transport;
 use crate::sip::frame::FrameLimits;
@@ -17,6 +18,9 @@ pub struct Settings {
     /// The identity and trust of trunks that have their own, instead of their listener's.
     pub trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
     pub limits: Limits,
+    /// Sockets that a service manager has opened; a listener uses those that are bound to its address. Those that none
+    /// uses stay open for later settings.
+    pub inherited: Vec<Inherited>,
 }
 
 /// One listener.
@@ -76,6 +80,11 @@ pub struct Limits {
     /// The same for a connection that no request takes any more: longer than a call may ring (RFC 3261 timer C), so that
     /// its answer still comes.
     pub retired_idle_timeout: Duration,
+    /// Time without a message after which a connection ends that was made with an older certificate or over a listener that
+    /// has gone, when nothing is under way over it.
+    pub retired_quiet: Duration,
+    /// Time after which such a connection ends whatever is under way: Microsoft wants none made with an old certificate.
+    pub connection_drain: Duration,
     /// Time for a message that has begun to become whole.
     pub partial_message_timeout: Duration,
     /// Time without progress after which a connection with something to send is closed.
@@ -106,6 +115,8 @@ impl Default for Limits {
             tls_handshake_timeout: Duration::from_secs(5),
             stream_idle_timeout: Duration::from_secs(900),
             retired_idle_timeout: Duration::from_secs(240),
+            retired_quiet: Duration::from_secs(5),
+            connection_drain: Duration::from_secs(300),
             partial_message_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(1),

@@ -12,15 +12,19 @@
 
 pub mod certificate;
 mod client;
+mod credentials;
 mod der;
 mod error;
+mod key_log;
 pub mod pem;
 mod server;
 mod settings;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
-pub use error::{TlsError, explain};
+pub use credentials::{Credentials, Shown};
+pub use error::{Handshake, TlsError, explain};
+pub use key_log::KeyLog;
 pub use server::ServerTls;
 pub use settings::{ClientCertificate, ClientSettings, PeerRule, ServerSettings};
 pub use verifier::PeerRefused;

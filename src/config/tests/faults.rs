@@ -271,6 +271,8 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:9 [timers]: `t2_ms` (400) is below `t1_ms` (500)",
         ]),
         ("[dns]\nservers = ['host']", &["18:12 [dns]: `servers`: `host` is no address with a port | write an address and a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\""]),
+        ("[metrics]\nmax_tenants = 100001", &["18:15 [metrics]: `max_tenants` must be from 0 to 100000"]),
+        ("[metrics]\nallow_from = ['127.0.0.1/33']", &["18:15 [metrics]: `allow_from`: `127.0.0.1/33` is no network | write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\""]),
         ("[metrics]\nbind = '127.0.0.1'", &["18:8 [metrics]: `bind`: `127.0.0.1` is no address with a port | write an address and a port, such as \"192.0.2.1:9090\" or \"[2001:db8::1]:9090\""]),
         ("[dialplan.a]\nrules = [{ prefix = '', tag = 'pbx' }, { prefix = '1' }]", &[
             "18:21 dial plan `a`: the rule's prefix is empty | a rule for every number is a [[route]] without a prefix",
@@ -285,7 +287,7 @@ fn every_table_complains_of_what_it_cannot_take() {
             "21:9 site 1 of tenant `one`: there is no trunk `carier` | did you mean `carrier`?",
         ]),
         ("[tenant.one]\nplanet = 'Earth'\n[[tenant.one.site]]\nfqdn = '1.2.3'", &[
-            "18:1 tenant `one` has no key `planet` | known keys: anonymous, between_tenants, country, emergency_to, numbering, numbers, service_to, site, unassigned, user, users_files",
+            "18:1 tenant `one` has no key `planet` | known keys: anonymous, between_tenants, country, emergency_to, limits, max_calls, max_calls_burst, max_calls_in, max_calls_out, max_calls_per_second, numbering, numbers, over_limit_code, retry_after_s, service_to, site, soft_percent, unassigned, user, user_limits, users_files",
             "19:1 site 1 of tenant `one` has no `teams`",
             "19:1 site 1 of tenant `one` has no `trunk`",
             "20:8 site 1 of tenant `one`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",
