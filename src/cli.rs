@@ -110,6 +110,16 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// See calls in progress at the running edge, and end them.
+    ///
+    /// Exit codes are those of `rules`; 1 also for a call that has ended, or that only a side can end.
+    Calls(control::calls::Arguments),
+
+    /// See how many calls each trunk, tenant, site and user has, and how many it may have.
+    ///
+    /// Exit codes are those of `rules`.
+    Limits(control::calls::LimitArguments),
+
     /// See, make and remove bans of addresses at the running edge.
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
@@ -170,6 +180,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Calls(arguments) => control::calls::calls(&arguments).print(),
+        Command::Limits(arguments) => control::calls::limits(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
