@@ -80,6 +80,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         max_values_per_header: t.count("max_values_per_header", 8..=4_096, d.max_values_per_header),
         max_transactions: t.count("max_transactions", 100..=50_000_000, d.max_transactions),
         max_calls_remembered: t.count("max_calls_remembered", 0..=10_000_000, d.max_calls_remembered),
+        transparent_call_age: t.seconds("transparent_call_age_s", 600..=7 * DAY_S, d.transparent_call_age),
         max_branches: t.count("max_branches", 1..=64, d.max_branches),
         max_connections: t.count("max_connections", 1..=1_000_000, d.max_connections),
         max_connections_per_address: t.count(

@@ -217,11 +217,20 @@ impl Core {
 
     fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
         let Self { clock, resolver, .. } = self;
-        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
+        Env {
+            now: clock.now(),
+            unix: store.unix_ms / 1_000,
+            unix_ms: store.unix_ms,
+            edge,
+            secrets,
+            names: resolver,
+            store,
+            shelf: &store.shelf,
+        }
     }
 
     fn calls_now(&self) -> CallsNow<'_> {
-        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
+        CallsNow { calls: &self.calls, unix_ms: self.clock.unix_millis(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
@@ -415,13 +424,13 @@ impl Receiver for Core {
 /// The call store as an event finds it.
 struct CallsNow<'a> {
     calls: &'a Calls,
-    unix: u64,
+    unix_ms: u64,
     shelf: RefCell<Shelf>,
 }
 
 impl CallStore for CallsNow<'_> {
     fn state(&self, key: StoreKey) -> Option<Bytes> {
-        self.calls.state(key, self.unix)
+        self.calls.state(key, self.unix_ms / 1_000)
     }
 
     fn room(&self) -> Room {
