@@ -33,9 +33,10 @@ pub use keys::{Keys, KeysOffline};
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
-use self::control::{Desk, Parts};
+use self::clock::Clock;
+use self::control::health::Watch;
+use self::control::{Desk, Doors, Parts};
 use self::core::Core;
-use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::Transports;
@@ -57,8 +58,8 @@ pub enum StartError {
     State(#[from] StateError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
-    #[error("control socket: {0}")]
-    Control(#[from] admin::BindError),
+    #[error("control: {0}")]
+    Control(#[from] control::DoorError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
 }
@@ -69,7 +70,8 @@ pub struct Daemon {
     changes: Arc<Changes>,
     calls: Arc<Calls>,
     /// Until it is served.
-    door: Option<(admin::Server, Arc<Desk>)>,
+    doors: Option<(Doors, Arc<Desk>)>,
+    watch: Arc<Watch>,
     transports: Arc<Transports>,
     tasks: Vec<AbortHandle>,
 }
@@ -94,9 +96,14 @@ impl Daemon {
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
-        let door = match &control.socket {
-            Some(socket) => {
-                let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
+        let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let doors = Doors::bind(control)?;
+        if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            watched.push(Box::new(move || locks.causes(Clock::start().unix())));
+        }
+        let watch = Arc::new(Watch::new(watched, control.max_alarms));
+        let doors = match doors {
+            Some(doors) => {
                 let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
@@ -104,12 +111,13 @@ impl Daemon {
                     transports: Arc::clone(&transports),
                     keys,
                     node: Arc::clone(&node.name),
+                    watch: Arc::clone(&watch),
                 };
-                Some((server, Arc::new(Desk::new(parts))))
+                Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, changes, calls, doors, watch, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -121,8 +129,9 @@ impl Daemon {
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
-        if let Some((server, desk)) = self.door.take() {
-            self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
+        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
+        if let Some((doors, desk)) = self.doors.take() {
+            self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
     }
 

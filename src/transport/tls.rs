@@ -17,6 +17,7 @@ mod error;
 pub mod pem;
 mod server;
 mod settings;
+pub mod stream;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
