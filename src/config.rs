@@ -6,6 +6,7 @@
 
 mod address;
 mod call_limits;
+mod control;
 mod credential;
 mod dialect;
 mod dialplans;
@@ -53,6 +54,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use control::{Control, ControlHttp, ControlScope, ControlToken};
 pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
@@ -60,8 +62,7 @@ pub use files::{Instead, whole};
 pub use guard::Guard;
 pub use logging::Logging;
 pub use model::{
-    ClientCertificate, ClientTls, Config, Control, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers,
-    TrunkTls,
+    ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
 pub use overload::Overload;
 pub use records::Records;
@@ -323,7 +324,7 @@ struct Settings {
     dns: Dns,
     metrics: Metrics,
     state: State,
-    control: Control,
+    control: control::Read,
     logging: Logging,
     overload: Overload,
     guard: Guard,
@@ -353,7 +354,7 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
         dns: take(&mut sections.dns).map(settings::dns).unwrap_or_default(),
         metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
         state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
-        control: take(&mut sections.control).map(settings::control).unwrap_or_default(),
+        control: take(&mut sections.control).map(control::read).unwrap_or_default(),
         logging: take(&mut sections.logging).map(logging::read).unwrap_or_default(),
         overload: take(&mut sections.overload).map(overload::read).unwrap_or_default(),
         guard: take(&mut sections.guard).map(guard::read).unwrap_or_default(),
@@ -409,6 +410,7 @@ fn build(
     let tenants = tenants::read(log, sections.tenant, around);
     let named = Named { trunks: &trunks, tenants: &tenants };
     let owners = owners::read(log, named);
+    control::check_tenants(log, &control, &tenants);
     let emergency = emergency::read(log, single(log, sections.emergency), &trunks, &owners);
     let tags = Tags { tenants: &tenants, trunks: &trunks };
     let plans = dialplans::read(log, sections.dialplan, tags, &mut sheets, limits.max_dialplan_prefixes);
@@ -455,7 +457,7 @@ fn build(
         dns,
         metrics,
         state,
-        control,
+        control: control.control,
         service,
         records,
         trace,

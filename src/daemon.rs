@@ -40,13 +40,13 @@ pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::clock::Clock;
-use self::control::{Desk, Parts};
+use self::control::health::Watch;
+use self::control::{Desk, Doors, Parts};
 use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::strangers::Strangers;
-use crate::admin;
 use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -69,8 +69,8 @@ pub enum StartError {
     State(#[from] StateError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
-    #[error("control socket: {0}")]
-    Control(#[from] admin::BindError),
+    #[error("control: {0}")]
+    Control(#[from] control::DoorError),
     #[error(transparent)]
     Endpoint(#[from] crate::telemetry::metrics::BindError),
     #[error("metrics: {0}")]
@@ -88,7 +88,8 @@ pub struct Daemon {
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
     /// Until it is served.
-    door: Option<(admin::Server, Arc<Desk>)>,
+    doors: Option<(Doors, Arc<Desk>)>,
+    watch: Arc<Watch>,
     transports: Arc<Transports>,
     exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
@@ -130,9 +131,14 @@ impl Daemon {
         let beside = (Arc::clone(&strangers), clock);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
-        let door = match &control.socket {
-            Some(socket) => {
-                let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
+        let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let doors = Doors::bind(control)?;
+        if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            watched.push(Box::new(move || locks.causes(Clock::start().unix())));
+        }
+        let watch = Arc::new(Watch::new(watched, control.max_alarms));
+        let doors = match doors {
+            Some(doors) => {
                 let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
@@ -143,16 +149,19 @@ impl Daemon {
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
+                    watch: Arc::clone(&watch),
                 };
-                Some((server, Arc::new(Desk::new(parts))))
+                Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
         core.meters().set(&loaded.config.metrics);
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
+        exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
-        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, exposition, tasks: Vec::new() })
+        let tasks = Vec::new();
+        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
     }
 
     /// Starts to read messages and to turn timers.
@@ -179,8 +188,9 @@ impl Daemon {
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }
-        if let Some((server, desk)) = self.door.take() {
-            self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
+        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
+        if let Some((doors, desk)) = self.doors.take() {
+            self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
     }
 

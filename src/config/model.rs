@@ -24,7 +24,7 @@ pub struct Config {
     pub dns: Dns,
     pub metrics: Metrics,
     pub state: State,
-    pub control: Control,
+    pub control: super::Control,
     pub service: super::Service,
     pub records: super::Records,
     pub trace: super::Trace,
@@ -261,11 +261,4 @@ impl Default for Metrics {
 pub struct State {
     /// `None`: nowhere, a restart forgets them.
     pub dir: Option<PathBuf>,
-}
-
-/// Where the daemon takes commands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// A Unix domain socket; `None`: nowhere.
-    pub socket: Option<PathBuf>,
 }

@@ -1,11 +1,11 @@
-//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]`, `[metrics]`,
-//! `[state]` and `[control]`.
+//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]`, `[metrics]`
+//! and `[state]`.
 
 use std::sync::Arc;
 
 use super::address::{host_name, network, socket};
 use super::log::Draft;
-use super::model::{ClientTls, Control, Dns, Limits, Metrics, Node, State, Timers};
+use super::model::{ClientTls, Dns, Limits, Metrics, Node, State, Timers};
 use super::reader::{Complaint, Table};
 use crate::sip::limits::MAX_HEADERS_TOP;
 
@@ -141,19 +141,4 @@ pub(super) fn state(mut table: Table<'_>) -> State {
     let state = State { dir: table.path("dir").map(|path| path.value) };
     table.finish();
     state
-}
-
-/// How long the path of a Unix domain socket may be, in bytes: the kernel has 108 and ends it with a zero.
-const MAX_SOCKET_PATH: usize = 107;
-
-pub(super) fn control(mut table: Table<'_>) -> Control {
-    let socket = table.path("socket");
-    if let Some(socket) = &socket
-        && socket.value.as_os_str().len() > MAX_SOCKET_PATH
-    {
-        let message = format!("{}: `socket`: the path of a socket has at most {MAX_SOCKET_PATH} bytes", table.title);
-        table.log().add(Draft::error(socket.place, message));
-    }
-    table.finish();
-    Control { socket: socket.map(|path| path.value) }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
@@ -79,8 +79,33 @@ pub struct Core {
     turns: AtomicU64,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
+    seen: Seen,
     /// For tasks that bring news back later.
     this: Weak<Self>,
+}
+
+/// The last [`Status`], for those who ask often.
+#[derive(Debug, Default)]
+struct Seen {
+    contexts: AtomicUsize,
+    timers: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl Seen {
+    fn keep(&self, status: Status) {
+        self.contexts.store(status.contexts, Ordering::Relaxed);
+        self.timers.store(status.timers, Ordering::Relaxed);
+        self.calls.store(status.calls, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Status {
+        Status {
+            contexts: self.contexts.load(Ordering::Relaxed),
+            timers: self.timers.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Core {
@@ -122,6 +147,7 @@ impl Core {
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
             turns: AtomicU64::new(0),
             outside: Mutex::default(),
+            seen: Seen::default(),
         })
     }
 
@@ -184,6 +210,7 @@ impl Core {
             status.timers += locked.shard.timers();
             status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
+        self.seen.keep(status);
         (sum, status)
     }
 
@@ -204,6 +231,11 @@ impl Core {
         let mut ended = Err(NotEnded::Gone);
         self.with(cell, |env, locked| ended = locked.shard.end_call(env, &mut locked.out, place));
         ended
+    }
+
+    /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
+    pub fn last_status(&self) -> Status {
+        self.seen.last()
     }
 
     /// Turns the timers of the shards that want it; gives how long until the next one does.
