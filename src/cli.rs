@@ -7,6 +7,7 @@ pub mod check;
 pub mod control;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod lab;
@@ -125,6 +126,13 @@ pub enum Command {
     /// Exit codes are those of `rules`; 1 when the edge is about to end.
     Undrain(control::drain::UndrainArguments),
 
+    /// Look into all that has to be right before calls pass, and say what to do.
+    ///
+    /// Reads the configuration as `check` does, looks the edge's own names and the targets up, opens connections of its own
+    /// to each target and sends OPTIONS as the edge would, and asks the running edge what it sees. Exits with 0 when no
+    /// step failed, with 1 when one did, with 64 when the configuration or an argument is at fault.
+    Doctor(doctor::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -175,6 +183,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),
         Command::Man(arguments) => manual::man(&arguments).print(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -14,7 +14,7 @@ mod counters;
 pub mod handover;
 mod keys;
 mod life;
-mod names;
+pub mod names;
 pub mod notify;
 mod overload;
 mod probe;
