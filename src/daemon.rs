@@ -6,6 +6,7 @@
 
 pub mod build;
 mod calls;
+mod certificates;
 mod changes;
 mod clock;
 mod control;
@@ -100,7 +101,6 @@ impl Daemon {
             counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
         }
         counters::publish_limits(&loaded.config.limits);
-        counters::publish_certificates(&loaded.config);
         let transports = Transports::bind(build::transport_settings(&loaded)?)?;
         let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         let edge = Arc::new(ArcSwap::from_pointee(edge));
@@ -146,6 +146,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        let certificates = certificates::tend(Arc::clone(&self.core), Arc::clone(&self.transports));
+        self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());

@@ -33,7 +33,28 @@ impl Stand {
 }
 
 impl Calls for Stand {}
-impl Connections for Stand {}
+impl Connections for Stand {
+    fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
+        if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
+            return Err(Unknown::Trunk(name.clone()));
+        }
+        let after = wanted.after.unwrap_or_default();
+        Ok((after + 1..=5).map(|id| ConnectionShown { id, ..ConnectionShown::default() }).take(limit).collect())
+    }
+
+    fn close_connection(&self, id: u64) -> bool {
+        id == 5
+    }
+
+    fn certificates(&self) -> Vec<CertificateShown> {
+        let certificate = |(file, serial): (&str, &str)| CertificateShown {
+            file: file.to_owned(),
+            serial: serial.to_owned(),
+            ..CertificateShown::default()
+        };
+        [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
+    }
+}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };

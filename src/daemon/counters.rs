@@ -1,9 +1,7 @@
 //! The core's counts as metrics. The hot path adds to plain numbers under the shard's lock; a task carries them over
 //! once a second, so that a message costs no metric call.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -18,11 +16,10 @@ use crate::call::Counts;
 use crate::call::dialect::identity::NotTold;
 use crate::call::owned::{NotSealed, Refused};
 use crate::call::record::Ended;
-use crate::config::{Config, Limits};
+use crate::config::Limits;
 use crate::dns;
 use crate::routing::NoRoute;
 use crate::store::{CallCounts, Calls};
-use crate::transport::tls::certificate;
 
 /// Opens `/metrics`. Histograms are drained once a second, since they grow until somebody does.
 pub fn serve(bind: SocketAddr) -> Result<(), String> {
@@ -264,22 +261,6 @@ pub fn publish_limits(limits: &Limits) {
         ("max_stored_calls", limits.max_stored_calls),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
-    }
-}
-
-/// Publishes until when the edge's own certificates are good, as they were read at the start. One that nobody can read
-/// keeps the edge from starting, so it is told elsewhere.
-pub fn publish_certificates(config: &Config) {
-    const NAME: &str = "trunkway_certificate_expiry_seconds";
-    describe_gauge!(NAME, "When the first certificate of a file that the edge shows ends, in seconds since 1970");
-    let servers = config.listeners.iter().filter_map(|listen| listen.tls.as_ref()).map(|tls| &tls.certificate);
-    let clients = config.trunk_tls.iter().filter_map(|tls| tls.client.certificate.as_ref());
-    let files: BTreeSet<&PathBuf> = servers.chain(clients).collect();
-    for file in files {
-        let chain = certificate::read(file).unwrap_or_default();
-        if let Some(end) = chain.iter().map(|certificate| certificate.not_after.unix_timestamp()).min() {
-            gauge!(NAME, "file" => file.display().to_string()).set(end as f64);
-        }
     }
 }
 
