@@ -203,6 +203,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     let listeners = loaded.config.listeners.iter().map(with_port).collect();
     let mut edge = Edge::new(listeners, loaded.trunks.clone(), loaded.routing.clone(), timing, message_limits);
     edge.max_branches = limits.max_branches;
+    edge.transparent_call_age = limits.transparent_call_age;
     edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
     edge.paces = loaded.config.trunk_requests_per_second.iter().map(|&rate| Pace::new(rate)).collect();

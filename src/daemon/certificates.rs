@@ -6,25 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use metrics::{describe_gauge, gauge};
 use time::OffsetDateTime;
 
 use super::core::Core;
 use crate::admin::{Cause, Severity};
+use crate::telemetry::metrics::{Kind, Page, Series};
 use crate::transport::Transports;
 
 /// How long before its end a certificate is told of.
 const AHEAD_DAYS: i64 = 30;
 
-/// How often gauges are set.
-const TURN: Duration = Duration::from_secs(5);
+/// How often certificates are looked at.
+const TURN: Duration = Duration::from_secs(60);
 
 /// How often one certificate is told of in the log.
 const DAY_S: i64 = 86_400;
-
-const EXPIRY: &str = "trunkway_certificate_expiry_seconds";
-const CONNECTIONS: &str = "trunkway_tls_connections";
-const OLD: &str = "trunkway_tls_connections_old_certificate";
 
 /// A moment as RFC 3339 has it.
 pub fn moment(at: OffsetDateTime) -> String {
@@ -73,70 +69,77 @@ fn near(file: &str, end: OffsetDateTime, now: OffsetDateTime) -> Option<Cause> {
     Some(Cause { severity, name, source: file.to_owned(), text, advice })
 }
 
-/// Sets the gauges and tells of certificates near their end, until it is aborted.
-pub async fn tend(core: Arc<Core>, transports: Arc<Transports>) {
-    describe_gauge!(EXPIRY, "When the first certificate of a file that the edge shows ends, in seconds since 1970");
-    describe_gauge!(CONNECTIONS, "Open TLS connections by the trunk that the peer has proved to be of");
-    describe_gauge!(OLD, "Open TLS connections made with a certificate or trust that has been replaced");
-    let mut board = Board::default();
+/// Tells the log of certificates near their end once a day, until it is aborted.
+pub async fn tend(transports: Arc<Transports>) {
+    let mut diary = Diary::default();
     let mut interval = tokio::time::interval(TURN);
     loop {
         interval.tick().await;
-        board.set(&core, &transports);
-        for told in board.due(causes(&transports), OffsetDateTime::now_utc().unix_timestamp()) {
+        for told in diary.due(causes(&transports), OffsetDateTime::now_utc().unix_timestamp()) {
             tracing::warn!(file = told.source, advice = told.advice, "{}", told.text);
         }
     }
 }
 
-/// What was published before: what is not there any more is set to nothing.
+/// When the log had each cause last, in seconds since 1970. The first time it has it as an alarm.
 #[derive(Default)]
-struct Board {
-    files: BTreeMap<String, OffsetDateTime>,
-    tallies: HashMap<(String, &'static str), usize>,
-    /// When each cause was told last, in seconds since 1970.
-    told: HashMap<(&'static str, String), i64>,
-}
+struct Diary(HashMap<(&'static str, String), i64>);
 
-impl Board {
-    fn set(&mut self, core: &Core, transports: &Transports) {
-        let now = ends(transports);
-        for (file, end) in &now {
-            gauge!(EXPIRY, "file" => file.clone()).set(end.unix_timestamp() as f64);
-        }
-        for gone in self.files.keys().filter(|file| !now.contains_key(*file)) {
-            // No number: an alert on it would be about a file that nobody uses.
-            gauge!(EXPIRY, "file" => gone.clone()).set(f64::NAN);
-        }
-        self.files = now;
-        let edge = core.edge();
-        let mut outdated = 0;
-        self.tallies.values_mut().for_each(|open| *open = 0);
-        for tally in transports.tls_tally() {
-            let trunk = tally.trunk.and_then(|id| edge.trunk(id)).map_or("none", |trunk| &*trunk.name);
-            let direction = if tally.dialled { "dialled" } else { "accepted" };
-            *self.tallies.entry((trunk.to_owned(), direction)).or_default() += tally.open;
-            outdated += tally.outdated;
-        }
-        for ((trunk, direction), open) in &self.tallies {
-            gauge!(CONNECTIONS, "trunk" => trunk.clone(), "direction" => *direction).set(*open as f64);
-        }
-        self.tallies.retain(|_, open| *open > 0);
-        gauge!(OLD).set(outdated as f64);
-    }
-
+impl Diary {
     /// The causes that the log has not had for a day.
     fn due(&mut self, causes: Vec<Cause>, now: i64) -> Vec<Cause> {
-        let key = |cause: &Cause| (cause.name, cause.source.clone());
         let mut told = HashMap::new();
-        let due = |cause: &Cause| {
-            let before = self.told.get(&key(cause)).copied().filter(|before| now - before < DAY_S);
-            told.insert(key(cause), before.unwrap_or(now));
-            before.is_none()
-        };
-        let due: Vec<Cause> = causes.into_iter().filter(due).collect();
-        self.told = told;
+        let mut due = Vec::new();
+        for cause in causes {
+            let key = (cause.name, cause.source.clone());
+            let before = self.0.get(&key).copied().unwrap_or(now);
+            let again = now - before >= DAY_S;
+            told.insert(key, if again { now } else { before });
+            due.extend(again.then_some(cause));
+        }
+        self.0 = told;
         due
+    }
+}
+
+/// The certificates and the TLS connections on the page of metrics.
+pub struct CertificateSeries {
+    pub core: Arc<Core>,
+    pub transports: Arc<Transports>,
+}
+
+impl Series for CertificateSeries {
+    fn write(&self, page: &mut Page) {
+        let mut family = page.family(
+            "trunkway_certificate_expiry_seconds",
+            Kind::Gauge,
+            "When the first certificate of a file that the edge shows ends, in seconds since 1970",
+        );
+        for (file, end) in ends(&self.transports) {
+            family.sample(&[("file", &file)], end.unix_timestamp() as f64);
+        }
+        let edge = self.core.edge();
+        let mut tallies: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let mut outdated = 0;
+        for tally in self.transports.tls_tally() {
+            let trunk = tally.trunk.and_then(|id| edge.trunk(id)).map_or("", |trunk| &*trunk.name);
+            let direction = if tally.dialled { "dialled" } else { "accepted" };
+            *tallies.entry((trunk, direction)).or_default() += tally.open as u64;
+            outdated += tally.outdated;
+        }
+        let mut family = page.family(
+            "trunkway_tls_connections",
+            Kind::Gauge,
+            "Open TLS connections by the trunk that the peer has proved to be of; empty for one that has proved nothing",
+        );
+        for ((trunk, direction), open) in tallies {
+            family.count(&[("trunk", trunk), ("direction", direction)], open);
+        }
+        page.gauge(
+            "trunkway_tls_connections_old_certificate",
+            "Open TLS connections made with a certificate or trust that has been replaced",
+            outdated as f64,
+        );
     }
 }
 
@@ -159,17 +162,18 @@ mod tests {
     }
 
     #[test]
-    fn the_log_has_a_certificate_once_a_day_and_again_when_it_comes_back() {
-        let mut board = Board::default();
+    fn the_log_has_a_certificate_once_a_day_after_its_alarm() {
+        let mut diary = Diary::default();
         let mut told = |day: i64, hours: i64, files: &[&str]| {
             let now = at(day).unix_timestamp() + hours * 3_600;
             let causes = files.iter().filter_map(|file| near(file, at(10), at(0))).collect();
-            board.due(causes, now).into_iter().map(|cause| cause.source).collect::<Vec<_>>()
+            diary.due(causes, now).into_iter().map(|cause| cause.source).collect::<Vec<_>>()
         };
-        assert_eq!(told(0, 0, &["a", "b"]), ["a", "b"]);
-        assert_eq!(told(0, 1, &["a", "b", "c"]), ["c"]);
+        assert_eq!(told(0, 0, &["a", "b"]), [""; 0]);
+        assert_eq!(told(0, 1, &["a", "b", "c"]), [""; 0]);
         assert_eq!(told(0, 24, &["a", "b", "c"]), ["a", "b"]);
-        assert_eq!(told(1, 1, &["b"]), [""; 0]);
-        assert_eq!(told(1, 2, &["a", "b"]), ["a"]);
+        assert_eq!(told(1, 1, &["b", "c"]), ["c"]);
+        assert_eq!(told(1, 2, &["a", "b"]), [""; 0], "one that comes back has an alarm again");
+        assert_eq!(told(2, 0, &["a", "b"]), ["b"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use metrics::{Counter, Gauge, counter, describe_counter, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use super::tls::Handshake;
 use crate::sip::Transport;
@@ -141,10 +141,16 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn register() -> Self {
         describe_counter!("trunkway_tls_handshakes_total", "TLS handshakes by who began them and how they ended");
+        describe_counter!("trunkway_transport_received_messages_total", "Messages that have come, by transport");
+        describe_counter!("trunkway_transport_received_bytes_total", "Bytes that have come, by transport");
+        describe_counter!("trunkway_transport_sent_messages_total", "Messages that have left, by transport");
+        describe_counter!("trunkway_transport_sent_bytes_total", "Bytes that have left, by transport");
+        describe_gauge!("trunkway_transport_connections", "Connections that are open, by transport");
         describe_counter!(
             "trunkway_transport_connections_retired_total",
             "Connections that requests take no more: made with an older certificate, or refused more by the peer"
         );
+        describe_counter!("trunkway_transport_dropped_total", "Messages and connections dropped or refused, by reason");
         Self {
             udp: Traffic::register(Transport::Udp),
             tcp: Traffic::register(Transport::Tcp),

@@ -19,6 +19,7 @@ mod key_log;
 pub mod pem;
 mod server;
 mod settings;
+pub mod stream;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
