@@ -27,9 +27,8 @@ pub fn certificates(arguments: &Arguments) -> Output {
 }
 
 fn words(page: &Value) -> String {
-    const HEAD: [&str; 10] = [
-        "file", "names", "serial", "issuer", "not_after", "days_left", "listeners", "trunks", "connections", "older",
-    ];
+    const HEAD: [&str; 10] =
+        ["file", "names", "serial", "issuer", "not_after", "days_left", "listeners", "trunks", "connections", "older"];
     let entries = page.get("certificates").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |entry: &Value| {
         let cell = |name: &&str| match *name {

@@ -73,8 +73,19 @@ pub fn connections(arguments: &Arguments) -> Output {
 
 fn words(page: &Value) -> String {
     const HEAD: [&str; 13] = [
-        "id", "trunks", "listener", "direction", "peer", "open_s", "idle_s", "under_way", "received", "sent", "tls",
-        "own_serial", "retired_s",
+        "id",
+        "trunks",
+        "listener",
+        "direction",
+        "peer",
+        "open_s",
+        "idle_s",
+        "under_way",
+        "received",
+        "sent",
+        "tls",
+        "own_serial",
+        "retired_s",
     ];
     let entries = page.get("connections").and_then(Value::as_array).cloned().unwrap_or_default();
     let row = |entry: &Value| {
@@ -86,10 +97,13 @@ fn words(page: &Value) -> String {
             }
         };
         set("trunks", names(entry, "trunks"));
-        set("tls", match tls.is_null() {
-            true => field(entry, "transport"),
-            false => format!("{} {}", field(&tls, "version"), field(&tls, "peer_name")).trim().to_owned(),
-        });
+        set(
+            "tls",
+            match tls.is_null() {
+                true => field(entry, "transport"),
+                false => format!("{} {}", field(&tls, "version"), field(&tls, "peer_name")).trim().to_owned(),
+            },
+        );
         set("own_serial", field(&tls, "serial"));
         row
     };
