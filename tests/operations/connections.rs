@@ -4,8 +4,9 @@ mod capture;
 mod peer;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use self::capture::Capture;
 use self::peer::Peer;
 use crate::support::edge::{Edge, trunkway};
 use crate::support::place::Place;
+use crate::support::sipp::{Sipp, scenario};
 use crate::support::{SOON, certificates, until};
 
 /// The host number of the PBX in a place; the edge is 1.
@@ -91,8 +93,15 @@ fn serial(file: &Path) -> String {
     text.trim().trim_start_matches("serial=").to_owned()
 }
 
-fn folder(place: &Place) -> PathBuf {
-    place.folder().join("certs")
+/// Puts a new certificate into the edge's file, which is its own authority and good for so many days.
+fn renew(certs: &Path, days: &str) {
+    let own = |file: &str| certs.join(file).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-new", "-key", &own("edge.key"), "-subj", "/CN=edge.example.net", "-x509", "-days", days])
+        .args(["-addext", "subjectAltName=DNS:edge.example.net", "-out", &own("edge.pem")])
+        .output()
+        .expect("openssl is there");
+    assert!(made.status.success(), "{made:?}");
 }
 
 /// A connection's field, or one of its TLS side.
@@ -105,7 +114,7 @@ fn connections_and_certificates_are_seen_and_a_connection_is_ended() {
     let place = Place::new();
     let certs = certificates::make(&place);
     let edge = edge(&place, "");
-    let mut peer = Peer::connect(&place, "openssl", PBX, place.tls_at(1), &certs);
+    let mut peer = Peer::connect(&place, "openssl", PBX, place.tls_at(1), &certs, "ca.pem");
     peer.options("first");
 
     let all = connections(&place);
@@ -152,13 +161,7 @@ fn connections_and_certificates_are_seen_and_a_connection_is_ended() {
 fn a_certificate_near_its_end_is_told_of() {
     let place = Place::new();
     let certs = certificates::make(&place);
-    let own = |file: &str| certs.join(file).display().to_string();
-    let request = Command::new("openssl")
-        .args(["req", "-new", "-key", &own("edge.key"), "-subj", "/CN=edge.example.net", "-x509", "-days", "10"])
-        .args(["-addext", "subjectAltName=DNS:edge.example.net", "-out", &own("edge.pem")])
-        .output()
-        .expect("openssl is there");
-    assert!(request.status.success(), "{request:?}");
+    renew(&certs, "10");
     let edge = edge(&place, "");
     let listed = ask(&place, &["certificates"]);
     let days = listed["certificates"][0]["days_left"].as_i64().expect("a number");
@@ -177,7 +180,7 @@ fn a_capture_is_read_with_the_key_log_and_not_without() {
     let certs = certificates::make(&place);
     let edge = edge(&place, "[trace]\nkey_log = \"keys.log\"\n");
     let capture = Capture::start(place.folder().join("tls.pcap"), place.ip(4), place.ip(PBX), place.tls_at(1));
-    let mut peer = Peer::connect(&place, "openssl", PBX, capture.addr, &certs);
+    let mut peer = Peer::connect(&place, "openssl", PBX, capture.addr, &certs, "ca.pem");
     peer.options("captured");
     let keys = place.folder().join("keys.log");
     assert_eq!(std::fs::metadata(&keys).expect("the key log").permissions().mode() & 0o777, 0o600);
@@ -201,5 +204,49 @@ fn a_capture_is_read_with_the_key_log_and_not_without() {
     assert_eq!(read(&[]), "", "without the secrets nothing is seen");
     let log = std::fs::read_to_string(place.folder().join("edge.log")).expect("a log");
     assert!(log.contains("secrets of all TLS sessions"), "{log}");
+    edge.stop();
+}
+
+#[test]
+fn a_renewed_certificate_moves_a_call_to_a_new_connection() {
+    let place = Place::new();
+    let certs = certificates::make(&place);
+    let edge = edge(&place, "");
+    let callee = Sipp::callee(&place, CARRIER, scenario("callee-rings-long")).pause(Duration::from_secs(10));
+    let callee = callee.start(&place);
+    let mut old = Peer::connect(&place, "openssl-old", PBX, place.tls_at(1), &certs, "ca.pem");
+    old.invite("ringing", "2001");
+    old.rings("ringing");
+    let before = serial(&certs.join("edge.pem"));
+
+    renew(&certs, "90");
+    let reload = tell(&place, &["reload"]);
+    assert!(reload.status.success(), "{reload:?}");
+    let after = serial(&certs.join("edge.pem"));
+    assert_ne!(before, after);
+    let listed = ask(&place, &["certificates"]);
+    assert_eq!(listed["certificates"][0]["serial"], *after, "{listed}");
+    assert!(listed["certificates"][0]["older_connections"].as_u64().expect("a number") >= 1, "{listed}");
+    assert!(edge.metric("trunkway_tls_connections_old_certificate") >= 1.0);
+    assert!(edge.metric("trunkway_certificate_expiry_seconds") > 1.7e9);
+
+    let mut new = Peer::connect(&place, "openssl-new", PBX, place.tls_at(1), &certs, "edge.pem");
+    new.options("sign-of-life");
+    let accepted = |retired: bool| {
+        let all = connections(&place).into_iter().filter(|it| it["direction"] == "accepted");
+        all.filter(|it| it["retired_s"].is_number() == retired).map(|it| tls(&it, "serial").to_owned()).collect()
+    };
+    let [current, retired]: [Vec<String>; 2] = [accepted(false), accepted(true)];
+    assert_eq!((current, retired), (vec![after], vec![before]));
+
+    // What rang over the old connection is answered over it; then it ends, and the call goes on over the new one.
+    let dialog = old.answered("ringing");
+    old.ends();
+    assert!(new.is_open());
+    new.hang_up(&dialog, "ringing");
+    callee.finish();
+    until("no old one is left", SOON, || {
+        (edge.metric("trunkway_tls_connections_old_certificate") == 0.0).then_some(())
+    });
     edge.stop();
 }

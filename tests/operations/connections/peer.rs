@@ -23,12 +23,13 @@ pub struct Dialog {
 }
 
 impl Peer {
-    /// Connects from a host of the place to the edge at `to`, and proves to be `pbx.example.net`.
-    pub fn connect(place: &Place, name: &str, host: u8, to: SocketAddr, certificates: &Path) -> Self {
+    /// Connects from a host of the place to the edge at `to`, and proves to be `pbx.example.net`; trusts the authority
+    /// in the file `ca` of the same folder.
+    pub fn connect(place: &Place, name: &str, host: u8, to: SocketAddr, certificates: &Path, ca: &str) -> Self {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-connect", &to.to_string(), "-bind", &format!("{}:0", place.ip(host))]);
         command.args(["-verify_return_error", "-verify_hostname", "edge.example.net", "-ign_eof", "-tls1_3"]);
-        command.arg("-CAfile").arg(certificates.join("ca.pem"));
+        command.arg("-CAfile").arg(certificates.join(ca));
         command.arg("-cert").arg(certificates.join("pbx.pem")).arg("-key").arg(certificates.join("pbx.key"));
         let mut process = Process::start_with(name, place.folder(), command.stdin(Stdio::piped()));
         process.ready("the handshake is done", |it| it.output().contains("Verify return code: 0 (ok)").then_some(()));
