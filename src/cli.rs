@@ -115,6 +115,18 @@ pub enum Command {
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
     Bans(control::bans::Arguments),
+
+    /// See and end the TCP and TLS connections of the running edge.
+    ///
+    /// Those that are retired take no more requests and end when nothing is under way over them. Exit codes are those of
+    /// `rules`.
+    Connections(control::connections::Arguments),
+
+    /// See the certificates that the running edge shows, until when they are good and what uses them.
+    ///
+    /// Exit codes are those of `rules`.
+    Certificates(control::certificates::Arguments),
+
     /// Refuse new calls at the running edge, and wait until it is empty if you like.
     ///
     /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
@@ -179,6 +191,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Connections(arguments) => control::connections::connections(&arguments).print(),
+        Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),
