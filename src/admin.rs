@@ -33,7 +33,10 @@ pub use health::{Cause, Health, Severity};
 pub use history::History;
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
-pub use reloading::Reloading;
+pub use reloading::{
+    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
+    Reloading,
+};
 pub use server::{BindError, Server};
 pub use service::Service;
 pub use trace::Trace;

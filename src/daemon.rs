@@ -15,6 +15,7 @@ mod keys;
 mod names;
 mod probe;
 mod records;
+pub mod reload;
 mod seal_key;
 mod taps;
 mod timers;
@@ -35,6 +36,7 @@ pub use seal_key::SealKeyError;
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::reload::Reloader;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -68,6 +70,7 @@ pub struct Daemon {
     core: Arc<Core>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    reloader: Arc<Reloader>,
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
@@ -94,6 +97,7 @@ impl Daemon {
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let reloader = Reloader::new(&loaded);
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -104,12 +108,13 @@ impl Daemon {
                     transports: Arc::clone(&transports),
                     keys,
                     node: Arc::clone(&node.name),
+                    reloader: Arc::clone(&reloader),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, changes, calls, reloader, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -146,6 +151,11 @@ impl Daemon {
     /// What is known of the targets of all trunks.
     pub fn targets(&self) -> Vec<TargetStatus> {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
+    }
+
+    /// What reloads the configuration.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
     }
 
     /// Closes all listeners and connections.

@@ -19,6 +19,7 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
+use super::reload::Reloader;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -43,6 +44,7 @@ pub struct Parts {
     pub transports: Arc<Transports>,
     pub keys: Keys,
     pub node: Arc<str>,
+    pub reloader: Arc<Reloader>,
 }
 
 impl Desk {
