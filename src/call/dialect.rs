@@ -117,6 +117,7 @@ mod tests {
             connection_reuse: true,
             transparent: false,
             dialect: Arc::new(Dialect::of_kind(kind)),
+            leaving: false,
         }
     }
 

@@ -75,6 +75,18 @@ impl Probes {
         })
     }
 
+    /// Goes on with the targets of another configuration, which is about to come into force: what is known of targets
+    /// that stay goes into its table.
+    pub fn follow(self: &Arc<Self>, edge: &Edge) {
+        let edge = Arc::new(edge.with_routing(Routing::default()));
+        self.options.follow(&edge);
+        self.with(|now, locked, _| {
+            locked.watch.follow(Arc::clone(&edge), now);
+            locked.meters.follow(&edge);
+        });
+        self.sooner.notify_one();
+    }
+
     /// Takes an answer; false when it is none to OPTIONS of the edge's own that somebody waits for.
     pub fn handle_answer(self: &Arc<Self>, response: &Message) -> bool {
         let Some(answer) = ProbeAnswer::read(response) else { return false };
@@ -134,7 +146,7 @@ impl Probes {
                 targets: (0..).zip(&trunk.targets).filter_map(|(index, it)| target((trunk, index, it))).collect(),
             }
         };
-        edge.trunks.0.iter().map(one).collect()
+        edge.trunks.staying().map(one).collect()
     }
 
     /// What is known of one target of a trunk; `None`: nothing was heard of it yet.

@@ -1,6 +1,5 @@
 //! The health of targets as metrics. Labels are trunks and targets of the configuration, and nothing else.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{
@@ -8,8 +7,8 @@ use metrics::{
 };
 
 use crate::call::Edge;
-use crate::trunk::TrunkId;
 use crate::trunk::health::State;
+use crate::trunk::{Trunk, TrunkId};
 
 /// The histogram of answers to OPTIONS.
 pub(in crate::daemon) const ROUND_TRIP: &str = "trunkway_options_round_trip_seconds";
@@ -43,26 +42,22 @@ impl Meters {
         describe_gauge!("trunkway_target_state", "1 for the state that a target is in: up, suspect or down");
         describe_counter!("trunkway_target_changes_total", "Changes of a target's state, by the state that followed");
         describe_histogram!(ROUND_TRIP, metrics::Unit::Seconds, "Time until a target answered OPTIONS");
-        let of_target = |trunk: &Arc<str>, target: String| {
-            let (trunk, target): (&str, &str) = (trunk, &target);
-            let labels = || [("trunk", trunk.to_owned()), ("target", target.to_owned())];
-            let with = |key: &'static str, state: State| {
-                let [trunk, target] = labels();
-                [trunk, target, (key, state.word().to_owned())]
-            };
-            let of = OfTarget {
-                up: gauge!("trunkway_target_up", &labels()),
-                states: State::ALL.map(|state| gauge!("trunkway_target_state", &with("state", state))),
-                changes: State::ALL.map(|to| counter!("trunkway_target_changes_total", &with("to", to))),
-            };
-            of.set(State::Up);
-            of
-        };
-        let of_trunk = |trunk: &crate::trunk::Trunk| OfTrunk {
-            round_trip: histogram!(ROUND_TRIP, "trunk" => trunk.name.to_string()),
-            targets: trunk.targets.iter().map(|target| of_target(&trunk.name, target.to_string())).collect(),
-        };
-        Self { trunks: edge.trunks.0.iter().map(of_trunk).collect() }
+        Self { trunks: edge.trunks.0.iter().map(OfTrunk::register).collect() }
+    }
+
+    /// Goes on with the targets of another configuration, in the states that the edge's table has; those that are no
+    /// targets any more are in no state.
+    pub fn follow(&mut self, edge: &Edge) {
+        let old = std::mem::replace(self, Self { trunks: edge.trunks.0.iter().map(OfTrunk::register).collect() });
+        for target in old.trunks.iter().flat_map(|of| &of.targets) {
+            target.up.set(0.0);
+            target.states.iter().for_each(|state| state.set(0.0));
+        }
+        for (trunk, of) in edge.trunks.0.iter().zip(&self.trunks) {
+            for (index, target) in (0..).zip(&of.targets) {
+                target.set(edge.health.state(trunk.id, index));
+            }
+        }
     }
 
     /// An answer took so long.
@@ -86,7 +81,33 @@ impl Meters {
     }
 }
 
+impl OfTrunk {
+    /// One that leaves has no targets to be watched.
+    fn register(trunk: &Trunk) -> Self {
+        let targets = trunk.targets.iter().filter(|_| !trunk.leaving);
+        Self {
+            round_trip: histogram!(ROUND_TRIP, "trunk" => trunk.name.to_string()),
+            targets: targets.map(|target| OfTarget::register(&trunk.name, target.to_string())).collect(),
+        }
+    }
+}
+
 impl OfTarget {
+    fn register(trunk: &str, target: String) -> Self {
+        let labels = || [("trunk", trunk.to_owned()), ("target", target.clone())];
+        let with = |key: &'static str, state: State| {
+            let [trunk, target] = labels();
+            [trunk, target, (key, state.word().to_owned())]
+        };
+        let of = Self {
+            up: gauge!("trunkway_target_up", &labels()),
+            states: State::ALL.map(|state| gauge!("trunkway_target_state", &with("state", state))),
+            changes: State::ALL.map(|to| counter!("trunkway_target_changes_total", &with("to", to))),
+        };
+        of.set(State::Up);
+        of
+    }
+
     fn set(&self, state: State) {
         self.up.set(if state == State::Down { 0.0 } else { 1.0 });
         for (of, gauge) in State::ALL.iter().zip(&self.states) {
