@@ -3,6 +3,7 @@
 //! A driver: it knows requests, replies and who asks. What is asked for is done by the [`Control`] behind it, never on a
 //! thread that calls wait for. What comes in is bounded by [`Settings`]: connections, bytes and time.
 
+mod access;
 mod bodies;
 mod calls;
 mod connections;
@@ -22,6 +23,7 @@ mod trace;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::Scope;
 pub use calls::Calls;
 pub use connections::Connections;
 pub use control::{
@@ -38,7 +40,7 @@ pub use reloading::{
     Reloading,
 };
 pub use server::{BindError, Server};
-pub use service::Service;
+pub use service::{Life, LifeState, Service, Stopping};
 pub use trace::Trace;
 
 /// Where the door is and how much comes through it.

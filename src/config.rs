@@ -65,7 +65,7 @@ pub use model::{
 pub use overload::Overload;
 pub use records::Records;
 pub use review::{Finding, Review, Spot};
-pub use service::Service;
+pub use service::{Service, StopWaits};
 pub use slots::{Slots, TrunkSlot};
 pub use trace::Trace;
 

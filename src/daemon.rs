@@ -12,7 +12,9 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
+pub mod notify;
 mod probe;
 mod records;
 pub mod reload;
@@ -31,11 +33,13 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::life::Life;
 use self::reload::Reloader;
 use crate::admin;
 use crate::config::{Config, Loaded};
@@ -63,11 +67,14 @@ pub enum StartError {
     Control(#[from] admin::BindError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
     reloader: Arc<Reloader>,
@@ -98,6 +105,7 @@ impl Daemon {
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
         let reloader = Reloader::new(&loaded);
+        let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -107,6 +115,7 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                     reloader: Arc::clone(&reloader),
                 };
@@ -114,7 +123,7 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, reloader, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, reloader, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -126,6 +135,11 @@ impl Daemon {
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -156,6 +170,16 @@ impl Daemon {
     /// What reloads the configuration.
     pub fn reloader(&self) -> &Arc<Reloader> {
         &self.reloader
+    }
+
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
     }
 
     /// Closes all listeners and connections.

@@ -1,17 +1,17 @@
 //! Endpoints: reloads of the configuration, and what came of them.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::access::{Caller, Need, Routes};
 use super::bodies::Held;
 use super::fault::Fault;
-use super::routes::{Desk, Peer, Reply};
+use super::routes::{Desk, Reply};
 
 /// What stands behind these endpoints: reloads of the configuration, and what came of them.
 pub trait Reloading: Send + Sync + 'static {
@@ -138,8 +138,8 @@ pub struct LastReload {
 }
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new().route("/v1/reload", post(reload)).route("/v1/reloads/last", get(last))
+pub(super) fn routes() -> Routes {
+    Routes::new().post("/v1/reload", Need::ADMIN, reload).get("/v1/reloads/last", Need::READ, last)
 }
 
 /// How to reload.
@@ -153,13 +153,13 @@ struct ReloadAsk {
 
 async fn reload(
     State(desk): State<Desk>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Reply<Response> {
     let held: Held<ReloadAsk> = desk.bodies.json(&headers, body).await?;
     let (ReloadAsk { dry_run }, _room) = held.into_parts();
-    let by = format!("uid {}", peer.uid);
+    let by = caller.label();
     let answer = desk.aside(move |control| Ok(control.reload(dry_run, &by))).await?;
     Ok(match answer {
         Ok(report) => Json(report).into_response(),

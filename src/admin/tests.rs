@@ -54,6 +54,21 @@ impl Reloading for Stand {
     }
 }
 impl Service for Stand {}
+impl Reloading for Stand {}
+impl Service for Stand {
+    fn life(&self) -> Life {
+        Life { calls: 3, ..Life::default() }
+    }
+
+    fn drain(&self) -> Life {
+        Life { state: LifeState::Draining, ..self.life() }
+    }
+
+    fn undrain(&self) -> Result<Life, Stopping> {
+        Err(Stopping)
+    }
+}
+
 impl Trace for Stand {}
 
 impl Control for Stand {

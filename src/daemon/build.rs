@@ -60,7 +60,7 @@ pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
     for trunk in loaded.trunks.0.iter().filter(|trunk| !shares_identity(loaded, trunk)) {
         trunk_tls.extend(client_tls(loaded, trunk.id)?.map(|tls| (trunk.id, tls)));
     }
-    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits) })
+    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits), inherited: Vec::new() })
 }
 
 /// Worker threads of the runtime.

@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
 use super::reload::Reloader;
+use super::life::Life;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -43,6 +44,7 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
     pub keys: Keys,
+    pub life: Arc<Life>,
     pub node: Arc<str>,
     pub reloader: Arc<Reloader>,
 }
@@ -63,6 +65,7 @@ impl Control for Desk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.parts.node.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
+            life: self.parts.life.shown(),
             transactions: self.parts.core.status().contexts,
             plans: routing.plans().iter().map(plan).collect(),
             tenants: routing.tenants().iter().filter(|tenant| !tenant.removed).count(),

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -70,6 +70,8 @@ pub struct Core {
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
+    /// How often timers have turned.
+    turns: AtomicU64,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
     /// For tasks that bring news back later.
@@ -111,6 +113,7 @@ impl Core {
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
+            turns: AtomicU64::new(0),
             outside: Mutex::default(),
         })
     }
@@ -158,6 +161,11 @@ impl Core {
         status
     }
 
+    /// Requests without a final answer. Looks at every request.
+    pub fn in_progress(&self) -> usize {
+        self.cells.iter().map(|cell| lock(&cell.locked).shard.in_progress()).sum()
+    }
+
     /// Takes what was counted since the last call.
     pub fn take_counts(&self) -> (Counts, Status) {
         let mut sum = std::mem::take(&mut lock(&self.outside).counts);
@@ -182,7 +190,19 @@ impl Core {
             }
             next = next.min(cell.next_wake.load(Ordering::Relaxed));
         }
+        self.turns.fetch_add(1, Ordering::Relaxed);
         (next != u64::MAX).then(|| Moment::from_millis(next) - now)
+    }
+
+    /// How often timers have turned.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody holds a shard now.
+    pub fn is_free(&self, shard: usize) -> bool {
+        let held = |cell: &Cell| matches!(cell.locked.try_lock(), Err(TryLockError::WouldBlock));
+        !self.cells.get(shard).is_some_and(held)
     }
 
     fn cell(&self, index: u8) -> Option<&Cell> {

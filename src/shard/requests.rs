@@ -274,12 +274,22 @@ fn route(
         destination::of_dialog(env.edge, dialog)?
     } else if initial {
         let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+        ask_the_gate(env.edge, out, destination.emergency)?;
         admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination)?;
         destination
     } else {
         inside_dialog(env, out, lives, incoming, &routes)?
     };
     Ok((hash, destination))
+}
+
+/// Whether the edge as a whole takes what would begin a dialog. A call for help always passes.
+fn ask_the_gate(edge: &Edge, out: &mut Output, emergency: bool) -> Result<(), Refusal> {
+    if edge.gate.is_draining() && !emergency {
+        out.counts.drained += 1;
+        return Err(Refusal::overloaded(edge));
+    }
+    Ok(())
 }
 
 /// Finds where a request inside a dialog goes: by the token in its Request-URI, or else by its route set.
