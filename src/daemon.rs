@@ -104,12 +104,20 @@ impl Daemon {
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
-        let reloader = Reloader::new(&loaded);
+        let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
+        let reloader = Reloader::new(
+            &loaded,
+            reload::Parts {
+                core: Arc::clone(&core),
+                changes: Arc::clone(&changes),
+                transports: Arc::clone(&transports),
+                keys: Arc::clone(&keys),
+            },
+        );
         let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
-                let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
                     changes: Arc::clone(&changes),
@@ -133,6 +141,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
+        self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if notify::is_wanted() {

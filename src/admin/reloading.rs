@@ -88,17 +88,17 @@ pub struct MovedPrefix {
 pub struct NeedsRestart {
     /// As `[table] key`.
     pub key: String,
-    /// What is in force.
-    pub running: String,
-    /// What the file says.
-    pub file: String,
+    /// What is in force; `None` for a table as a whole.
+    pub running: Option<String>,
+    /// What the file says; `None` for a table as a whole.
+    pub file: Option<String>,
 }
 
 /// Why a reload changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct NotReloaded {
-    /// One word: `bad_configuration`, `bad_certificate`, `cannot_listen`, `no_file` or `broken`.
+    /// One word: `bad_configuration`, `bad_certificate`, `bad_key`, `cannot_listen`, `no_file` or `broken`.
     pub error: &'static str,
     /// In a sentence.
     pub detail: String,

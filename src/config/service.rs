@@ -10,6 +10,8 @@ pub struct Service {
     /// How long a stop waits at the most.
     pub drain_timeout: Duration,
     pub stop_waits_for: StopWaits,
+    /// Whether a change of the files is a reload.
+    pub watch: bool,
 }
 
 /// What a stop waits for before it ends the process.
@@ -26,7 +28,7 @@ pub enum StopWaits {
 
 impl Default for Service {
     fn default() -> Self {
-        Self { drain_timeout: Duration::from_secs(60), stop_waits_for: StopWaits::default() }
+        Self { drain_timeout: Duration::from_secs(60), stop_waits_for: StopWaits::default(), watch: false }
     }
 }
 
@@ -37,6 +39,7 @@ pub(super) fn read(mut table: Table<'_>) -> Service {
     let service = Service {
         drain_timeout: table.seconds("drain_timeout_s", 0..=86_400, default.drain_timeout),
         stop_waits_for: table.choice("stop_waits_for", &words).map_or(default.stop_waits_for, |word| word.value),
+        watch: table.boolean("watch").is_some_and(|flag| flag.value),
     };
     table.finish();
     service

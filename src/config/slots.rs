@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Loaded;
-use super::model::{Listen, TrunkTls};
+use super::model::{Config, Listen, TrunkTls};
 use crate::routing::translate::Translations;
-use crate::trunk::{ListenerId, Trunk, TrunkId, health};
+use crate::trunk::{ListenerId, Trunk, TrunkId, Trunks, health};
 
 /// The places of the configuration in force.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,12 @@ pub struct TrunkSlot {
 impl Slots {
     /// Those of a configuration.
     pub fn of(loaded: &Loaded) -> Self {
-        let beside = loaded.config.trunk_tls.iter().zip(&loaded.config.trunk_health).zip(&loaded.translations);
+        Self::new(&loaded.config, &loaded.trunks, &loaded.translations)
+    }
+
+    /// The same of its parts.
+    pub fn new(config: &Config, trunks: &Trunks, translations: &[Translations]) -> Self {
+        let beside = config.trunk_tls.iter().zip(&config.trunk_health).zip(translations);
         let slot =
             |(trunk, ((tls, health), translations)): (&Trunk, ((&TrunkTls, &health::Settings), &Translations))| {
                 TrunkSlot {
@@ -40,8 +45,8 @@ impl Slots {
                     translations: translations.clone(),
                 }
             };
-        let trunks = loaded.trunks.0.iter().zip(beside).map(slot).collect();
-        Self { listeners: loaded.config.listeners.clone(), trunks }
+        let trunks = trunks.0.iter().zip(beside).map(slot).collect();
+        Self { listeners: config.listeners.clone(), trunks }
     }
 
     /// The slots of listeners, in their order; those that are new come behind all others.

@@ -19,8 +19,8 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
-use super::reload::Reloader;
 use super::life::Life;
+use super::reload::Reloader;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -43,7 +43,7 @@ pub struct Parts {
     pub core: Arc<Core>,
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     pub life: Arc<Life>,
     pub node: Arc<str>,
     pub reloader: Arc<Reloader>,

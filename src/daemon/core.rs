@@ -123,6 +123,11 @@ impl Core {
         self.edge.load_full()
     }
 
+    /// Puts another configuration in force. Whoever calls holds [`super::changes::Changes`].
+    pub fn set_edge(&self, edge: Arc<Edge>) {
+        self.edge.store(edge);
+    }
+
     /// Watches the targets of an edge that is about to come into force: what is known of those that stay goes on.
     pub fn watch_targets_of(&self, edge: &Edge) {
         self.probes.follow(edge);
