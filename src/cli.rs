@@ -110,6 +110,15 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// Have the running edge read its configuration again.
+    ///
+    /// Everything is checked first; with anything wrong nothing changes. Calls go on.
+    Reload(control::reload::Arguments),
+
+    /// See, make and remove bans of addresses at the running edge.
+    ///
+    /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
+    Bans(control::bans::Arguments),
     /// Refuse new calls at the running edge, and wait until it is empty if you like.
     ///
     /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
@@ -166,6 +175,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Reload(arguments) => control::reload::reload(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),

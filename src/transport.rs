@@ -22,6 +22,7 @@ mod dial;
 mod inherited;
 mod limits;
 mod listeners;
+mod meter;
 mod outbox;
 mod read;
 mod retirement;
@@ -29,6 +30,7 @@ mod scratch;
 mod socket;
 mod streams;
 mod sweep;
+mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +41,9 @@ use tokio::task::AbortHandle;
 pub use change::Prepared;
 pub use counters::{Counts, DropReason};
 pub use inherited::Inherited;
+pub use meter::Passed;
 pub use settings::{Limits, ListenerSettings, Settings};
+pub use view::{CertificateView, ConnectionView, Filter, Peer, Tally, TlsView};
 
 use crate::sip::Transport;
 pub use crate::sip::frame::FrameFault;
@@ -62,6 +66,14 @@ pub trait Receiver: Send + Sync + 'static {
     /// What was handed over with this token did not leave, or left over a new connection that the peer
     /// then ended without ever having sent anything.
     fn send_failed(&self, token: Token, fault: SendFault);
+
+    /// Whether a connection from this address is accepted at all; asked before any of it is read.
+    fn welcomes(&self, _listener: ListenerId, _remote: std::net::IpAddr) -> bool {
+        true
+    }
+
+    /// A peer's TLS handshake failed, or its certificate was not taken.
+    fn handshake_failed(&self, _listener: ListenerId, _remote: std::net::IpAddr) {}
 
     /// A batch of reads is over and the worker is about to wait: a chance to flush.
     fn idle(&self) {}

@@ -2,8 +2,10 @@
 
 pub mod dialect;
 pub mod flow;
+pub mod guard;
 pub mod health;
 pub mod identify;
+pub mod limits;
 pub mod listener;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use std::time::Duration;
 pub use dialect::Dialect;
 pub use flow::{ConnectionId, Flow, Hop, ListenerId};
 pub use identify::Identify;
+pub use limits::{CallLimits, CallRate};
 pub use listener::Listener;
 
 use crate::sip::Transport;
@@ -81,6 +84,28 @@ impl Network {
     pub fn contains(&self, addr: IpAddr) -> bool {
         let (first, bits) = self.prefix();
         masked(address_bits(addr), bits) == first
+    }
+}
+
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"")]
+pub struct NoNetwork;
+
+impl std::str::FromStr for Network {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| NoNetwork)?)),
+            None => (text, None),
+        };
+        let network = Self::host(address.parse().map_err(|_| NoNetwork)?);
+        match bits {
+            Some(bits) if bits > network.bits => Err(NoNetwork),
+            Some(bits) => Ok(Self { bits, ..network }),
+            None => Ok(network),
+        }
     }
 }
 
@@ -159,6 +184,8 @@ pub struct Trunk {
     /// A textbook proxy towards this peer: Record-Route, and Contact and Call-ID as they came. Otherwise the edge owns
     /// both legs of the calls that this trunk takes part in.
     pub transparent: bool,
+    /// How many calls it may have; `None`: they are counted and not limited.
+    pub limits: Option<Arc<CallLimits>>,
     /// How the peer speaks.
     pub dialect: Arc<Dialect>,
     /// The configuration does not have it any more: it takes part in calls that are up, and in no new ones.

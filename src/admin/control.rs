@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, Life, Logs, Reloading, Service, Trace};
+use super::{Calls, Connections, Guard, Health, History, LastReload, Life, Logs, Reloading, Service, Trace};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
@@ -32,8 +32,8 @@ pub trait Control:
     /// [`Refusal`]; nothing has changed then.
     fn revert(&self, id: &str, by: &Batch) -> Result<Made, Refusal>;
 
-    /// The last batches, the newest first.
-    fn changes(&self, limit: usize) -> Vec<Summary>;
+    /// The last batches of those that may be seen, the newest first.
+    fn changes(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary>;
 
     /// The record of a batch, while it is remembered.
     fn change(&self, id: &str) -> Option<Record>;
@@ -136,6 +136,8 @@ pub struct Status {
     /// Bytes of the journal; `None`: changes are not kept over a restart.
     pub journal_bytes: Option<u64>,
     pub targets: TargetCounts,
+    /// The last reload of the configuration; `None`: there was none since the start.
+    pub reload: Option<LastReload>,
 }
 
 /// The targets of all trunks, by their states.

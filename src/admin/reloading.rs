@@ -98,7 +98,8 @@ pub struct NeedsRestart {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct NotReloaded {
-    /// One word: `bad_configuration`, `bad_certificate`, `bad_key`, `cannot_listen`, `no_file` or `broken`.
+    /// One word: `bad_configuration`, `bad_certificate`, `bad_key`, `cannot_listen`, `not_taken`, `no_file`
+    /// or `broken`.
     pub error: &'static str,
     /// In a sentence.
     pub detail: String,

@@ -14,6 +14,7 @@ use crate::sip::edit::write_decimal;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
+use crate::trunk::guard::Pace;
 use crate::trunk::health;
 use crate::trunk::{ConnectionId, Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
@@ -33,6 +34,8 @@ pub struct Edge {
     pub health: Arc<health::Table>,
     /// Whether new calls are let in; every configuration of the process shares it.
     pub gate: Arc<Gate>,
+    /// By [`TrunkId`]: how many requests a second each trunk may begin; a trunk without an entry as many as it wants.
+    pub paces: Arc<[Pace]>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -41,6 +44,8 @@ pub struct Edge {
     pub retry_after: u32,
     /// How old what the edge sealed may be when it comes back.
     pub seal_max_age: Duration,
+    /// How long a call between transparent trunks counts as up whose BYE nobody has seen.
+    pub transparent_call_age: Duration,
     own: Arc<Own>,
 }
 
@@ -90,11 +95,13 @@ impl Edge {
             translations: Arc::default(),
             health,
             gate: Arc::default(),
+            paces: Arc::default(),
             timing,
             limits: limits.clamped(),
             max_branches: 16,
             retry_after: 5,
             seal_max_age: Duration::from_secs(7 * 86_400),
+            transparent_call_age: Duration::from_secs(12 * 3_600),
             own,
         }
     }

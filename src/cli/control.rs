@@ -1,7 +1,9 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
+pub mod bans;
 pub mod drain;
 pub mod keys;
+pub mod reload;
 pub mod rules;
 pub mod tenants;
 pub mod trunks;

@@ -12,6 +12,8 @@ pub struct Service {
     pub stop_waits_for: StopWaits,
     /// Whether a change of the files is a reload.
     pub watch: bool,
+    /// How long a connection made with an older certificate may go on with what is under way.
+    pub connection_drain: Duration,
 }
 
 /// What a stop waits for before it ends the process.
@@ -28,7 +30,12 @@ pub enum StopWaits {
 
 impl Default for Service {
     fn default() -> Self {
-        Self { drain_timeout: Duration::from_secs(60), stop_waits_for: StopWaits::default(), watch: false }
+        Self {
+            drain_timeout: Duration::from_secs(60),
+            stop_waits_for: StopWaits::default(),
+            watch: false,
+            connection_drain: Duration::from_secs(300),
+        }
     }
 }
 
@@ -40,6 +47,7 @@ pub(super) fn read(mut table: Table<'_>) -> Service {
         drain_timeout: table.seconds("drain_timeout_s", 0..=86_400, default.drain_timeout),
         stop_waits_for: table.choice("stop_waits_for", &words).map_or(default.stop_waits_for, |word| word.value),
         watch: table.boolean("watch").is_some_and(|flag| flag.value),
+        connection_drain: table.seconds("connection_drain_s", 10..=86_400, default.connection_drain),
     };
     table.finish();
     service
@@ -60,12 +68,21 @@ mod tests {
     #[test]
     fn stop_waits_for_what_the_file_says() {
         assert_eq!(load("").unwrap(), Service::default());
-        let wanted = Service { drain_timeout: Duration::from_secs(7_200), stop_waits_for: StopWaits::Calls };
-        assert_eq!(load("[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"").unwrap(), wanted);
+        let wanted = Service {
+            drain_timeout: Duration::from_secs(7_200),
+            stop_waits_for: StopWaits::Calls,
+            connection_drain: Duration::from_secs(30),
+            watch: true,
+        };
+        let text =
+            "[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"\nconnection_drain_s = 30\nwatch = true";
+        assert_eq!(load(text).unwrap(), wanted);
         for (keys, fault) in [
             ("drain_timeout_s = 86401", "drain_timeout_s"),
             ("drain_timeout_s = \"60\"", "drain_timeout_s"),
             ("stop_waits_for = \"call\"", "calls"),
+            ("watch = 1", "watch"),
+            ("connection_drain_s = 9", "connection_drain_s"),
             ("drain_timeout = 60", "drain_timeout_s"),
         ] {
             let faults = load(&format!("[service]\n{keys}")).unwrap_err();

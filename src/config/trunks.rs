@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{self, TargetText};
+use super::call_limits::{self, Profiles};
 use super::listeners::Listeners;
 use super::log::{At, Draft, Log, Place};
 use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
@@ -47,6 +48,7 @@ pub(super) struct Note<'t> {
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
     pub health: health::Settings,
+    pub requests_per_second: Option<u32>,
     /// Whose trunk it is, as written.
     pub tenant: Option<At<&'t str>>,
     pub called: Form,
@@ -64,6 +66,7 @@ pub(super) struct Surroundings<'a> {
     pub listeners: &'a Listeners,
     pub slots: &'a Slots,
     pub tls_client: &'a ClientTls,
+    pub profiles: &'a Profiles,
     /// How many rates a trunk may have.
     pub max_rates: usize,
 }
@@ -105,6 +108,7 @@ impl TrunkSet<'_> {
             calling: Form::AsIs,
             rates: None,
             networks: Vec::new(),
+            requests_per_second: None,
         });
         self.trunks.0.push(trunk);
         self.tls.push(tls);
@@ -209,6 +213,7 @@ fn trunk<'t>(
         stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
         connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
         transparent: transparent(t, teams, around.node),
+        limits: call_limits::read(t, around.profiles),
         dialect: Arc::new(super::dialect::read(t, kind.unwrap_or(TrunkKind::Pbx))),
         leaving: false,
     };
@@ -231,6 +236,7 @@ fn trunk<'t>(
         place: name.place,
         dialplan: t.text("dialplan"),
         health,
+        requests_per_second: super::guard::of_trunk(t),
         tenant: owner(t, teams),
         called: form(t, "called_form").unwrap_or(default),
         calling: form(t, "calling_form").unwrap_or(default),

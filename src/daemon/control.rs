@@ -1,17 +1,23 @@
 //! What the door for operators sees and changes of the daemon.
 
+mod alarms;
 mod calls;
 mod connections;
+mod doors;
 mod guard;
-mod health;
+pub mod health;
 mod history;
 mod logs;
 mod reloading;
 mod service;
 mod trace;
+mod unwell;
 
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use self::doors::{DoorError, Doors, Locks, restart_wanted};
+pub use self::unwell::parts as core_parts;
 
 use serde_json::Value;
 
@@ -20,7 +26,9 @@ use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
 use super::life::Life;
+use super::overload::Overload;
 use super::reload::Reloader;
+use super::strangers::Strangers;
 use crate::admin::{
     Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
@@ -44,9 +52,13 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
     pub keys: Arc<Keys>,
+    pub reloader: Arc<Reloader>,
+    pub strangers: Arc<Strangers>,
+    pub overload: Arc<Overload>,
     pub life: Arc<Life>,
     pub node: Arc<str>,
-    pub reloader: Arc<Reloader>,
+    /// The look at all parts that can be unwell.
+    pub watch: Arc<health::Watch>,
 }
 
 impl Desk {
@@ -74,6 +86,7 @@ impl Control for Desk {
             pending: routing.table().pending(),
             journal_bytes,
             targets: counted(self.trunks()),
+            reload: self.parts.reloader.last(),
         }
     }
 
@@ -93,8 +106,8 @@ impl Control for Desk {
         self.parts.changes.revert(id, by)
     }
 
-    fn changes(&self, limit: usize) -> Vec<Summary> {
-        self.parts.changes.summaries(limit)
+    fn changes(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary> {
+        self.parts.changes.summaries(limit, seen)
     }
 
     fn change(&self, id: &str) -> Option<Record> {

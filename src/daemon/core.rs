@@ -1,7 +1,8 @@
 //! The shards behind their locks, and what lets messages, timers and news into them.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
@@ -10,9 +11,11 @@ use bytes::Bytes;
 
 use super::build::framing;
 use super::clock::Clock;
+use super::counters::Meters;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
+use super::strangers::Strangers;
 use super::taps::Taps;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
@@ -28,7 +31,7 @@ use crate::sip::{Essentials, Message};
 use crate::store::Calls;
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
-use crate::trunk::{Flow, Target, TrunkId};
+use crate::trunk::{Flow, ListenerId, Target, TrunkId};
 
 /// A shard behind its lock, with the room for what it puts out.
 #[derive(Debug)]
@@ -67,6 +70,7 @@ pub struct Core {
     probes: Arc<Probes>,
     calls: Arc<Calls>,
     taps: Taps,
+    strangers: Arc<Strangers>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
@@ -74,8 +78,33 @@ pub struct Core {
     turns: AtomicU64,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
+    seen: Seen,
     /// For tasks that bring news back later.
     this: Weak<Self>,
+}
+
+/// The last [`Status`], for those who ask often.
+#[derive(Debug, Default)]
+struct Seen {
+    contexts: AtomicUsize,
+    timers: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl Seen {
+    fn keep(&self, status: Status) {
+        self.contexts.store(status.contexts, Ordering::Relaxed);
+        self.timers.store(status.timers, Ordering::Relaxed);
+        self.calls.store(status.calls, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Status {
+        Status {
+            contexts: self.contexts.load(Ordering::Relaxed),
+            timers: self.timers.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Core {
@@ -86,9 +115,9 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
+        (strangers, clock): (Arc<Strangers>, Clock),
         limits: &config::Limits,
     ) -> Arc<Self> {
-        let clock = Clock::start();
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
         let homes = Arc::new(Homes::new(limits.max_calls_remembered.saturating_mul(2)));
         let cell = |index: usize| Cell {
@@ -98,7 +127,8 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
+        let taps = Taps::default();
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
@@ -109,12 +139,14 @@ impl Core {
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
+            strangers,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
             turns: AtomicU64::new(0),
             outside: Mutex::default(),
+            seen: Seen::default(),
         })
     }
 
@@ -147,6 +179,11 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What is measured beside the calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.taps.meters
     }
 
     /// What the resolver did so far.
@@ -182,7 +219,13 @@ impl Core {
             status.timers += locked.shard.timers();
             status.calls += locked.shard.calls();
         }
+        self.seen.keep(status);
         (sum, status)
+    }
+
+    /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
+    pub fn last_status(&self) -> Status {
+        self.seen.last()
     }
 
     /// Turns the timers of the shards that want it; gives how long until the next one does.
@@ -216,11 +259,20 @@ impl Core {
 
     fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
         let Self { clock, resolver, .. } = self;
-        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
+        Env {
+            now: clock.now(),
+            unix: store.unix_ms / 1_000,
+            unix_ms: store.unix_ms,
+            edge,
+            secrets,
+            names: resolver,
+            store,
+            shelf: &store.shelf,
+        }
     }
 
     fn calls_now(&self) -> CallsNow<'_> {
-        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
+        CallsNow { calls: &self.calls, unix_ms: self.clock.unix_millis(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
@@ -287,7 +339,7 @@ impl Core {
 
     fn handle(&self, source: Source<'_>, message: Message) {
         if !message.is_request() {
-            return self.handle_answer(&message);
+            return self.handle_answer(&source, &message);
         }
         let edge = self.edge.load();
         let flow = source.flow;
@@ -296,11 +348,11 @@ impl Core {
         let has_former = identify.has_former();
         if now.is_none() && !has_former {
             drop(edge);
-            return self.refuse_stranger(flow, &message);
+            return self.refuse_stranger(&source, &message);
         }
         let essentials = match (now, Essentials::of_request(&message, &edge.limits)) {
             (_, Ok(essentials)) => essentials,
-            (None, Err(_)) => return self.refuse_stranger(flow, &message),
+            (None, Err(_)) => return self.refuse_stranger(&source, &message),
             (Some(from), Err(what)) => {
                 return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what));
             }
@@ -309,7 +361,7 @@ impl Core {
             Some(from) if !has_former || essentials.to_tag.is_none() => (from, false),
             now => match self.party(&edge, &source, now, (&message, &essentials)) {
                 Some(party) => party,
-                None => return self.refuse_stranger(flow, &message),
+                None => return self.refuse_stranger(&source, &message),
             },
         };
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
@@ -368,25 +420,31 @@ impl Core {
         }
     }
 
-    fn handle_answer(&self, response: &Message) {
+    fn handle_answer(&self, source: &Source<'_>, response: &Message) {
         let id = branch_of(response).filter(|_| response.flaw().is_none());
         match id.and_then(|id| Some((id, self.cell(id.context.shard)?))) {
             Some((id, cell)) => {
                 self.with(cell, |env, locked| locked.shard.handle_answer(env, &mut locked.out, id, response));
             }
             None if self.probes.handle_answer(response) => {}
-            None => lock(&self.outside).counts.dropped += 1,
+            None => {
+                let Flow { listener, remote, .. } = source.flow;
+                self.strangers.take(&self.edge.load(), listener, remote.ip());
+                lock(&self.outside).counts.dropped += 1;
+            }
         }
     }
 
     /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
-    fn refuse_stranger(&self, flow: Flow, request: &Message) {
-        let edge = self.edge.load();
+    fn refuse_stranger(&self, source: &Source<'_>, request: &Message) {
+        let (edge, flow) = (self.edge.load(), source.flow);
+        self.strangers.handle_stranger(&edge, source, request);
+        let within = self.strangers.take(&edge, flow.listener, flow.remote.ip());
         let essentials = Essentials::of_request(request, &edge.limits);
         self.outside(&edge, |env, out| {
             out.counts.strangers += 1;
             match essentials {
-                Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
+                Ok(essentials) if within && self.unknown.may_answer(env.now.as_millis()) => {
                     refuse_stranger(env, out, flow, request, &essentials);
                 }
                 _ => out.counts.dropped += 1,
@@ -397,12 +455,20 @@ impl Core {
 
 impl Receiver for Core {
     fn message(&self, source: Source<'_>, bytes: Bytes) {
+        let edge = self.edge.load();
+        if self.strangers.refuses(&edge, &source, &bytes) {
+            return;
+        }
         self.taps.received(&source, &bytes);
-        let limits = self.edge.load().limits;
+        let limits = edge.limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
-            Ok(message) => self.handle(source, message),
+            Ok(message) => {
+                self.taps.meters.messages.received(&message);
+                self.handle(source, message);
+            }
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
+                self.strangers.handle_malformed(&edge, &source);
                 let counts = &mut lock(&self.outside).counts;
                 counts.dropped += 1;
                 counts.over_message_limit += u32::from(flaw.what.is_limit());
@@ -413,12 +479,21 @@ impl Receiver for Core {
     fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault) {
         tracing::debug!(remote = %source.flow.remote, %fault, "cannot frame the stream");
         let edge = self.edge.load();
+        self.strangers.handle_malformed(&edge, &source);
         let Ok(message) = Message::parse(head, crate::sip::Framing::Datagram, &edge.limits) else { return };
         let from = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated);
         if let Some(from) = from.filter(|_| message.is_request()) {
             let what = message.flaw().map_or(crate::sip::What::ContentLength, |flaw| flaw.what);
             self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, from, &message, what));
         }
+    }
+
+    fn welcomes(&self, listener: ListenerId, remote: IpAddr) -> bool {
+        self.strangers.welcomes(&self.edge.load(), listener, remote)
+    }
+
+    fn handshake_failed(&self, listener: ListenerId, remote: IpAddr) {
+        self.strangers.handle_handshake_failed(&self.edge.load(), listener, remote);
     }
 
     fn send_failed(&self, token: Token, fault: SendFault) {
@@ -436,13 +511,13 @@ impl Receiver for Core {
 /// The call store as an event finds it.
 struct CallsNow<'a> {
     calls: &'a Calls,
-    unix: u64,
+    unix_ms: u64,
     shelf: RefCell<Shelf>,
 }
 
 impl CallStore for CallsNow<'_> {
     fn state(&self, key: StoreKey) -> Option<Bytes> {
-        self.calls.state(key, self.unix)
+        self.calls.state(key, self.unix_ms / 1_000)
     }
 
     fn room(&self) -> Room {

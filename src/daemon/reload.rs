@@ -83,10 +83,13 @@ pub struct Reloader {
     over: Notify,
 }
 
+/// What a follower does when the configuration comes into force; it cannot fail.
+pub type Take = Box<dyn FnOnce() + Send>;
+
 /// Somebody who takes a table of the configuration while the edge runs.
 struct Follower {
     section: &'static str,
-    take: Box<dyn Fn(&Config) + Send + Sync>,
+    prepare: Box<dyn Fn(&Config) -> Result<Take, String> + Send + Sync>,
 }
 
 struct Turn {
@@ -110,6 +113,8 @@ struct Checked {
     loaded: Loaded,
     certificates: Certificates,
     prepared: Prepared,
+    /// What followers do then.
+    takes: Vec<Take>,
     /// Without the changes made at run time.
     edge: Edge,
     report: ReloadReport,
@@ -165,8 +170,21 @@ impl Reloader {
 
     /// Has a table of the configuration (`records` for `[records]`) taken at each reload. A table that nobody takes needs
     /// a restart, and the operator is told so.
-    pub fn follow(&self, section: &'static str, take: impl Fn(&Config) + Send + Sync + 'static) {
-        lock(&self.followers).push(Follower { section, take: Box::new(take) });
+    pub fn follow<F: Fn(&Config) + Send + Sync + 'static>(&self, section: &'static str, take: F) {
+        let take = Arc::new(take);
+        self.follow_with(section, move |config| {
+            let (take, config) = (Arc::clone(&take), config.clone());
+            Ok(Box::new(move || take(&config)))
+        });
+    }
+
+    /// The same for who has to try first: what it says against a configuration keeps that from coming into force.
+    pub fn follow_with(
+        &self,
+        section: &'static str,
+        prepare: impl Fn(&Config) -> Result<Take, String> + Send + Sync + 'static,
+    ) {
+        lock(&self.followers).push(Follower { section, prepare: Box::new(prepare) });
     }
 
     /// Reloads where no call waits for it. One that is asked for while another is at work is done after it, and once
@@ -244,6 +262,9 @@ impl Reloader {
         let certificates = files::certificates(&loaded.config);
         let settings = build::transport_settings(&loaded).map_err(|error| refused("bad_certificate", &error))?;
         self.parts.keys.check().map_err(|error| refused("bad_key", &error))?;
+        let prepare = |follower: &Follower| (follower.prepare)(&loaded.config);
+        let takes: Result<Vec<Take>, String> = lock(&self.followers).iter().map(prepare).collect();
+        let takes = takes.map_err(|error| refused("not_taken", &error))?;
         let prepared = self.parts.transports.prepare(settings).map_err(|error| refused("cannot_listen", &error))?;
 
         let old = self.parts.core.edge();
@@ -258,12 +279,12 @@ impl Reloader {
         let after = Running::of(&loaded, certificates.clone());
         (report.differences, report.moved) = differences(&running.side(&old.routing), &after.side(&routing));
         report.changed = !report.differences.is_empty();
-        Ok(Checked { loaded, certificates, prepared, edge, report })
+        Ok(Checked { loaded, certificates, prepared, takes, edge, report })
     }
 
     /// Puts a configuration in the place of the one in force.
     fn put_in_force(&self, running: &Running, checked: Checked) -> Result<(Running, ReloadReport), NotReloaded> {
-        let Checked { loaded, certificates, prepared, edge, mut report } = checked;
+        let Checked { loaded, certificates, prepared, takes, edge, mut report } = checked;
         let Parts { core, changes, transports, keys } = &self.parts;
         let Config { limits, node, service, .. } = &loaded.config;
         let doubtful = doubtful(running, &loaded, &certificates);
@@ -294,9 +315,7 @@ impl Reloader {
         }
         counters::publish_limits(limits);
         counters::publish_certificates(&loaded.config);
-        for follower in lock(&self.followers).iter() {
-            (follower.take)(&loaded.config);
-        }
+        takes.into_iter().for_each(|take| take());
         Ok((Running::of(&loaded, certificates), report))
     }
 

@@ -12,11 +12,16 @@ use crate::sip::Transport;
 /// How many earlier ways of knowing trunks are kept over reloads; the oldest go first.
 const MAX_FORMER: usize = 4_096;
 
+/// The first of the mapped IPv4 addresses.
+const WORLD_OF_IPV4: u128 = 0xffff << 32;
+
 /// The compiled table that tells the trunk of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Identify {
     /// By [`ListenerId`].
     listeners: Vec<Peers>,
+    /// Where peers are, whatever the listener: the networks and the literal targets of all trunks.
+    peers: Networks,
     /// By [`ListenerId`]: how trunks were known before a reload, and how those are known that leave. What comes so is in
     /// a call that is up, or a stranger's.
     former: Vec<Peers>,
@@ -45,6 +50,8 @@ struct Peers {
     by_name: Networks,
     /// Trunks that a certificate name proves wherever they come from; in order of the configuration.
     by_name_anywhere: Vec<TrunkId>,
+    /// Some trunk is proved by certificate from any address.
+    anywhere: bool,
 }
 
 impl Former {
@@ -57,6 +64,8 @@ impl Former {
 impl Peers {
     fn add(&mut self, tls: bool, way: &Former) {
         let named = tls && way.named;
+        let world = |network: &Network| network.bits == 0;
+        self.anywhere |= named && (way.networks.is_empty() || way.networks.iter().any(world));
         if named && way.networks.is_empty() {
             self.by_name_anywhere.push(way.trunk);
         }
@@ -73,8 +82,22 @@ impl Identify {
     pub fn new(listeners: &[Listener], trunks: &Trunks) -> Self {
         let ways: Vec<Former> = trunks.staying().map(Former::of).collect();
         let leaving: Vec<Former> = trunks.0.iter().filter(|trunk| trunk.leaving).map(Former::of).collect();
+        let mut peers = Networks::default();
+        for trunk in &trunks.0 {
+            let literal = trunk.targets.iter().filter_map(|target| target.literal).map(|at| Network::host(at.ip()));
+            for network in trunk.allow_from.iter().copied().chain(literal) {
+                let (first, bits) = network.prefix();
+                // The whole world is nobody's address.
+                if bits == 0 || first == WORLD_OF_IPV4 && bits == 96 {
+                    continue;
+                }
+                peers.add(first, bits, trunk.id);
+            }
+        }
+        peers.sort();
         Self {
             listeners: compiled(listeners, &ways),
+            peers,
             former: compiled(listeners, &leaving),
             has_former: !leaving.is_empty(),
             ways: Arc::default(),
@@ -114,6 +137,27 @@ impl Identify {
         table.unproved.retain(|(trunk, _)| !trunks.contains(trunk));
         table.unproved.extend(trunks.iter().map(|trunk| (*trunk, last)));
         table
+    }
+
+    /// Whether an address is one that some trunk's peers have: it may be wrong at this listener, but it is no stranger.
+    pub fn knows(&self, remote: IpAddr) -> bool {
+        self.peers.find(address_bits(remote), |_| true).is_some()
+    }
+
+    /// Whether any peer's address is in a network.
+    pub fn knows_any_of(&self, network: Network) -> bool {
+        let (first, bits) = network.prefix();
+        self.peers.groups.iter().any(|(length, entries)| {
+            let short = bits.min(*length);
+            entries.iter().any(|(peer, _)| masked(*peer, short) == masked(first, short))
+        })
+    }
+
+    /// Whether peers of a listener prove who they are by their certificates wherever they come from, so that no address
+    /// can be told to be a stranger's before the handshake.
+    pub fn has_peers_anywhere(&self, listener: ListenerId) -> bool {
+        let of = |table: &[Peers]| table.get(usize::from(listener.0)).is_some_and(|peers| peers.anywhere);
+        of(&self.listeners) || of(&self.former)
     }
 
     /// The trunk of a request that came in at `listener` from `remote`, if any.
@@ -257,6 +301,7 @@ mod tests {
             stream_when_large: true,
             connection_reuse: true,
             transparent: true,
+            limits: None,
             dialect: Arc::new(crate::trunk::Dialect::of_kind(TrunkKind::Pbx)),
             leaving: false,
         }
@@ -293,6 +338,27 @@ mod tests {
 
     /// What the row is about, listener, remote address, authenticated trunks, trunk found.
     type Row<'a> = (&'a str, u16, &'a str, &'a [u16], Option<u16>);
+
+    #[test]
+    fn peers_are_known_at_any_listener() {
+        let table = table();
+        for (address, known) in [("10.9.9.9", true), ("52.114.75.24", true), ("192.0.2.9", true)] {
+            assert_eq!(table.knows(address.parse().unwrap()), known, "{address}");
+        }
+        let mut lone = trunk(0, 0, &["10.0.0.0/8"], &[]);
+        let at = "198.51.100.5:5060".parse().unwrap();
+        lone.targets.push(crate::trunk::Target {
+            transport: None,
+            host: "198.51.100.5".into(),
+            port: None,
+            literal: Some(at),
+        });
+        let table = Identify::new(&[listener(0, Transport::Udp)], &Trunks(vec![lone]));
+        let known = |text: &str| table.knows(text.parse().unwrap());
+        assert!(known("198.51.100.5") && known("10.1.1.1") && !known("198.51.100.6") && !known("2001:db8::1"));
+        assert!(self::table().has_peers_anywhere(ListenerId(1)));
+        assert!(!self::table().has_peers_anywhere(ListenerId(0)));
+    }
 
     #[test]
     fn trunk_is_told_by_listener_address_and_name() {

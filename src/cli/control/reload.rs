@@ -90,7 +90,8 @@ fn words(report: &Value) -> String {
         text += &format!("! {} needs a restart{values}\n", field(key, "key"));
     }
     for change in list(report, "not_replayed") {
-        text += &format!("! a change made at run time does not fit any more: {}\n", change.as_str().unwrap_or_default());
+        text +=
+            &format!("! a change made at run time does not fit any more: {}\n", change.as_str().unwrap_or_default());
     }
     for warning in list(report, "warnings") {
         let place = match (field(warning, "file"), field(warning, "line")) {

@@ -18,7 +18,16 @@ fn copied() -> tempfile::TempDir {
     for directory in ["", "examples", "examples/hosting"] {
         let certs = copy.path().join(directory).join("certs");
         fs::create_dir_all(&certs).unwrap();
-        for name in ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key"] {
+        for name in [
+            "edge.pem",
+            "edge.key",
+            "roots.pem",
+            "carrier-roots.pem",
+            "carrier.pem",
+            "carrier.key",
+            "operators.token",
+            "contoso.token",
+        ] {
             fs::write(certs.join(name), "").unwrap();
         }
     }
@@ -73,6 +82,7 @@ fn reference_shows_the_defaults() {
         "fork",
         "failover_codes",
         "no_answer_ms",
+        "max_requests_per_second",
         "stream_when_large",
         "connection_reuse",
         "methods",

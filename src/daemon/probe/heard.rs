@@ -2,56 +2,53 @@
 //! own OPTIONS alone, so that an operator must see when they stop. Counted without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
 use crate::call::Edge;
 use crate::daemon::clock::Clock;
-use crate::trunk::{Trunk, TrunkId};
+use crate::telemetry::metrics::{Kind, Page};
+use crate::trunk::TrunkId;
 
 /// What came of all trunks.
 pub(super) struct HeardOptions {
-    /// By [`TrunkId`]; replaced by a reload.
+    /// By [`TrunkId`].
     trunks: ArcSwap<Vec<Arc<OfTrunk>>>,
 }
 
 struct OfTrunk {
+    name: Arc<str>,
+    /// It keeps its place, and is shown no more.
+    leaving: AtomicBool,
     /// Since the start of the clock, in milliseconds and one more; 0: never.
     last: AtomicU64,
     count: AtomicU64,
-    counter: Counter,
-    gauge: Gauge,
 }
 
 impl HeardOptions {
-    /// Registers the series of all trunks.
+    /// Counts the OPTIONS of the trunks of an edge.
     pub fn register(edge: &Edge) -> Self {
-        describe_counter!("trunkway_options_received_total", "OPTIONS that a trunk has sent to the edge itself");
-        describe_gauge!(
-            "trunkway_options_received_timestamp_seconds",
-            metrics::Unit::Seconds,
-            "When the last of them came, since 1970; 0: never"
-        );
         let heard = Self { trunks: ArcSwap::default() };
         heard.follow(edge);
         heard
     }
 
-    /// Goes on with the trunks of another configuration; those that leave have never sent any.
+    /// Takes the trunks of another edge; those that stay keep what was counted of them.
     pub fn follow(&self, edge: &Edge) {
-        let known = self.trunks.load();
-        let of_trunk = |trunk: &Trunk| match known.get(usize::from(trunk.id.0)) {
-            Some(known) => {
-                if trunk.leaving {
-                    known.last.store(0, Ordering::Relaxed);
-                    known.gauge.set(0.0);
-                }
-                Arc::clone(known)
+        let old = self.trunks.load();
+        let of_trunk = |trunk: &crate::trunk::Trunk| match old.iter().find(|of| of.name == trunk.name) {
+            Some(of) => {
+                of.leaving.store(trunk.leaving, Ordering::Relaxed);
+                Arc::clone(of)
             }
-            None => Arc::new(OfTrunk::register(&trunk.name)),
+            None => Arc::new(OfTrunk {
+                name: Arc::clone(&trunk.name),
+                leaving: AtomicBool::new(trunk.leaving),
+                last: AtomicU64::new(0),
+                count: AtomicU64::new(0),
+            }),
         };
         self.trunks.store(Arc::new(edge.trunks.0.iter().map(of_trunk).collect()));
     }
@@ -62,30 +59,35 @@ impl HeardOptions {
         let Some(of) = trunks.get(usize::from(from.0)) else { return };
         of.last.store(clock.now().as_millis().saturating_add(1), Ordering::Relaxed);
         of.count.fetch_add(1, Ordering::Relaxed);
-        of.counter.increment(1);
-        // Seconds are far below what a float holds to the unit.
-        of.gauge.set(clock.unix() as f64);
     }
 
     /// How many came of a trunk, and how long ago the last one.
     pub fn of(&self, clock: &Clock, trunk: TrunkId) -> (u64, Option<Duration>) {
         let trunks = self.trunks.load();
-        let Some(of) = trunks.get(usize::from(trunk.0)) else { return (0, None) };
-        let last = of.last.load(Ordering::Relaxed).checked_sub(1);
-        let age = last.map(|last| Duration::from_millis(clock.now().as_millis().saturating_sub(last)));
-        (of.count.load(Ordering::Relaxed), age)
+        trunks.get(usize::from(trunk.0)).map_or((0, None), |of| of.now(clock))
+    }
+
+    /// Writes what came of all trunks.
+    pub fn write(&self, clock: &Clock, page: &mut Page) {
+        let trunks = self.trunks.load();
+        let trunks = trunks.iter().filter(|of| !of.leaving.load(Ordering::Relaxed));
+        let trunks: Vec<_> = trunks.map(|of| (Arc::clone(&of.name), of.now(clock))).collect();
+        let help = "OPTIONS that a trunk has sent to the edge itself";
+        let mut family = page.family("trunkway_options_received_total", Kind::Counter, help);
+        trunks.iter().for_each(|(name, (count, _))| family.count(&[("trunk", name)], *count));
+        let help = "When the last of them came, in seconds since 1970; 0: never";
+        let mut family = page.family("trunkway_options_received_timestamp_seconds", Kind::Gauge, help);
+        for (name, (_, age)) in &trunks {
+            let at = age.map_or(0, |age| clock.unix().saturating_sub(age.as_secs()));
+            family.count(&[("trunk", name)], at);
+        }
     }
 }
 
 impl OfTrunk {
-    fn register(name: &str) -> Self {
-        let gauge = gauge!("trunkway_options_received_timestamp_seconds", "trunk" => name.to_owned());
-        gauge.set(0.0);
-        Self {
-            last: AtomicU64::new(0),
-            count: AtomicU64::new(0),
-            counter: counter!("trunkway_options_received_total", "trunk" => name.to_owned()),
-            gauge,
-        }
+    fn now(&self, clock: &Clock) -> (u64, Option<Duration>) {
+        let last = self.last.load(Ordering::Relaxed).checked_sub(1);
+        let age = last.map(|last| Duration::from_millis(clock.now().as_millis().saturating_sub(last)));
+        (self.count.load(Ordering::Relaxed), age)
     }
 }

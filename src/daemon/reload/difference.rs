@@ -10,6 +10,7 @@ use siphasher::sip::SipHasher13;
 
 use crate::admin::{KindOfDifference, Moved, MovedPrefix, Named, NeedsRestart};
 use crate::config::Config;
+use crate::daemon::control::restart_wanted;
 use crate::routing::translate::Translations;
 use crate::routing::{Plan, Route, Routing, Site, Table, Tenant, TenantId};
 use crate::trunk::{TrunkId, Trunks};
@@ -99,9 +100,11 @@ fn tenants(side: &Side<'_>) -> Texts {
     let text = |tenant: &Tenant| {
         let Tenant { numbering, ranges, unassigned, emergency, service, between_tenants, anonymous, removed, .. } =
             tenant;
+        let limits = (&tenant.limits, &tenant.user_limits);
         let ranges = digest(ranges);
         format!(
-            "{numbering:?} {ranges} {unassigned:?} {emergency:?} {service:?} {between_tenants} {anonymous:?} {removed}"
+            "{numbering:?} {ranges} {unassigned:?} {emergency:?} {service:?} {between_tenants} {anonymous:?} {removed} \
+             {limits:?}"
         )
     };
     side.routing.tenants().iter().map(|tenant| (tenant.id.to_string(), text(tenant))).collect()
@@ -109,8 +112,8 @@ fn tenants(side: &Side<'_>) -> Texts {
 
 fn sites(side: &Side<'_>) -> Texts {
     let text = |site: &Site| {
-        let Site { tenant, fqdn: _, owner: _, teams, trunk, pbx, hairpin } = site;
-        format!("{tenant} {teams:?} {trunk:?} {pbx:?} {hairpin}")
+        let Site { tenant, fqdn: _, owner: _, teams, trunk, pbx, hairpin, limits } = site;
+        format!("{tenant} {teams:?} {trunk:?} {pbx:?} {hairpin} {limits:?}")
     };
     side.routing.sites().iter().map(|site| (site.fqdn.to_string(), text(site))).collect()
 }
@@ -301,6 +304,11 @@ pub(super) fn keep_fixed(new: &mut Config, old: &Config, taken: &[&str]) -> Vec<
             keep(new, old);
             restart.push(NeedsRestart { key: (*key).to_owned(), running: Some(running), file: Some(file) });
         }
+    }
+    let control = restart_wanted(&old.control, &new.control);
+    if !control.is_empty() {
+        new.control = old.control.clone();
+        restart.extend(control.into_iter().map(|key| NeedsRestart { key: key.to_owned(), running: None, file: None }));
     }
     for Section { name, text, keep } in SECTIONS {
         if !taken.contains(name) && text(old) != text(new) {

@@ -23,6 +23,8 @@ pub(super) fn certificates(config: &Config) -> Certificates {
     for client in config.trunk_tls.iter().map(|tls| &tls.client) {
         paths.extend([&client.ca, &client.certificate, &client.key].into_iter().flatten().cloned());
     }
+    paths.extend(config.control.http.iter().flat_map(|http| [http.certificate.clone(), http.key.clone()]));
+    paths.extend(config.control.tokens.iter().map(|token| token.file.clone()));
     contents(paths)
 }
 
