@@ -3,6 +3,7 @@
 pub mod bans;
 pub mod drain;
 pub mod keys;
+pub mod reload;
 pub mod rules;
 pub mod tenants;
 pub mod trunks;
