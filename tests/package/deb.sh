@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Debian package from the debug build, has lintian judge it, and then lives with it on a machine that is thrown
 # away (`machine`): installed, edited, reloaded, drained, restarted under load, hung, upgraded, purged (`checks`).
-# Needs root, cargo-deb (which it installs when it is missing), lintian, systemd and sipp.
+# Needs root (or sudo), cargo-deb (which it installs when it is missing), lintian, systemd and sipp.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -17,8 +17,10 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cp "$package" "$folder/trunkway.deb"
 cp tests/package/checks tests/peers/scenarios/caller.xml tests/peers/scenarios/callee.xml "$folder/"
+root=()
+[ "$(id -u)" -eq 0 ] || root=(sudo -n)
 result=0
-tests/package/machine "$folder" || result=$?
+"${root[@]}" tests/package/machine "$folder" || result=$?
 if [ "$result" -eq 77 ]; then
     echo "this kernel lets no machine be made that is thrown away: the package was built and judged, and not installed" >&2
     exit 0
