@@ -38,7 +38,10 @@ pub use history::History;
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
-pub use reloading::Reloading;
+pub use reloading::{
+    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
+    Reloading,
+};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};

@@ -111,6 +111,11 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// Have the running edge read its configuration again.
+    ///
+    /// Everything is checked first; with anything wrong nothing changes. Calls go on.
+    Reload(control::reload::Arguments),
+
     /// See, make and remove bans of addresses at the running edge.
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
@@ -193,6 +198,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Connections(arguments) => control::connections::connections(&arguments).print(),
         Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),
+        Command::Reload(arguments) => control::reload::reload(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),

@@ -20,6 +20,7 @@ pub mod notify;
 mod overload;
 mod probe;
 mod records;
+pub mod reload;
 mod seal_key;
 mod strangers;
 mod taps;
@@ -48,6 +49,7 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
+use self::reload::Reloader;
 use self::strangers::Strangers;
 use crate::call::Gate;
 use crate::config::{Config, Loaded};
@@ -87,6 +89,7 @@ pub struct Daemon {
     life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
     /// Until it is served.
@@ -132,17 +135,34 @@ impl Daemon {
         let beside = (Arc::clone(&strangers), clock);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
+        let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
+        let reloader = Reloader::new(
+            &loaded,
+            reload::Parts {
+                core: Arc::clone(&core),
+                changes: Arc::clone(&changes),
+                transports: Arc::clone(&transports),
+                keys: Arc::clone(&keys),
+            },
+        );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
         let showing = Arc::clone(&transports);
         watched.push(Box::new(move || certificates::causes(&showing)));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            let renewed = Arc::clone(&locks);
+            reloader.follow_with("control", move |config| {
+                let prepared = renewed.prepare(&config.control).map_err(|error| error.to_string())?;
+                let locks = Arc::clone(&renewed);
+                Ok(Box::new(move || locks.commit(prepared)))
+            });
             watched.push(Box::new(move || locks.causes(Clock::start().unix())));
         }
+        let failing = Arc::clone(&reloader);
+        watched.push(Box::new(move || failing.causes()));
         let watch = Arc::new(Watch::new(watched, control.max_alarms));
         let doors = match doors {
             Some(doors) => {
-                let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
                     changes: Arc::clone(&changes),
@@ -152,19 +172,34 @@ impl Daemon {
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
+                    reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),
                 };
                 Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
+        follow(&reloader, &core, &overload, &strangers, &exposition);
         core.meters().set(&loaded.config.metrics);
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.commit(endpoint);
         let tasks = Vec::new();
-        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
+        Ok(Self {
+            core,
+            life,
+            changes,
+            calls,
+            reloader,
+            strangers,
+            overload,
+            doors,
+            watch,
+            transports,
+            exposition,
+            tasks,
+        })
     }
 
     /// Starts to read messages and to turn timers.
@@ -174,6 +209,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
+        self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());
         let counting = counters::publish(counters::Measured {
             core: Arc::clone(&self.core),
             changes: Arc::clone(&self.changes),
@@ -226,6 +263,11 @@ impl Daemon {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
+    /// What reloads the configuration.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Refuses new calls, and waits for what is in progress as the configuration has it.
     pub async fn drain(&self, service: &crate::config::Service) -> Left {
         self.life.stop(service).await
@@ -247,4 +289,26 @@ impl Daemon {
         strangers::keep(&self.strangers);
         self.exposition.close();
     }
+}
+
+/// Has each part take its table when the configuration is reloaded.
+fn follow(
+    reloader: &Reloader,
+    core: &Arc<Core>,
+    overload: &Arc<Overload>,
+    strangers: &Arc<Strangers>,
+    exposition: &Arc<Exposition>,
+) {
+    let (overload, strangers) = (Arc::clone(overload), Arc::clone(strangers));
+    reloader.follow("overload", move |config| overload.set(config));
+    reloader.follow("guard", move |config| strangers.set(&config.guard));
+    let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
+    reloader.follow_with("metrics", move |config| {
+        let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;
+        let (core, exposition, settings) = (Arc::clone(&core), Arc::clone(&exposition), config.metrics.clone());
+        Ok(Box::new(move || {
+            core.meters().set(&settings);
+            exposition.commit(prepared);
+        }))
+    });
 }

@@ -283,6 +283,11 @@ impl Transports {
         self.streams.shutdown().await;
     }
 
+    /// The connection that was opened or accepted last.
+    pub fn newest_connection(&self) -> ConnectionId {
+        self.streams.newest_id()
+    }
+
     /// How much is open, queued and dropped.
     pub fn counts(&self) -> Counts {
         self.counters.counts()

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, Life, Logs, Reloading, Service, Trace};
+use super::{Calls, Connections, Guard, Health, History, LastReload, Life, Logs, Reloading, Service, Trace};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
@@ -136,6 +136,8 @@ pub struct Status {
     /// Bytes of the journal; `None`: changes are not kept over a restart.
     pub journal_bytes: Option<u64>,
     pub targets: TargetCounts,
+    /// The last reload of the configuration; `None`: there was none since the start.
+    pub reload: Option<LastReload>,
 }
 
 /// The targets of all trunks, by their states.

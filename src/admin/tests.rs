@@ -100,7 +100,21 @@ fn cause() -> Cause {
 }
 impl History for Stand {}
 impl Logs for Stand {}
-impl Reloading for Stand {}
+impl Reloading for Stand {
+    fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
+        assert!(by.starts_with("uid "), "{by}");
+        if !dry_run {
+            let fault = FileFault { severity: "error", line: Some(3), column: Some(1), ..FileFault::default() };
+            let (detail, rendered) = ("nothing was changed".to_owned(), "error: at line 3".to_owned());
+            return Err(NotReloaded { error: "bad_configuration", detail, faults: vec![fault], rendered });
+        }
+        Ok(ReloadReport { dry_run, changed: true, ..ReloadReport::default() })
+    }
+
+    fn last_reload(&self) -> Option<LastReload> {
+        None
+    }
+}
 impl Service for Stand {
     fn life(&self) -> Life {
         Life { calls: 3, ..Life::default() }

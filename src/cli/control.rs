@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod connections;
 pub mod drain;
 pub mod keys;
+pub mod reload;
 pub mod rules;
 pub mod tenants;
 pub mod trunks;
