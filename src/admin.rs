@@ -28,6 +28,8 @@ use std::time::Duration;
 pub use access::Scope;
 pub use calls::Calls;
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
+pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
+pub use connections::Connections;
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,

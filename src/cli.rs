@@ -115,6 +115,15 @@ pub enum Command {
     ///
     /// Everything is checked first; with anything wrong nothing changes. Calls go on.
     Reload(control::reload::Arguments),
+    /// See calls in progress at the running edge, and end them.
+    ///
+    /// Exit codes are those of `rules`; 1 also for a call that has ended, or that only a side can end.
+    Calls(control::calls::Arguments),
+
+    /// See how many calls each trunk, tenant, site and user has, and how many it may have.
+    ///
+    /// Exit codes are those of `rules`.
+    Limits(control::calls::LimitArguments),
 
     /// See, make and remove bans of addresses at the running edge.
     ///
@@ -195,6 +204,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Calls(arguments) => control::calls::calls(&arguments).print(),
+        Command::Limits(arguments) => control::calls::limits(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Connections(arguments) => control::connections::connections(&arguments).print(),
         Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),

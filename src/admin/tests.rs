@@ -56,6 +56,35 @@ impl Connections for Stand {
         [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
     }
 }
+impl Calls for Stand {
+    fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
+        let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
+        let mut calls = vec![call("contoso"), call("fabrikam")];
+        calls.retain(|call| filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap())));
+        let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
+        calls.truncate(limit);
+        (calls, next)
+    }
+
+    fn call(&self, id: crate::call::CallId) -> Option<CallShown> {
+        let details = Some(CallDetails { tries: 2, ..CallDetails::default() });
+        let tenant = Some("contoso".to_owned());
+        (id.0 < 16).then(|| CallShown { id: id.to_string(), tenant, details, ..CallShown::default() })
+    }
+
+    fn hang_up(&self, id: crate::call::CallId) -> Result<CallShown, NotEnded> {
+        if id.0 == 2 {
+            return Err(NotEnded::Transparent(id));
+        }
+        self.call(id).ok_or(NotEnded::Unknown(id))
+    }
+
+    fn admission(&self) -> Vec<LimitShown> {
+        let limit = |scope, name: &str| LimitShown { scope, name: name.to_owned(), ..LimitShown::default() };
+        vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
+    }
+}
+impl Connections for Stand {}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };

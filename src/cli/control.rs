@@ -3,6 +3,7 @@
 pub mod bans;
 pub mod certificates;
 pub mod connections;
+pub mod calls;
 pub mod drain;
 pub mod keys;
 pub mod reload;

@@ -24,6 +24,7 @@ use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
+use crate::shard::look::{CallPlace, NotEnded};
 use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::requests::{is_party, refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
@@ -198,7 +199,7 @@ impl Core {
             let locked = lock(&cell.locked);
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         status
     }
@@ -217,10 +218,29 @@ impl Core {
             sum.add(&std::mem::take(&mut locked.out.counts));
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         self.seen.keep(status);
         (sum, status)
+    }
+
+    /// Lets somebody look at a shard, who must be quick: its calls wait.
+    pub fn look<T>(&self, shard: usize, look: impl FnOnce(&Env<'_>, &Shard) -> T) -> Option<T> {
+        let cell = self.cells.get(shard)?;
+        let (edge, secrets, store) = (self.edge.load(), self.secrets.load(), self.calls_now());
+        let env = self.env(&edge, &secrets, &store);
+        Some(look(&env, &lock(&cell.locked).shard))
+    }
+
+    /// Ends a call as an operator wants it.
+    ///
+    /// # Errors
+    /// [`NotEnded`].
+    pub fn end_call(&self, shard: usize, place: CallPlace) -> Result<(), NotEnded> {
+        let Some(cell) = self.cells.get(shard) else { return Err(NotEnded::Gone) };
+        let mut ended = Err(NotEnded::Gone);
+        self.with(cell, |env, locked| ended = locked.shard.end_call(env, &mut locked.out, place));
+        ended
     }
 
     /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
