@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod core;
 mod counters;
+pub mod handover;
 mod keys;
 mod life;
 mod names;
@@ -39,17 +40,17 @@ pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::clock::Clock;
-use self::control::{Desk, Parts};
+use self::control::health::Watch;
+use self::control::{Desk, Doors, Parts};
 use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::strangers::Strangers;
-use crate::admin;
 use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
-use crate::transport::Transports;
+use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
 
 /// Why the daemon does not start.
@@ -68,8 +69,8 @@ pub enum StartError {
     State(#[from] StateError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
-    #[error("control socket: {0}")]
-    Control(#[from] admin::BindError),
+    #[error("control: {0}")]
+    Control(#[from] control::DoorError),
     #[error(transparent)]
     Endpoint(#[from] crate::telemetry::metrics::BindError),
     #[error("metrics: {0}")]
@@ -87,7 +88,8 @@ pub struct Daemon {
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
     /// Until it is served.
-    door: Option<(admin::Server, Arc<Desk>)>,
+    doors: Option<(Doors, Arc<Desk>)>,
+    watch: Arc<Watch>,
     transports: Arc<Transports>,
     exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
@@ -99,6 +101,14 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn bind(loaded: Loaded) -> Result<Self, StartError> {
+        Self::bind_inheriting(loaded, Vec::new()).await
+    }
+
+    /// The same with sockets that are open already: listeners that are bound to their addresses take them.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays open then.
+    pub async fn bind_inheriting(loaded: Loaded, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
         let gate = Arc::new(Gate::default());
@@ -106,7 +116,9 @@ impl Daemon {
         let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
-        let transports = Transports::bind(build::transport_settings(&loaded)?)?;
+        let mut settings = build::transport_settings(&loaded)?;
+        settings.inherited = handover::still_wanted(inherited, &loaded.config);
+        let transports = Transports::bind(settings)?;
         let mut edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
         edge.gate = gate;
         let edge = Arc::new(ArcSwap::from_pointee(edge));
@@ -119,9 +131,14 @@ impl Daemon {
         let beside = (Arc::clone(&strangers), clock);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
-        let door = match &control.socket {
-            Some(socket) => {
-                let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
+        let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let doors = Doors::bind(control)?;
+        if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            watched.push(Box::new(move || locks.causes(Clock::start().unix())));
+        }
+        let watch = Arc::new(Watch::new(watched, control.max_alarms));
+        let doors = match doors {
+            Some(doors) => {
                 let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
@@ -132,8 +149,9 @@ impl Daemon {
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
+                    watch: Arc::clone(&watch),
                 };
-                Some((server, Arc::new(Desk::new(parts))))
+                Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
@@ -141,7 +159,8 @@ impl Daemon {
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.commit(endpoint);
-        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, exposition, tasks: Vec::new() })
+        let tasks = Vec::new();
+        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
     }
 
     /// Starts to read messages and to turn timers.
@@ -168,9 +187,15 @@ impl Daemon {
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }
-        if let Some((server, desk)) = self.door.take() {
-            self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
+        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
+        if let Some((doors, desk)) = self.doors.take() {
+            self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
+    }
+
+    /// Sockets that were handed over and that no listener wants.
+    pub fn unused_sockets(&self) -> Vec<String> {
+        self.transports.unused()
     }
 
     /// The address that a listener is bound to.
@@ -205,8 +230,9 @@ impl Daemon {
         self.life.left()
     }
 
-    /// Closes all listeners and connections.
+    /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        handover::leave(&self.transports);
         self.exposition.set_listening(false);
         for task in &self.tasks {
             task.abort();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::admission::Scope;
 use super::branch::{BranchId, ContextId};
 use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
@@ -110,6 +111,10 @@ pub struct Counts {
     pub transfers: u32,
     /// Transfers that have connected the two, and INVITEs that have taken a leg's place.
     pub transferred: u32,
+    /// Calls that did not pass a limit, in the order of [`Scope::ALL`].
+    pub limits_reached: Tally<{ Scope::ALL.len() }>,
+    /// Soft thresholds of limits that were passed on the way up, likewise.
+    pub soft_limits: Tally<{ Scope::ALL.len() }>,
 }
 
 /// One number for each of some reasons.
@@ -193,6 +198,8 @@ impl Counts {
         self.calls_ended.add_all(&other.calls_ended);
         self.transfers += other.transfers;
         self.transferred += other.transferred;
+        self.limits_reached.add_all(&other.limits_reached);
+        self.soft_limits.add_all(&other.soft_limits);
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Config {
     pub dns: Dns,
     pub metrics: Metrics,
     pub state: State,
-    pub control: Control,
+    pub control: super::Control,
     pub service: super::Service,
     pub records: super::Records,
     pub trace: super::Trace,
@@ -144,6 +144,8 @@ pub struct Limits {
     pub max_transactions: usize,
     /// Calls that are up and remembered, so that the edge can act on both their legs.
     pub max_calls_remembered: usize,
+    /// How long a call between transparent trunks counts as up whose BYE nobody has seen.
+    pub transparent_call_age: Duration,
     /// Branches that one request is forked or failed over to.
     pub max_branches: usize,
     /// Stream connections at once.
@@ -185,6 +187,7 @@ impl Default for Limits {
             max_values_per_header: 128,
             max_transactions: 500_000,
             max_calls_remembered: 100_000,
+            transparent_call_age: Duration::from_secs(12 * 3_600),
             max_branches: 16,
             max_connections: 20_000,
             max_connections_per_address: 1_000,
@@ -258,11 +261,4 @@ impl Default for Metrics {
 pub struct State {
     /// `None`: nowhere, a restart forgets them.
     pub dir: Option<PathBuf>,
-}
-
-/// Where the daemon takes commands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// A Unix domain socket; `None`: nowhere.
-    pub socket: Option<PathBuf>,
 }
