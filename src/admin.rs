@@ -33,8 +33,6 @@ pub use control::{
     TrunkStatus,
 };
 pub use guard::{BanStatus, Guard, OverloadStatus};
-pub use health::{Cause, Health, Severity};
-pub use guard::Guard;
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::History;
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
@@ -43,7 +41,6 @@ pub use logs::Logs;
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
-pub use service::Service;
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
 pub use trace::Trace;
 
