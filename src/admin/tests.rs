@@ -57,8 +57,6 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
-impl Health for Stand {}
-impl Guard for Stand {}
 impl Health for Stand {
     fn health(&self) -> Report {
         Report { health: Level::Warning, causes: vec![cause()], more: 0 }

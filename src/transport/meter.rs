@@ -124,7 +124,7 @@ mod tests {
         let meter = Meter::default();
         meter.received(b"INVITE sip:a SIP/2.0\r\n", 5);
         assert!(meter.is_busy());
-        for provisional in [b"SIP/2.0 100 Trying\r\n", b"SIP/2.0 183 Working"] {
+        for provisional in [b"SIP/2.0 100 Trying\r\n".as_slice(), b"SIP/2.0 183 Working"] {
             meter.sent(Step::of(provisional), 20, 6);
         }
         assert!(meter.is_busy());
