@@ -32,7 +32,7 @@ pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
-pub use guard::Guard;
+pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::History;
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
@@ -40,7 +40,7 @@ pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
-pub use service::Service;
+pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
 pub use trace::Trace;
 

@@ -12,10 +12,14 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
+pub mod notify;
+mod overload;
 mod probe;
 mod records;
 mod seal_key;
+mod strangers;
 mod taps;
 mod timers;
 
@@ -30,6 +34,7 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
@@ -37,6 +42,9 @@ use self::clock::Clock;
 use self::control::health::Watch;
 use self::control::{Desk, Doors, Parts};
 use self::core::Core;
+use self::life::Life;
+use self::overload::Overload;
+use self::strangers::Strangers;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::Transports;
@@ -62,13 +70,18 @@ pub enum StartError {
     Control(#[from] control::DoorError),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    strangers: Arc<Strangers>,
+    overload: Arc<Overload>,
     /// Until it is served.
     doors: Option<(Doors, Arc<Desk>)>,
     watch: Arc<Watch>,
@@ -95,11 +108,18 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let clock = Clock::start();
+        let overload = Overload::new(&loaded.config, workers(&loaded.config));
+        let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
+        let beside = (Arc::clone(&strangers), clock);
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
+        let life = Life::new(Arc::clone(&core));
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let lives = Arc::clone(&life);
+        watched.push(Box::new(move || lives.causes()));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
-            watched.push(Box::new(move || locks.causes(Clock::start().unix())));
+            watched.push(Box::new(move || locks.causes(clock.unix())));
         }
         let watch = Arc::new(Watch::new(watched, control.max_alarms));
         let doors = match doors {
@@ -110,6 +130,9 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    strangers: Arc::clone(&strangers),
+                    overload: Arc::clone(&overload),
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                     watch: Arc::clone(&watch),
                 };
@@ -117,7 +140,8 @@ impl Daemon {
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, doors, watch, transports, tasks: Vec::new() })
+        let tasks = Vec::new();
+        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, tasks })
     }
 
     /// Starts to read messages and to turn timers.
@@ -127,9 +151,17 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
+        let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
+        self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((doors, desk)) = self.doors.take() {
             self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
@@ -157,11 +189,22 @@ impl Daemon {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
+    }
+
     /// Closes all listeners and connections.
     pub async fn stop(self) {
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
+        strangers::keep(&self.strangers);
     }
 }

@@ -25,8 +25,11 @@ use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
 use super::keys::Keys;
+use super::life::Life;
+use super::overload::Overload;
+use super::strangers::Strangers;
 use crate::admin::{
-    Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
+    self, Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
 use crate::call::explain::{Ask, explain_running};
 use crate::routing::{Batch, Record, Routing};
@@ -48,6 +51,9 @@ pub struct Parts {
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
     pub keys: Keys,
+    pub strangers: Arc<Strangers>,
+    pub overload: Arc<Overload>,
+    pub life: Arc<Life>,
     pub node: Arc<str>,
     /// The look at all parts that can be unwell.
     pub watch: Arc<health::Watch>,
@@ -65,10 +71,14 @@ impl Control for Desk {
         let routing = self.routing();
         let plan = |plan: &crate::routing::Plan| PlanStatus { name: plan.name().to_string(), rules: plan.len() };
         let (revision, journal_bytes) = self.parts.changes.revision_and_bytes();
+        let report = admin::Health::health(self);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.parts.node.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
+            life: self.parts.life.shown(),
+            health: report.health,
+            causes: report.causes.len() + report.more,
             transactions: self.parts.core.status().contexts,
             plans: routing.plans().iter().map(plan).collect(),
             tenants: routing.tenants().iter().filter(|tenant| !tenant.removed).count(),

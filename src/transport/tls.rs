@@ -12,6 +12,7 @@
 
 pub mod certificate;
 mod client;
+mod credentials;
 mod der;
 mod error;
 pub mod pem;
@@ -21,6 +22,7 @@ pub mod stream;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
+pub use credentials::{Credentials, Shown};
 pub use error::{TlsError, explain};
 pub use server::ServerTls;
 pub use settings::{ClientCertificate, ClientSettings, PeerRule, ServerSettings};
