@@ -5,7 +5,9 @@
 //! keeps the whole configuration back. Warnings come along with a configuration that is taken.
 
 mod address;
+mod call_limits;
 mod control;
+mod credential;
 mod dialect;
 mod dialplans;
 mod emergency;
@@ -184,6 +186,7 @@ struct Sections<'t> {
     logging: Vec<Table<'t>>,
     emergency: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
+    limits_profile: Vec<(At<&'t str>, Table<'t>)>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
     tenant: Vec<(At<&'t str>, Table<'t>)>,
     dialplan: Vec<(At<&'t str>, Table<'t>)>,
@@ -208,6 +211,7 @@ impl<'t> Sections<'t> {
         self.logging.extend(root.table("log", "log"));
         self.emergency.extend(root.table("emergency", "emergency"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
+        self.limits_profile.extend(root.named("limits_profile", "limits_profile.NAME", "limits profile"));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
         self.tenant.extend(root.named("tenant", "tenant.ID", "tenant"));
         self.dialplan.extend(root.named("dialplan", "dialplan.NAME", "dial plan"));
@@ -386,8 +390,10 @@ fn build(
     let mut users_files = Sheets::new(people::masked);
 
     let listeners = listeners::read(log, sections.listen, &node);
+    let profiles = call_limits::profiles(log, sections.limits_profile);
     let around = trunks::Surroundings {
         node: &node,
+        profiles: &profiles,
         timers: &timers,
         listeners: &listeners,
         tls_client: &tls_client,
@@ -396,6 +402,7 @@ fn build(
     let trunks = trunks::read(log, sections.trunk, around, &mut sheets);
     let around = tenants::Surroundings {
         trunks: &trunks,
+        profiles: &profiles,
         sheets: &mut users_files,
         max_users: limits.max_users,
         max_ranges: limits.max_dialplan_prefixes,

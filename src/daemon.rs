@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod core;
 mod counters;
+pub mod handover;
 mod keys;
 mod life;
 mod names;
@@ -42,12 +43,14 @@ use self::clock::Clock;
 use self::control::health::Watch;
 use self::control::{Desk, Doors, Parts};
 use self::core::Core;
+use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::strangers::Strangers;
+use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
-use crate::transport::Transports;
+use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
 
 /// Why the daemon does not start.
@@ -68,8 +71,10 @@ pub enum StartError {
     Calls(crate::store::StoreError),
     #[error("control: {0}")]
     Control(#[from] control::DoorError),
-    #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
-    Metrics { bind: SocketAddr, why: String },
+    #[error(transparent)]
+    Endpoint(#[from] crate::telemetry::metrics::BindError),
+    #[error("metrics: {0}")]
+    Metrics(String),
     #[error("the system takes no handler for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -86,6 +91,7 @@ pub struct Daemon {
     doors: Option<(Doors, Arc<Desk>)>,
     watch: Arc<Watch>,
     transports: Arc<Transports>,
+    exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -95,15 +101,26 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn bind(loaded: Loaded) -> Result<Self, StartError> {
+        Self::bind_inheriting(loaded, Vec::new()).await
+    }
+
+    /// The same with sockets that are open already: listeners that are bound to their addresses take them.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays open then.
+    pub async fn bind_inheriting(loaded: Loaded, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
-        if let Some(bind) = loaded.config.metrics.bind {
-            counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
-        }
+        let gate = Arc::new(Gate::default());
+        let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
+        let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
-        let transports = Transports::bind(build::transport_settings(&loaded)?)?;
-        let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        let mut settings = build::transport_settings(&loaded)?;
+        settings.inherited = handover::still_wanted(inherited, &loaded.config);
+        let transports = Transports::bind(settings)?;
+        let mut edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        edge.gate = gate;
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
@@ -140,8 +157,12 @@ impl Daemon {
             }
             None => None,
         };
+        core.meters().set(&loaded.config.metrics);
+        exposition.add(Arc::clone(core.meters()) as _);
+        exposition.add(Arc::clone(core.probes()) as _);
+        exposition.commit(endpoint);
         let tasks = Vec::new();
-        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, tasks })
+        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
     }
 
     /// Starts to read messages and to turn timers.
@@ -151,20 +172,32 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        let counting = counters::publish(counters::Measured {
+            core: Arc::clone(&self.core),
+            changes: Arc::clone(&self.changes),
+            calls: Arc::clone(&self.calls),
+            transports: Arc::clone(&self.transports),
+            exposition: Arc::clone(&self.exposition),
+        });
+        self.tasks.push(tokio::spawn(counting).abort_handle());
+        self.exposition.set_listening(true);
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
-        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
-        self.tasks.push(tokio::spawn(counting).abort_handle());
-        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }
+        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
         if let Some((doors, desk)) = self.doors.take() {
             self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
+    }
+
+    /// Sockets that were handed over and that no listener wants.
+    pub fn unused_sockets(&self) -> Vec<String> {
+        self.transports.unused()
     }
 
     /// The address that a listener is bound to.
@@ -199,12 +232,15 @@ impl Daemon {
         self.life.left()
     }
 
-    /// Closes all listeners and connections.
+    /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        handover::leave(&self.transports);
+        self.exposition.set_listening(false);
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
         strangers::keep(&self.strangers);
+        self.exposition.close();
     }
 }

@@ -129,9 +129,9 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rustix", &["transport/"]),
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
-    ("axum", &["admin/"]),
-    ("hyper", &["admin/server.rs", "cli/control.rs"]),
-    ("hyper_util", &["admin/server.rs", "cli/control.rs"]),
+    ("axum", &["admin/", "telemetry/metrics/"]),
+    ("hyper", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
+    ("hyper_util", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
     ("http_body_util", &["admin/bodies.rs", "cli/control.rs"]),
     ("metrics_exporter_prometheus", &["daemon/", "daemon.rs"]),
 ];

@@ -77,6 +77,26 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
+impl Health for Stand {
+    fn health(&self) -> Report {
+        Report { health: Level::Warning, causes: vec![cause()], more: 0 }
+    }
+
+    fn alarms(&self) -> Vec<Alarm> {
+        let alarm = |id: u64| Alarm { id, cause: cause(), since: id * 1_000, until: (id % 2 == 0).then_some(9_000) };
+        [3, 1, 4, 2, 5].map(alarm).into()
+    }
+}
+
+fn cause() -> Cause {
+    Cause {
+        severity: Severity::Warning,
+        name: "target-down",
+        source: "pbx1".to_owned(),
+        text: "it is down".to_owned(),
+        advice: "look at it".to_owned(),
+    }
+}
 impl History for Stand {}
 impl Logs for Stand {}
 impl Reloading for Stand {}

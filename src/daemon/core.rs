@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::build::framing;
 use super::clock::Clock;
+use super::counters::Meters;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
@@ -126,7 +127,8 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
+        let taps = Taps::default();
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
@@ -137,7 +139,7 @@ impl Core {
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
             strangers,
             clock,
             runtime: tokio::runtime::Handle::current(),
@@ -167,6 +169,11 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What is measured beside the calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.taps.meters
     }
 
     /// What the resolver did so far.
@@ -242,11 +249,20 @@ impl Core {
 
     fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
         let Self { clock, resolver, .. } = self;
-        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
+        Env {
+            now: clock.now(),
+            unix: store.unix_ms / 1_000,
+            unix_ms: store.unix_ms,
+            edge,
+            secrets,
+            names: resolver,
+            store,
+            shelf: &store.shelf,
+        }
     }
 
     fn calls_now(&self) -> CallsNow<'_> {
-        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
+        CallsNow { calls: &self.calls, unix_ms: self.clock.unix_millis(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
@@ -391,7 +407,10 @@ impl Receiver for Core {
         self.taps.received(&source, &bytes);
         let limits = edge.limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
-            Ok(message) => self.handle(source, message),
+            Ok(message) => {
+                self.taps.meters.messages.received(&message);
+                self.handle(source, message);
+            }
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
                 self.strangers.handle_malformed(&edge, &source);
@@ -437,13 +456,13 @@ impl Receiver for Core {
 /// The call store as an event finds it.
 struct CallsNow<'a> {
     calls: &'a Calls,
-    unix: u64,
+    unix_ms: u64,
     shelf: RefCell<Shelf>,
 }
 
 impl CallStore for CallsNow<'_> {
     fn state(&self, key: StoreKey) -> Option<Bytes> {
-        self.calls.state(key, self.unix)
+        self.calls.state(key, self.unix_ms / 1_000)
     }
 
     fn room(&self) -> Room {

@@ -1,7 +1,10 @@
 //! Who looks at what passes, beside the calls: each gets a look and must not wait.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::counters::Meters;
 use super::records;
 use crate::call::CallRecord;
 use crate::transport::Source;
@@ -9,20 +12,27 @@ use crate::trunk::{Flow, Hop};
 
 /// Those who look at messages and calls. All of them are bounded and none of them blocks.
 #[derive(Debug, Default)]
-pub struct Taps {}
+pub struct Taps {
+    pub meters: Arc<Meters>,
+}
 
 impl Taps {
     /// A datagram or framed message has come.
     pub fn received(&self, _source: &Source<'_>, _bytes: &Bytes) {}
 
     /// An answer is about to leave.
-    pub fn answered(&self, _flow: &Flow, _bytes: &Bytes) {}
+    pub fn answered(&self, _flow: &Flow, bytes: &Bytes) {
+        self.meters.messages.answered(bytes);
+    }
 
     /// A request is about to leave.
-    pub fn requested(&self, _hop: &Hop, _bytes: &Bytes) {}
+    pub fn requested(&self, _hop: &Hop, bytes: &Bytes) {
+        self.meters.messages.requested(bytes);
+    }
 
     /// A call is over. No lock is held.
     pub fn ended(&self, record: &CallRecord) {
         records::log(record);
+        self.meters.ended(record);
     }
 }

@@ -1,0 +1,3 @@
+//! What others see of the daemon: the page of metrics.
+
+pub mod metrics;
