@@ -17,7 +17,7 @@ use crate::routing::{
 };
 use crate::trunk::TrunkKind;
 
-struct Stand(Mutex<(Routing, Ledger)>);
+pub(super) struct Stand(Mutex<(Routing, Ledger)>);
 
 impl Stand {
     fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
@@ -35,26 +35,6 @@ impl Stand {
 
 impl Calls for Stand {}
 impl Connections for Stand {}
-impl Health for Stand {
-    fn health(&self) -> Report {
-        Report { health: Level::Warning, causes: vec![cause()], more: 0 }
-    }
-
-    fn alarms(&self) -> Vec<Alarm> {
-        let alarm = |id: u64| Alarm { id, cause: cause(), since: id * 1_000, until: (id % 2 == 0).then_some(9_000) };
-        [3, 1, 4, 2, 5].map(alarm).into()
-    }
-}
-
-fn cause() -> Cause {
-    Cause {
-        severity: Severity::Warning,
-        name: "target-down",
-        source: "pbx1".to_owned(),
-        text: "it is down".to_owned(),
-        advice: "look at it".to_owned(),
-    }
-}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -176,7 +156,7 @@ impl Control for Stand {
     }
 }
 
-fn stand() -> Arc<Stand> {
+pub(super) fn stand() -> Arc<Stand> {
     let mut rules = Rules::new(1000);
     for number in 0..250_u32 {
         rules.add(&format!("{number:03}"), "carrier", number).unwrap();
@@ -201,7 +181,7 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         max_connections: 64,
         max_body_bytes: 32 << 20,

@@ -86,7 +86,7 @@ pub struct Signature {
 #[derive(Debug, Args)]
 pub struct Extent {
     /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     pub limit: usize,
 
     /// All of them.
@@ -98,6 +98,11 @@ impl Extent {
     const fn most(&self) -> usize {
         if self.all { usize::MAX } else { self.limit }
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|error| format!("{error}"))?;
+    if number == 0 { Err("there is nothing to see: write 1 or more".to_owned()) } else { Ok(number) }
 }
 
 /// Why there is no answer to be shown.
