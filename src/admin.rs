@@ -15,6 +15,7 @@ mod history;
 mod http;
 mod listing;
 mod logs;
+mod openapi;
 mod reloading;
 mod routes;
 mod server;

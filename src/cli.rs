@@ -85,6 +85,22 @@ pub enum Command {
     /// with 1 when they do not, with 64 when one of them cannot be read.
     Diff(diff::Arguments),
 
+    /// See what the running edge does, on one screen.
+    ///
+    /// Exit codes are those of `rules`.
+    Status(control::status::Arguments),
+
+    /// Tell how the running edge is doing, and what to do about it.
+    ///
+    /// Exits as monitoring plugins do: with 0 when all is well, with 1 at a warning, with 2 at an error; with 64 when an
+    /// argument is at fault, with 69 when nobody answers.
+    Health(control::health::HealthArguments),
+
+    /// See what is wrong at the running edge, and what was.
+    ///
+    /// Exit codes are those of `rules`.
+    Alarms(control::health::AlarmArguments),
+
     /// See and change the dial plans of the running edge.
     ///
     /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
@@ -199,6 +215,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, colored()).print(),
         Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Status(arguments) => control::status::status(&arguments).print(),
+        Command::Health(arguments) => control::health::health(&arguments).print(),
+        Command::Alarms(arguments) => control::health::alarms(&arguments).print(),
         Command::Rules(arguments) => control::rules::rules(&arguments).print(),
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),

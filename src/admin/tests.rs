@@ -17,7 +17,7 @@ use crate::routing::{
 };
 use crate::trunk::TrunkKind;
 
-struct Stand(Mutex<(Routing, Ledger)>);
+pub(super) struct Stand(Mutex<(Routing, Ledger)>);
 
 impl Stand {
     fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
@@ -220,7 +220,7 @@ impl Control for Stand {
     }
 }
 
-fn stand() -> Arc<Stand> {
+pub(super) fn stand() -> Arc<Stand> {
     let mut rules = Rules::new(1000);
     for number in 0..250_u32 {
         rules.add(&format!("{number:03}"), "carrier", number).unwrap();
@@ -245,7 +245,7 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         max_connections: 64,
         max_body_bytes: 32 << 20,
