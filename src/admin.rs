@@ -30,9 +30,9 @@ pub use control::{
 };
 pub use guard::Guard;
 pub use health::{Cause, Health, Severity};
-pub use history::History;
+pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use listing::{MAX_PAGE, RuleShown};
-pub use logs::Logs;
+pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
 pub use service::Service;

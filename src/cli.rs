@@ -108,6 +108,16 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// See calls that are over: who called whom, how it ended, and why.
+    ///
+    /// Needs a history (`[records]`, `[state]`). Exit codes are those of `rules`.
+    History(Box<control::history::Arguments>),
+
+    /// See and change what the running edge logs.
+    ///
+    /// Exit codes are those of `rules`.
+    Log(control::log::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -146,6 +156,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::History(arguments) => control::history::history(&arguments).print(),
+        Command::Log(arguments) => control::log::log(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

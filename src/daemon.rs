@@ -35,6 +35,8 @@ pub use seal_key::SealKeyError;
 use self::changes::Changes;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::records::Records;
+use self::taps::Taps;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -93,7 +95,8 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let taps = Taps { records: Records::start(&loaded.config) };
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), taps, limits);
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -119,6 +122,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(records::watch(Arc::clone(&self.core.taps().records))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if let Some((server, desk)) = self.door.take() {
@@ -154,5 +158,8 @@ impl Daemon {
             task.abort();
         }
         self.transports.shutdown().await;
+        let records = Arc::clone(&self.core.taps().records);
+        // It waits for the disk; a failure to join would be a panic in there, which is logged.
+        let _ = tokio::task::spawn_blocking(move || records.stop()).await;
     }
 }

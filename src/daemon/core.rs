@@ -84,6 +84,7 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
+        taps: Taps,
         limits: &config::Limits,
     ) -> Arc<Self> {
         let clock = Clock::start();
@@ -107,7 +108,7 @@ impl Core {
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -129,6 +130,11 @@ impl Core {
     /// The ids of the seal keys in use, the one for new calls first.
     pub fn seal_key_ids(&self) -> Vec<KeyId> {
         self.secrets.load().ring.ids().collect()
+    }
+
+    /// Those who look at what passes.
+    pub const fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// The watch over the targets of trunks.
@@ -207,7 +213,7 @@ impl Core {
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         drop(guard);
-        records.iter().for_each(|record| self.taps.ended(record));
+        records.into_iter().for_each(|record| self.taps.ended(record));
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {

@@ -1,15 +1,19 @@
 //! Who looks at what passes, beside the calls: each gets a look and must not wait.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::records;
+use super::records::Records;
 use crate::call::CallRecord;
 use crate::transport::Source;
 use crate::trunk::{Flow, Hop};
 
 /// Those who look at messages and calls. All of them are bounded and none of them blocks.
-#[derive(Debug, Default)]
-pub struct Taps {}
+#[derive(Debug)]
+pub struct Taps {
+    pub records: Arc<Records>,
+}
 
 impl Taps {
     /// A datagram or framed message has come.
@@ -22,7 +26,7 @@ impl Taps {
     pub fn requested(&self, _hop: &Hop, _bytes: &Bytes) {}
 
     /// A call is over. No lock is held.
-    pub fn ended(&self, record: &CallRecord) {
-        records::log(record);
+    pub fn ended(&self, record: CallRecord) {
+        self.records.ended(record);
     }
 }
