@@ -4,19 +4,20 @@ mod time;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::access::{Caller, Need, Routes};
 use super::fault::Fault;
 use super::listing;
 use super::routes::{Desk, Reply};
 use crate::call::CallId;
+use crate::call::id::NoCallId;
 
 /// What stands behind these endpoints: records of calls that are over.
 pub trait History: Send + Sync + 'static {
@@ -108,7 +109,7 @@ impl HistoryQuery {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         let moment = |key: &str, text: Option<String>| match text {
             Some(text) => time::moment(&text, now).map(Some).ok_or_else(|| {
-                let detail = format!("`{key}`: {} or {}", "a time is 2026-11-22, 2026-11-22T10:15:00Z", "an age as 2h");
+                let detail = format!("`{key}`: a time is 2026-11-22, 2026-11-22T10:15:00Z, or an age as 2h");
                 Fault::bad("bad_query", detail)
             }),
             None => Ok(None),
@@ -128,21 +129,32 @@ impl HistoryQuery {
 }
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new().route("/v1/history", get(list)).route("/v1/history/{call}", get(one))
+pub(super) fn routes() -> Routes {
+    let need = Need::READ.in_tenants();
+    Routes::new().get("/v1/history", need, list).get("/v1/history/{call}", need, one)
 }
 
-async fn list(State(desk): State<Desk>, query: Result<Query<HistoryQuery>, QueryRejection>) -> Reply<Response> {
+async fn list(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<HistoryQuery>, QueryRejection>,
+) -> Reply<Response> {
     let Query(query) = query?;
+    // Who has some tenants only says which one is meant.
+    caller.must_see(query.tenant.as_deref().unwrap_or_default())?;
     let ask = query.ask()?;
     Ok(Json(desk.aside(move |control| Ok(control.history(&ask)?)).await?).into_response())
 }
 
-async fn one(State(desk): State<Desk>, call: Result<Path<String>, PathRejection>) -> Reply<Response> {
+async fn one(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    call: Result<Path<String>, PathRejection>,
+) -> Reply<Response> {
     let Path(text) = call?;
-    let call: CallId =
-        text.parse().map_err(|error: crate::call::id::NoCallId| Fault::bad("bad_call", error.to_string()))?;
-    let records = desk.aside(move |control| Ok(control.history_of(call)?)).await?;
+    let call: CallId = text.parse().map_err(|error: NoCallId| Fault::bad("bad_call", error.to_string()))?;
+    let mut records = desk.aside(move |control| Ok(control.history_of(call)?)).await?;
+    records.retain(|record| caller.sees(record.get("tenant").and_then(Value::as_str).unwrap_or_default()));
     if records.is_empty() {
         return Err(Fault::missing("unknown_call", format!("the history has no call {call}")));
     }

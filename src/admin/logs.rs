@@ -1,12 +1,12 @@
 //! Endpoints: what is logged.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::routing::get;
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::access::{Need, Routes};
 use super::bodies::Held;
 use super::fault::Fault;
 use super::routes::{Desk, Reply};
@@ -74,8 +74,8 @@ impl From<LogRefusal> for Fault {
 }
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new().route("/v1/log", get(log).put(set))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/log", Need::READ, log).put("/v1/log", Need::ADMIN, set)
 }
 
 async fn log(State(desk): State<Desk>) -> Reply<Json<LogStatus>> {

@@ -34,7 +34,28 @@ impl Stand {
 
 impl Calls for Stand {}
 impl Connections for Stand {}
-impl Guard for Stand {}
+impl Guard for Stand {
+    fn bans(&self) -> Vec<BanStatus> {
+        let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
+        ["192.0.2.7/32", "198.51.100.0/24"].map(ban).into()
+    }
+
+    fn ban(&self, network: crate::trunk::Network, length: Option<Duration>, reason: &str) -> Result<BanStatus, String> {
+        if network.bits == 0 {
+            return Err("peers are never banned".to_owned());
+        }
+        let until = length.map(|length| length.as_secs().to_string());
+        Ok(BanStatus { network: network.to_string(), until, reason: reason.to_owned(), ..BanStatus::default() })
+    }
+
+    fn unban(&self, network: crate::trunk::Network) -> Option<BanStatus> {
+        self.bans().into_iter().find(|ban| ban.network == network.to_string())
+    }
+
+    fn overload(&self) -> OverloadStatus {
+        OverloadStatus::default()
+    }
+}
 impl Health for Stand {}
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
@@ -60,7 +81,20 @@ impl Logs for Stand {
     }
 }
 impl Reloading for Stand {}
-impl Service for Stand {}
+impl Service for Stand {
+    fn life(&self) -> Life {
+        Life { calls: 3, ..Life::default() }
+    }
+
+    fn drain(&self) -> Life {
+        Life { state: LifeState::Draining, ..self.life() }
+    }
+
+    fn undrain(&self) -> Result<Life, Stopping> {
+        Err(Stopping)
+    }
+}
+
 impl Trace for Stand {}
 
 impl Control for Stand {

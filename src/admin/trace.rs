@@ -1,13 +1,11 @@
 //! Endpoints: messages of calls, as the edge saw them.
 
-use axum::Router;
-
-use super::routes::Desk;
+use super::access::Routes;
 
 /// What stands behind these endpoints: messages of calls, as the edge saw them.
 pub trait Trace: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }

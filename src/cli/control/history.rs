@@ -167,7 +167,7 @@ time                 from                     to           tenant   duration  ca
 ";
         assert_eq!(words(&page), wanted);
         assert_eq!(words(&json!({ "records": [] })), "no call fits\n");
-        assert!(one(&page).starts_with("call         00000000000000aa\n"), "{}", one(&page));
+        assert!(one(&page).starts_with("call        00000000000000aa\n"), "{}", one(&page));
         assert_eq!(duration(&json!({ "duration_s": 3_723.2 })), "1:02:03");
     }
 

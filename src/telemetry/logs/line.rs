@@ -92,8 +92,7 @@ impl Line {
 
 impl Visit for Line {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let kept = value.get(..value.floor_char_boundary(MAX_VALUE + 1)).unwrap_or_default();
-        self.add(field, cut(kept.to_owned()).into());
+        self.add(field, bounded(format_args!("{value}")).into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -113,30 +112,34 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = Bounded(String::new());
-        // A value that is too long ends the writing of it, and that is what is wanted.
-        let _ = write!(text, "{value:?}");
-        self.add(field, cut(text.0).into());
+        self.add(field, bounded(format_args!("{value:?}")).into());
     }
 }
 
 /// A text that takes no more than a value may have.
-struct Bounded(String);
+#[derive(Default)]
+struct Bounded {
+    text: String,
+    is_cut: bool,
+}
 
 impl Write for Bounded {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = (MAX_VALUE + 1).saturating_sub(self.0.len());
-        self.0.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
-        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+        let room = MAX_VALUE.saturating_sub(self.text.len());
+        self.text.push_str(text.get(..text.floor_char_boundary(room)).unwrap_or_default());
+        self.is_cut = text.len() > room;
+        if self.is_cut { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-fn cut(mut text: String) -> String {
-    if text.len() > MAX_VALUE {
-        text.truncate(text.floor_char_boundary(MAX_VALUE));
-        text.push_str("...");
+fn bounded(value: fmt::Arguments<'_>) -> String {
+    let mut out = Bounded::default();
+    // A value that is too long ends the writing of it, and that is what is wanted.
+    let _ = out.write_fmt(value);
+    if out.is_cut {
+        out.text.push_str("...");
     }
-    text
+    out.text
 }
 
 fn needs_quotes(text: &str) -> bool {
@@ -170,4 +173,4 @@ fn when(at: SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
