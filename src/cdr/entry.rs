@@ -115,6 +115,8 @@ entry! {
     tenant: String,
     /// The site of the tenant, by its FQDN.
     site: String,
+    /// The tenant's user who called or was called, by their id.
+    user: String,
     from_trunk: String,
     /// `teams`, `carrier` or `pbx`.
     from_kind: String,
@@ -155,6 +157,8 @@ entry! {
     /// Of these, those that failed before another was tried.
     failovers: u8,
     transfers: u8,
+    /// After transfers: `both`, `caller`, `callee` or `nobody` of those that began it was in it at its end.
+    stays: String,
     /// The limit that it was refused at.
     limit: String,
     /// One dialog end to end.
@@ -189,6 +193,7 @@ impl Entry {
             ended_at: if *lost { String::new() } else { rfc3339(*ended_unix_ms) },
             tenant: text(record.tenant.as_ref()),
             site: text(facts.site.as_ref()),
+            user: facts.user.as_deref().map(number).unwrap_or_default(),
             from_trunk: clean(&record.from.trunk),
             from_kind: record.from.kind.word().to_owned(),
             to_trunk: text(record.to.as_ref().map(|to| &to.trunk)),
@@ -212,6 +217,7 @@ impl Entry {
             tries: facts.tries,
             failovers: facts.tries.saturating_sub(1),
             transfers: facts.transfers,
+            stays: facts.stays.word().to_owned(),
             limit: facts.limit.as_deref().map(clean).unwrap_or_default(),
             transparent: facts.transparent,
             relearned: record.relearned,

@@ -8,8 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigFile, EXIT_FAULTS, Output, runtime};
 use crate::config::{self, Loaded, LogFormat, Logging, Service};
-use crate::daemon::{Daemon, Left, StartError, notify, workers};
+use crate::daemon::{Daemon, Left, StartError, handover, notify, workers};
 use crate::telemetry::logs::{self, LogError, Logs};
+use crate::transport::Inherited;
 
 /// Exit code when the edge cannot start although its configuration is sound: an address in use, a key that does not
 /// fit (`EX_UNAVAILABLE` of sysexits).
@@ -39,11 +40,12 @@ pub fn run(arguments: &Arguments, color: bool) -> ExitCode {
         Ok(log) => log,
         Err(error) => return Output::fault(format!("error: the log: {error}\n")).print(),
     };
+    let inherited = handover::take();
     let runtime = match runtime(workers(&loaded.config)) {
         Ok(runtime) => runtime,
         Err(error) => return unavailable(&format!("the system gives no threads: {error}")),
     };
-    let served = runtime.block_on(serve(loaded));
+    let served = runtime.block_on(serve(loaded, inherited));
     log.flush(LAST_WORDS);
     match served {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,16 +76,19 @@ fn unavailable(why: &str) -> ExitCode {
     Output { code: EXIT_UNAVAILABLE, ..Output::fault(format!("error: {why}\n")) }.print()
 }
 
-async fn serve(loaded: Loaded) -> Result<(), StartError> {
+async fn serve(loaded: Loaded, inherited: Vec<Inherited>) -> Result<(), StartError> {
     for warning in loaded.warnings.warnings() {
         tracing::warn!("{}", warning.message);
     }
     let service = loaded.config.service.clone();
     // Before anybody is told that the edge is ready: no signal is lost then.
     let mut signals = Signals::new()?;
-    let mut daemon = Daemon::bind(loaded).await?;
+    let mut daemon = Daemon::bind_inheriting(loaded, inherited).await?;
     for (name, transport, addr) in daemon.listeners() {
         tracing::info!(%name, "listening on {transport}:{addr}");
+    }
+    for socket in daemon.unused_sockets() {
+        tracing::warn!("the service manager has opened {socket}, and no listener is bound to that");
     }
     daemon.run();
     notify::ready();

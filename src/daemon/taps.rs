@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::counters::Meters;
 use super::records::Records;
 use crate::call::CallRecord;
 use crate::transport::Source;
@@ -12,6 +13,7 @@ use crate::trunk::{Flow, Hop};
 /// Those who look at messages and calls. All of them are bounded and none of them blocks.
 #[derive(Debug)]
 pub struct Taps {
+    pub meters: Arc<Meters>,
     pub records: Arc<Records>,
 }
 
@@ -20,13 +22,18 @@ impl Taps {
     pub fn received(&self, _source: &Source<'_>, _bytes: &Bytes) {}
 
     /// An answer is about to leave.
-    pub fn answered(&self, _flow: &Flow, _bytes: &Bytes) {}
+    pub fn answered(&self, _flow: &Flow, bytes: &Bytes) {
+        self.meters.messages.answered(bytes);
+    }
 
     /// A request is about to leave.
-    pub fn requested(&self, _hop: &Hop, _bytes: &Bytes) {}
+    pub fn requested(&self, _hop: &Hop, bytes: &Bytes) {
+        self.meters.messages.requested(bytes);
+    }
 
     /// A call is over. No lock is held.
     pub fn ended(&self, record: CallRecord) {
+        self.meters.ended(&record);
         self.records.ended(record);
     }
 }

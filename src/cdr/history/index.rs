@@ -6,7 +6,7 @@ use crate::cdr::Entry;
 
 /// The keys of an entry.
 pub(super) fn keys(entry: &Entry) -> BTreeSet<String> {
-    let numbers = [&entry.caller, &entry.called, &entry.sent_to].map(|text| number(text));
+    let numbers = [&entry.caller, &entry.called, &entry.sent_to, &entry.user].map(|text| number(text));
     let trunks = [&entry.from_trunk, &entry.to_trunk].map(|text| trunk(text));
     let others = [call(&entry.call), tenant(&entry.tenant)];
     // A kind without a text finds nothing.

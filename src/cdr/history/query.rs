@@ -112,7 +112,7 @@ impl Ask {
         let same = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
         let who = |who: &Who| {
             let number = index::plain(&who.number);
-            let numbers = [&entry.caller, &entry.called, &entry.sent_to];
+            let numbers = [&entry.caller, &entry.called, &entry.sent_to, &entry.user];
             same(&who.tenant, &entry.tenant) && numbers.iter().any(|found| index::plain(found) == number)
         };
         let outcome = match self.outcome.as_deref() {
