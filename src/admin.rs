@@ -37,7 +37,7 @@ pub use control::{
 };
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
-pub use history::History;
+pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
@@ -45,6 +45,8 @@ pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,
 };
+pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
+pub use reloading::Reloading;
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};

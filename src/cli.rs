@@ -141,6 +141,15 @@ pub enum Command {
     /// Exit codes are those of `rules`.
     Limits(control::calls::LimitArguments),
 
+    /// See calls that are over: who called whom, how it ended, and why.
+    ///
+    /// Needs a history (`[records]`, `[state]`). Exit codes are those of `rules`.
+    History(Box<control::history::Arguments>),
+
+    /// See and change what the running edge logs.
+    ///
+    /// Exit codes are those of `rules`.
+    Log(control::log::Arguments),
     /// See, make and remove bans of addresses at the running edge.
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
@@ -225,6 +234,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Calls(arguments) => control::calls::calls(&arguments).print(),
         Command::Limits(arguments) => control::calls::limits(&arguments).print(),
+        Command::History(arguments) => control::history::history(&arguments).print(),
+        Command::Log(arguments) => control::log::log(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Connections(arguments) => control::connections::connections(&arguments).print(),
         Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),

@@ -1,12 +1,14 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
 pub mod bans;
+pub mod calls;
 pub mod certificates;
 pub mod connections;
-pub mod calls;
 pub mod drain;
 pub mod health;
+pub mod history;
 pub mod keys;
+pub mod log;
 pub mod reload;
 pub mod rules;
 pub mod status;
@@ -270,6 +272,11 @@ impl Client {
     /// Sends something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::POST, path, body.to_string().into())
+    }
+
+    /// Sets something.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::PUT, path, body.to_string().into())
     }
 
     /// All entries of a list that comes in pages, up to so many; and whether there are more.

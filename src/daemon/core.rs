@@ -116,7 +116,7 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
-        (strangers, clock): (Arc<Strangers>, Clock),
+        (strangers, clock, taps): (Arc<Strangers>, Clock, Taps),
         limits: &config::Limits,
     ) -> Arc<Self> {
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
@@ -128,7 +128,6 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let taps = Taps::default();
         let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -175,6 +174,11 @@ impl Core {
     /// The ids of the seal keys in use, the one for new calls first.
     pub fn seal_key_ids(&self) -> Vec<KeyId> {
         self.secrets.load().ring.ids().collect()
+    }
+
+    /// Those who look at what passes.
+    pub const fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// The watch over the targets of trunks.
@@ -309,7 +313,7 @@ impl Core {
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         drop(guard);
-        records.iter().for_each(|record| self.taps.ended(record));
+        records.into_iter().for_each(|record| self.taps.ended(record));
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
