@@ -22,7 +22,7 @@ use crate::call::probe::product;
 use crate::call::progress::Progress;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
-use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
+use crate::call::{Command, Counts, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
 use crate::sip::{Edits, Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
@@ -32,6 +32,16 @@ use crate::trunk::{Flow, TrunkId};
 const SHED: u8 = 20;
 
 impl Shard {
+    /// Whether a request belongs to a transaction that is under way: a copy, an ACK or a CANCEL.
+    pub fn knows(&self, env: &Env<'_>, request: &Message, essentials: &Essentials<'_>) -> bool {
+        let parts = key_parts(request, essentials);
+        let key = match parts.method {
+            b"CANCEL" => Key::of_cancelled_invite(&env.secrets.hash, &parts),
+            _ => Key::of_request(&env.secrets.hash, &parts),
+        };
+        self.by_key.contains_key(&key)
+    }
+
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
         self.with_shelf(env, out, |shard, out| shard.take_request(env, out, incoming));
@@ -336,11 +346,23 @@ fn inside_dialog(
     if routes.unproved && routes.token.is_none() {
         out.counts.tokens_refused.add(Refused::RecordRoute as usize);
     }
-    // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
-    if routes.token.is_none() && env.edge.owns_legs(from, from) {
+    // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came. Nor does
+    // anything of a trunk that may take part in calls that are up, and in nothing else.
+    if routes.token.is_none() && (incoming.former || env.edge.owns_legs(from, from)) {
         return Err(Refusal::new(481, "Call/Transaction Does Not Exist"));
     }
     destination::of_in_dialog(&asking(env, incoming), routes, &mut out.counts)
+}
+
+/// Whether a token in a request inside a dialog says that its sender is this trunk.
+pub fn is_party(env: &Env<'_>, trunk: TrunkId, request: &Message, essentials: &Essentials<'_>) -> bool {
+    let mut counts = Counts::default();
+    if let Ok(Some(_)) = Dialog::open(env, &mut counts, trunk, essentials) {
+        return true;
+    }
+    let token = RouteSet::read(env.edge, env.secrets, request, essentials).ok().and_then(|routes| routes.token);
+    let mark = env.edge.face(trunk).map(|face| face.mark);
+    token.is_some_and(|token| mark.is_some_and(|mark| [token.caller, token.callee].contains(&mark)))
 }
 
 /// What memory knows better of a dialog than the token: CSeq numbers, since the edge may have used up those that were its

@@ -347,7 +347,7 @@ impl World {
                     {
                         shards[index].take_in(env, call);
                     }
-                    let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+                    let incoming = Incoming { flow, from, former: false, request: &message, essentials: &essentials };
                     shards[index].handle_request(env, out, &incoming);
                 }
             }
