@@ -155,6 +155,8 @@ impl Daemon {
             });
             watched.push(Box::new(move || locks.causes(Clock::start().unix())));
         }
+        let drained = Arc::clone(&life);
+        watched.push(Box::new(move || drained.causes()));
         let failing = Arc::clone(&reloader);
         watched.push(Box::new(move || failing.causes()));
         let watch = Arc::new(Watch::new(watched, control.max_alarms));
@@ -220,7 +222,7 @@ impl Daemon {
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
         if notify::is_wanted() {
-            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life), Arc::clone(&self.reloader));
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }

@@ -51,6 +51,11 @@ impl Life {
         Shown { state, for_s: since.elapsed().as_secs(), calls, requests }
     }
 
+    /// Whether new calls are taken.
+    pub fn state(&self) -> LifeState {
+        self.lock().state
+    }
+
     /// How long until a stop ends whatever goes on; `None`: the daemon is not stopping.
     pub fn ends_in(&self) -> Option<Duration> {
         self.lock().ends.map(|ends| ends.saturating_duration_since(Instant::now()))
