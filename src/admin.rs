@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use access::Scope;
 pub use calls::Calls;
-pub use connections::Connections;
+pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,

@@ -7,6 +7,7 @@ pub mod check;
 pub mod control;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod lab;
@@ -119,6 +120,18 @@ pub enum Command {
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
     Bans(control::bans::Arguments),
+
+    /// See and end the TCP and TLS connections of the running edge.
+    ///
+    /// Those that are retired take no more requests and end when nothing is under way over them. Exit codes are those of
+    /// `rules`.
+    Connections(control::connections::Arguments),
+
+    /// See the certificates that the running edge shows, until when they are good and what uses them.
+    ///
+    /// Exit codes are those of `rules`.
+    Certificates(control::certificates::Arguments),
+
     /// Refuse new calls at the running edge, and wait until it is empty if you like.
     ///
     /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
@@ -129,6 +142,13 @@ pub enum Command {
     ///
     /// Exit codes are those of `rules`; 1 when the edge is about to end.
     Undrain(control::drain::UndrainArguments),
+
+    /// Look into all that has to be right before calls pass, and say what to do.
+    ///
+    /// Reads the configuration as `check` does, looks the edge's own names and the targets up, opens connections of its own
+    /// to each target and sends OPTIONS as the edge would, and asks the running edge what it sees. Exits with 0 when no
+    /// step failed, with 1 when one did, with 64 when the configuration or an argument is at fault.
+    Doctor(doctor::Arguments),
 
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
@@ -176,11 +196,14 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Connections(arguments) => control::connections::connections(&arguments).print(),
+        Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),
         Command::Reload(arguments) => control::reload::reload(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),
         Command::Man(arguments) => manual::man(&arguments).print(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

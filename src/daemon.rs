@@ -6,6 +6,7 @@
 
 pub mod build;
 mod calls;
+mod certificates;
 mod changes;
 mod clock;
 mod control;
@@ -14,7 +15,7 @@ mod counters;
 pub mod handover;
 mod keys;
 mod life;
-mod names;
+pub mod names;
 pub mod notify;
 mod overload;
 mod probe;
@@ -39,6 +40,7 @@ pub use keys::{Keys, KeysOffline};
 pub use life::Left;
 pub use seal_key::SealKeyError;
 
+use self::certificates::CertificateSeries;
 use self::changes::Changes;
 use self::clock::Clock;
 use self::control::health::Watch;
@@ -118,7 +120,6 @@ impl Daemon {
         let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
         let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
-        counters::publish_certificates(&loaded.config);
         let mut settings = build::transport_settings(&loaded)?;
         settings.inherited = handover::still_wanted(inherited, &loaded.config);
         let transports = Transports::bind(settings)?;
@@ -145,6 +146,8 @@ impl Daemon {
             },
         );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let showing = Arc::clone(&transports);
+        watched.push(Box::new(move || certificates::causes(&showing)));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -182,6 +185,7 @@ impl Daemon {
         core.meters().set(&loaded.config.metrics);
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
+        exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.commit(endpoint);
         let tasks = Vec::new();
         Ok(Self {
@@ -221,6 +225,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
+        let certificates = certificates::tend(Arc::clone(&self.transports));
+        self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life), Arc::clone(&self.reloader));
             self.tasks.push(tokio::spawn(shown).abort_handle());

@@ -34,7 +34,28 @@ impl Stand {
 }
 
 impl Calls for Stand {}
-impl Connections for Stand {}
+impl Connections for Stand {
+    fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
+        if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
+            return Err(Unknown::Trunk(name.clone()));
+        }
+        let after = wanted.after.unwrap_or_default();
+        Ok((after + 1..=5).map(|id| ConnectionShown { id, ..ConnectionShown::default() }).take(limit).collect())
+    }
+
+    fn close_connection(&self, id: u64) -> bool {
+        id == 5
+    }
+
+    fn certificates(&self) -> Vec<CertificateShown> {
+        let certificate = |(file, serial): (&str, &str)| CertificateShown {
+            file: file.to_owned(),
+            serial: serial.to_owned(),
+            ..CertificateShown::default()
+        };
+        [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
+    }
+}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -322,6 +343,29 @@ fn change_is_made_once_told_and_taken_back() {
 }
 
 #[test]
+fn connections_and_certificates_come_in_pages() {
+    let open = Open::new();
+    let ids =
+        |page: &Value| page["connections"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    let first = open.get("/v1/connections?limit=2&trunk=teams&retired=false");
+    assert_eq!((ids(&first), &first["next"]), (vec![json!(1), json!(2)], &json!("2")));
+    let last = open.get("/v1/connections?limit=3&after=2");
+    assert_eq!((ids(&last), &last["next"]), (vec![json!(3), json!(4), json!(5)], &Value::Null));
+    let (status, closed) = open.ask("POST", "/v1/connections/5/close", "");
+    assert_eq!((status, closed), (200, json!({ "id": 5 })));
+
+    let shown = |page: &Value| {
+        let list = page["certificates"].as_array().unwrap().iter();
+        list.map(|it| format!("{} {}", it["file"].as_str().unwrap(), it["serial"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let first = open.get("/v1/certificates?limit=1");
+    assert_eq!((shown(&first), &first["next"]), (vec!["a.pem 01".to_owned()], &json!("a.pem\t01")));
+    let rest = open.get("/v1/certificates?after=a.pem%0901");
+    assert_eq!((shown(&rest), &rest["next"]), (vec!["a.pem 02".to_owned(), "b.pem 01".to_owned()], &Value::Null));
+}
+
+#[test]
 fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
     let open = Open::new();
     let edit = |edit: Value| json!({ "id": "x", "edits": [edit] }).to_string();
@@ -339,6 +383,10 @@ fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
         ("GET", "/v1/dialplans/main%20plan/find?number=777", String::new(), 404, "no_rule"),
         ("GET", "/v1/tenants/none/users", String::new(), 404, "unknown_tenant"),
         ("GET", "/v1/changes/none", String::new(), 404, "unknown_change"),
+        ("GET", "/v1/connections?trunk=nobody", String::new(), 404, "unknown_trunk"),
+        ("GET", "/v1/connections?after=x", String::new(), 400, "bad_query"),
+        ("POST", "/v1/connections/4/close", String::new(), 404, "unknown_connection"),
+        ("POST", "/v1/connections/x/close", String::new(), 400, "bad_path"),
         ("POST", "/v1/changes/none/revert", json!({ "id": "r" }).to_string(), 404, "unknown_change"),
         ("POST", "/v1/changes", "{".to_owned(), 400, "bad_json"),
         ("POST", "/v1/changes", "{}".to_owned(), 400, "bad_json"),

@@ -1,6 +1,8 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
 pub mod bans;
+pub mod certificates;
+pub mod connections;
 pub mod drain;
 pub mod keys;
 pub mod reload;

@@ -438,8 +438,8 @@ impl Core {
     /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
     fn refuse_stranger(&self, source: &Source<'_>, request: &Message) {
         let (edge, flow) = (self.edge.load(), source.flow);
-        self.strangers.handle_stranger(&edge, source, request);
-        let within = self.strangers.take(&edge, flow.listener, flow.remote.ip());
+        let within = self.strangers.handle_stranger(&edge, source, request)
+            && self.strangers.take(&edge, flow.listener, flow.remote.ip());
         let essentials = Essentials::of_request(request, &edge.limits);
         self.outside(&edge, |env, out| {
             out.counts.strangers += 1;

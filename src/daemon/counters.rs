@@ -13,7 +13,7 @@ mod table;
 
 pub use calls::CallMeters;
 pub use exposition::Exposition;
-pub use limits::{publish_certificates, publish_limits};
+pub use limits::publish_limits;
 pub use lookups::Lookups;
 pub use messages::Messages;
 pub use table::{Measured, publish};
