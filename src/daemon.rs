@@ -158,8 +158,6 @@ impl Daemon {
             });
             watched.push(Box::new(move || locks.causes(Clock::start().unix())));
         }
-        let drained = Arc::clone(&life);
-        watched.push(Box::new(move || drained.causes()));
         let failing = Arc::clone(&reloader);
         watched.push(Box::new(move || failing.causes()));
         let watch = Arc::new(Watch::new(watched, control.max_alarms));

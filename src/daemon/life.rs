@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use crate::admin::{Cause, Life as Shown, LifeState, Severity, Stopping};
+use crate::admin::{Life as Shown, LifeState, Stopping};
 use crate::config::{Service, StopWaits};
 
 /// How often it is looked whether all is over.
@@ -115,22 +115,6 @@ impl Life {
             }
             tokio::time::sleep(LOOK.min(rest)).await;
         }
-    }
-
-    /// Why the edge is not well, as far as its life goes.
-    pub fn causes(&self) -> Vec<Cause> {
-        let text = match self.lock().state {
-            LifeState::Serving => return Vec::new(),
-            LifeState::Draining => "new calls are refused since the edge is drained",
-            LifeState::Stopping => "new calls are refused since the edge is stopping",
-        };
-        vec![Cause {
-            severity: Severity::Warning,
-            name: "draining",
-            source: "service".to_owned(),
-            text: text.to_owned(),
-            advice: "`trunkway undrain` takes new calls again; a stop ends by itself".to_owned(),
-        }]
     }
 
     /// What is in progress.
