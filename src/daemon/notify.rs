@@ -80,7 +80,7 @@ pub async fn show(core: Arc<Core>, life: Arc<Life>, reloader: Arc<Reloader>) {
 /// One line on what goes on: `12 calls, 3 of 4 targets up`.
 fn status_line(core: &Core, life: &Life, reloader: &Reloader) -> String {
     let in_progress = || {
-        let Left { calls, requests } = life.left();
+        let Left { calls, requests, .. } = life.left();
         format!("{} and {} in progress", counted(calls, "call"), counted(requests, "request"))
     };
     match life.state() {
