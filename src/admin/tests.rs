@@ -17,7 +17,7 @@ use crate::routing::{
 };
 use crate::trunk::TrunkKind;
 
-struct Stand(Mutex<(Routing, Ledger)>);
+pub(super) struct Stand(Mutex<(Routing, Ledger)>);
 
 impl Stand {
     fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
@@ -56,6 +56,35 @@ impl Connections for Stand {
         [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
     }
 }
+impl Calls for Stand {
+    fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
+        let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
+        let mut calls = vec![call("contoso"), call("fabrikam")];
+        calls.retain(|call| filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap())));
+        let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
+        calls.truncate(limit);
+        (calls, next)
+    }
+
+    fn call(&self, id: crate::call::CallId) -> Option<CallShown> {
+        let details = Some(CallDetails { tries: 2, ..CallDetails::default() });
+        let tenant = Some("contoso".to_owned());
+        (id.0 < 16).then(|| CallShown { id: id.to_string(), tenant, details, ..CallShown::default() })
+    }
+
+    fn hang_up(&self, id: crate::call::CallId) -> Result<CallShown, NotEnded> {
+        if id.0 == 2 {
+            return Err(NotEnded::Transparent(id));
+        }
+        self.call(id).ok_or(NotEnded::Unknown(id))
+    }
+
+    fn admission(&self) -> Vec<LimitShown> {
+        let limit = |scope, name: &str| LimitShown { scope, name: name.to_owned(), ..LimitShown::default() };
+        vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
+    }
+}
+impl Connections for Stand {}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -76,6 +105,30 @@ impl Guard for Stand {
 
     fn overload(&self) -> OverloadStatus {
         OverloadStatus::default()
+    }
+}
+impl Health for Stand {}
+impl History for Stand {
+    fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
+        if ask.outcome.as_deref() == Some("off") {
+            return Err(HistoryRefusal::Off);
+        }
+        let shown = json!({ "user": ask.user, "since": ask.since, "limit": ask.limit });
+        Ok(HistoryPage { records: vec![shown], next: ask.after.clone() })
+    }
+
+    fn history_of(&self, call: crate::call::CallId) -> Result<Vec<Value>, HistoryRefusal> {
+        Ok((call.0 == 1).then(|| json!({ "call": call.to_string() })).into_iter().collect())
+    }
+}
+impl Logs for Stand {
+    fn log(&self) -> Result<LogStatus, LogRefusal> {
+        Ok(LogStatus { filter: "info".to_owned(), ..LogStatus::default() })
+    }
+
+    fn set_log(&self, change: &LogChange) -> Result<LogStatus, LogRefusal> {
+        let filter = change.filter.clone().ok_or(LogRefusal::NotOurs)?;
+        Ok(LogStatus { filter, ..LogStatus::default() })
     }
 }
 impl Health for Stand {
@@ -191,7 +244,7 @@ impl Control for Stand {
     }
 }
 
-fn stand() -> Arc<Stand> {
+pub(super) fn stand() -> Arc<Stand> {
     let mut rules = Rules::new(1000);
     for number in 0..250_u32 {
         rules.add(&format!("{number:03}"), "carrier", number).unwrap();
@@ -216,7 +269,7 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         max_connections: 64,
         max_body_bytes: 32 << 20,
@@ -535,4 +588,33 @@ fn keys_are_listed_and_rotated_by_their_ids() {
     assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"farce":true}"#).0, 400);
     let (status, fault) = door.ask("POST", "/v1/keys/reload", "{}");
     assert_eq!((status, &fault["error"]), (404, &json!("no_key_file")));
+}
+
+#[test]
+fn history_is_asked_and_a_call_found() {
+    let door = Open::new();
+    let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
+    assert_eq!((status, &page["records"][0]["user"], &page["next"]), (200, &json!("anna"), &json!("9")));
+    assert_eq!((&page["records"][0]["since"], &page["records"][0]["limit"]), (&json!(86_400_000), &json!(7)));
+    let (status, page) = door.ask("GET", "/v1/history/0000000000000001", "");
+    assert_eq!((status, &page["records"][0]["call"]), (200, &json!("0000000000000001")));
+    for (path, status, error) in [
+        ("/v1/history?since=yesterday", 400, "bad_query"),
+        ("/v1/history?who=anna", 400, "bad_query"),
+        ("/v1/history?outcome=off", 404, "no_history"),
+        ("/v1/history/1", 400, "bad_call"),
+        ("/v1/history/0000000000000002", 404, "unknown_call"),
+    ] {
+        let (found, fault) = door.ask("GET", path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+}
+
+#[test]
+fn log_is_shown_and_changed() {
+    let door = Open::new();
+    assert_eq!(door.ask("GET", "/v1/log", "").1["filter"], "info");
+    assert_eq!(door.ask("PUT", "/v1/log", r#"{"filter":"debug","for_s":60}"#).1["filter"], "debug");
+    assert_eq!(door.ask("PUT", "/v1/log", "{}").1["error"], "no_log");
+    assert_eq!(door.ask("PUT", "/v1/log", r#"{"level":"debug"}"#).0, 400);
 }

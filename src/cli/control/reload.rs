@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   trunkway reload --dry-run                   what would change
   trunkway reload                             and do it
+  trunkway reload --last                      what came of the last one, whoever wanted it
   trunkway reload --json | jq .moved.count    how many prefixes go elsewhere now
 
 Exit code: 0 when the file is in force (whether it has changed or not), 64 when it is at fault or cannot be put in
@@ -24,13 +25,20 @@ pub struct Arguments {
     #[arg(long)]
     pub dry_run: bool,
 
+    /// Do nothing, and say what came of the last reload.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub last: bool,
+
     #[command(flatten)]
     pub door: Door,
 }
 
 /// Runs it.
 pub fn reload(arguments: &Arguments) -> Output {
-    let Arguments { dry_run, door } = arguments;
+    let Arguments { dry_run, last, door } = arguments;
+    if *last {
+        return door.show(|client| client.get("/v1/reloads/last"), last_words);
+    }
     let answer = door.client().and_then(|client| client.post("/v1/reload", &json!({ "dry_run": dry_run })));
     match answer {
         Ok(report) if door.json => Output::said(crate::cli::json(&report)),
@@ -43,6 +51,17 @@ pub fn reload(arguments: &Arguments) -> Output {
         }
         Err(failure) => failure.output(door.json),
     }
+}
+
+/// The last reload in words.
+fn last_words(last: &Value) -> String {
+    let took = last.get("took_ms").and_then(Value::as_u64).unwrap_or(0);
+    let mut text =
+        format!("{} at {}, by {}, in {took} ms\n", field(last, "result"), field(last, "at"), field(last, "by"));
+    for fault in list(last, "faults") {
+        text += &format!("    {}\n", fault.as_str().unwrap_or_default());
+    }
+    text
 }
 
 /// What has changed, in words.
@@ -145,6 +164,10 @@ mod tests {
 warning: edge.toml:4: no trunk uses it
 ";
         assert_eq!(words(&report), wanted);
+        let last = json!({ "at": "2026-01-01T00:00:00Z", "by": "watch", "result": "failed", "took_ms": 7,
+                           "faults": ["edge.toml:3:1: no"] });
+        let wanted = "failed at 2026-01-01T00:00:00Z, by watch, in 7 ms\n    edge.toml:3:1: no\n";
+        assert_eq!(last_words(&last), wanted);
         assert_eq!(words(&json!({ "changed": false })), "nothing has changed\n");
         assert_eq!(words(&json!({ "changed": false, "dry_run": true })), "nothing would change\n");
     }
