@@ -68,7 +68,7 @@ impl Counts {
 }
 
 /// What only a closer look finds: it takes its time, and reads certificates.
-fn review(loaded: &Loaded, review: &Review<'_>) {
+pub(super) fn review(loaded: &Loaded, review: &Review<'_>) {
     shadows::look(loaded, review);
     uncovered::look(loaded, review);
     teams_names::look(loaded, review);
