@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, Level, Life, LifeState, Logs, Reloading, Service, Trace};
+use super::{
+    Calls, Connections, Guard, Health, History, LastReload, Level, Life, LifeState, Logs, Reloading, Service, Trace,
+};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
@@ -139,6 +141,8 @@ pub struct Status {
     /// Bytes of the journal; `None`: changes are not kept over a restart.
     pub journal_bytes: Option<u64>,
     pub targets: TargetCounts,
+    /// The last reload of the configuration; `None`: there was none since the start.
+    pub reload: Option<LastReload>,
 }
 
 /// The targets of all trunks, by their states.

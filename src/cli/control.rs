@@ -1,9 +1,15 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
 pub mod bans;
+pub mod calls;
+pub mod certificates;
+pub mod connections;
 pub mod drain;
 pub mod health;
+pub mod history;
 pub mod keys;
+pub mod log;
+pub mod reload;
 pub mod rules;
 pub mod status;
 pub mod tenants;
@@ -266,6 +272,11 @@ impl Client {
     /// Sends something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::POST, path, body.to_string().into())
+    }
+
+    /// Sets something.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::PUT, path, body.to_string().into())
     }
 
     /// All entries of a list that comes in pages, up to so many; and whether there are more.

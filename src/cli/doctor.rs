@@ -1,188 +1,185 @@
-//! `trunkway doctor`: looks after everything that has to fit before calls pass, step by step: the configuration with its
-//! certificates, rules and users, names, the way to each target, and what the running edge hears from its peers.
+//! `trunkway doctor`: looks into everything that has to be right before calls pass, one step after the other, and says of
+//! each step that fails what to do.
+//!
+//! It reads the configuration, asks DNS, opens connections of its own to the targets and sends each the OPTIONS that the
+//! edge would send, and asks the running edge what it has seen. It changes nothing.
 
-mod edge;
-mod ways;
+mod names;
+mod report;
+mod rules;
+mod running;
+mod targets;
 
-use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 
-use super::control::Door;
-use super::{EXIT_NO, Output, json};
-use crate::cli::check;
-use crate::config::{self, Loaded, Severity};
-use crate::trunk::{Trunk, TrunkId};
-
-/// Steps that are told at most; a configuration with many warnings has more of them.
-const MAX_STEPS: usize = 2_000;
+use self::report::{Report, Step};
+use super::{ConfigFile, EXIT_FAULTS, EXIT_NO, Output, runtime};
+use crate::call::Edge;
+use crate::config::{Excerpt, Loaded, Severity};
+use crate::daemon::build;
+use crate::dns::Resolver;
+use crate::routing::{Site, TenantId};
+use crate::trunk::TrunkId;
 
 /// Arguments of `trunkway doctor`.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  trunkway doctor
+  trunkway doctor --tenant contoso
+  trunkway doctor --trunk teams --patience-s 10
+  trunkway doctor --offline --json")]
 pub struct Arguments {
-    /// Only what calls of this tenant need.
+    #[command(flatten)]
+    pub file: ConfigFile,
+
+    /// Only what has to do with this tenant: its sites, users and rules, and the trunks that its sites use.
     #[arg(long, value_name = "TENANT")]
     pub tenant: Option<String>,
 
-    /// How long a connection to a target may take, in seconds.
+    /// Only the targets of this trunk.
+    #[arg(long, value_name = "TRUNK")]
+    pub trunk: Option<String>,
+
+    /// Ask nobody: no DNS, no targets, no running edge.
+    #[arg(long)]
+    pub offline: bool,
+
+    /// How long each step at a target may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
-    pub timeout_s: u64,
+    pub patience_s: u64,
 
-    #[command(flatten)]
-    pub door: Door,
+    /// The control socket of the running edge. Default: `socket` of [control] in the configuration.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// Print the steps as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
-/// What came of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Step {
-    /// `configuration`, `name`, `target`, `edge`, `options` or `health`.
-    step: &'static str,
-    result: Verdict,
-    /// What was looked at, and what was found.
-    text: String,
-    /// What to do; empty when all is well.
-    advice: String,
-}
-
-impl Step {
-    fn ok(step: &'static str, text: impl Into<String>) -> Self {
-        Self { step, result: Verdict::Ok, text: text.into(), advice: String::new() }
-    }
-
-    fn warn(step: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { step, result: Verdict::Warn, text: text.into(), advice: advice.into() }
-    }
-
-    fn fail(step: &'static str, text: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { step, result: Verdict::Fail, text: text.into(), advice: advice.into() }
-    }
-}
-
-/// What of the configuration is looked at.
-struct Scope<'l> {
+/// What the steps look at.
+struct Patient<'l> {
     loaded: &'l Loaded,
-    /// `None`: all.
-    trunks: Option<BTreeSet<TrunkId>>,
-    tenant: Option<&'l str>,
+    edge: Arc<Edge>,
+    tenant: Option<TenantId>,
+    trunk: Option<TrunkId>,
+    patience: Duration,
 }
 
-impl<'l> Scope<'l> {
-    /// What the calls of a tenant need, or all; `None`: there is no such tenant.
-    fn new(loaded: &'l Loaded, tenant: Option<&'l str>) -> Option<Self> {
-        let Some(name) = tenant else { return Some(Self { loaded, trunks: None, tenant }) };
-        loaded.routing.tenants().find(name)?;
-        let mut trunks = BTreeSet::new();
-        for site in loaded.routing.sites().iter().filter(|site| *site.tenant == *name) {
-            trunks.extend([Some(site.teams), Some(site.trunk), site.pbx].into_iter().flatten());
-        }
-        Some(Self { loaded, trunks: Some(trunks), tenant })
+impl<'l> Patient<'l> {
+    /// The sites that are looked at.
+    fn sites(&self) -> impl Iterator<Item = &'l Arc<Site>> {
+        let id = self.tenant.and_then(|id| self.loaded.routing.tenants().get(id)).map(|tenant| Arc::clone(&tenant.id));
+        let sites = self.loaded.routing.sites().iter();
+        sites.filter(move |site| id.as_ref().is_none_or(|id| site.tenant == *id))
     }
 
-    fn trunks(&self) -> impl Iterator<Item = &'l Trunk> {
-        let wanted = |trunk: &&Trunk| self.trunks.as_ref().is_none_or(|trunks| trunks.contains(&trunk.id));
-        self.loaded.trunks.0.iter().filter(wanted)
-    }
-
-    /// The edge's own names that others look up.
-    fn names(&self) -> BTreeSet<Arc<str>> {
-        let mut names: BTreeSet<Arc<str>> = self.trunks().filter_map(|trunk| trunk.fqdn.clone()).collect();
-        if self.tenant.is_none() {
-            names.extend(self.loaded.config.node.fqdn.clone());
+    /// Whether a trunk is looked at.
+    fn looks_at(&self, trunk: TrunkId) -> bool {
+        match (self.trunk, self.tenant) {
+            (Some(only), _) => only == trunk,
+            (None, Some(_)) => {
+                self.sites().any(|site| site.teams == trunk || site.trunk == trunk || site.pbx == Some(trunk))
+            }
+            (None, None) => true,
         }
-        let of_tenant = |site: &&Arc<crate::routing::Site>| self.tenant.is_none_or(|tenant| *site.tenant == *tenant);
-        names.extend(self.loaded.routing.sites().iter().filter(of_tenant).map(|site| Arc::clone(&site.fqdn)));
-        names
     }
 }
 
 /// Runs it.
-pub fn doctor(arguments: &Arguments) -> Output {
-    let Arguments { tenant, timeout_s, door } = arguments;
-    let loaded = match config::load_reviewed(&door.file.config, check::review) {
+pub fn doctor(arguments: &Arguments, color: bool) -> ExitCode {
+    look(arguments, color).print()
+}
+
+/// Looks, and gives what there is to say.
+pub fn look(arguments: &Arguments, color: bool) -> Output {
+    let loaded = match super::check::load_reviewed(&arguments.file.config) {
         Ok(loaded) => loaded,
-        Err(faults) => return Output::fault(faults.render(false)),
+        Err(faults) => {
+            let verdict = "nothing else was looked at: mend the configuration first\n";
+            return Output { code: EXIT_FAULTS, ..Output::fault(faults.render(color) + verdict) };
+        }
     };
-    let Some(scope) = Scope::new(&loaded, tenant.as_deref()) else {
-        return Output::fault(format!("there is no tenant `{}`\n", tenant.as_deref().unwrap_or_default()));
+    let patient = match patient(arguments, &loaded) {
+        Ok(patient) => patient,
+        Err(what) => return Output::fault(format!("error: {what}\n")),
     };
-    let mut steps = configuration(&scope);
-    let runtime = match super::runtime(1) {
-        Ok(runtime) => runtime,
-        Err(error) => return Output::fault(format!("the system gives no runtime: {error}\n")),
-    };
-    steps.extend(runtime.block_on(ways::look(&scope, Duration::from_secs(*timeout_s))));
-    steps.extend(edge::look(&scope, door));
-    steps.truncate(MAX_STEPS);
-    told(&steps, door.json)
-}
-
-/// What a closer look at the configuration finds: certificates, their names, purposes and roots, rules, users without
-/// a rule.
-fn configuration(scope: &Scope<'_>) -> Vec<Step> {
-    let Loaded { warnings, routing, .. } = scope.loaded;
-    // A warning that names another tenant or trunk is not this tenant's matter.
-    let is_of = |message: &str| {
-        let Some(tenant) = scope.tenant else { return true };
-        let elsewhere =
-            routing.tenants().iter().any(|it| *it.id != *tenant && message.contains(&format!("`{}`", it.id)));
-        !elsewhere
-    };
-    let mut steps: Vec<Step> = warnings
-        .faults
-        .iter()
-        .filter(|fault| is_of(&fault.message))
-        .map(|fault| {
-            let (text, advice) = (fault.message.clone(), fault.help.clone().unwrap_or_default());
-            match fault.severity {
-                Severity::Error => Step::fail("configuration", text, advice),
-                Severity::Warning => Step::warn("configuration", text, advice),
-            }
-        })
-        .collect();
-    if steps.is_empty() {
-        steps.push(Step::ok("configuration", "it can be taken: certificates, names, rules and users fit together"));
-    }
-    steps
-}
-
-/// The steps in words or as JSON.
-fn told(steps: &[Step], as_json: bool) -> Output {
-    let worst = steps.iter().map(|step| step.result).max().unwrap_or(Verdict::Ok);
-    let code = if worst == Verdict::Fail { EXIT_NO } else { 0 };
-    if as_json {
-        return Output {
-            out: json(&serde_json::json!({ "result": worst, "steps": steps })),
-            code,
-            ..Output::default()
-        };
-    }
-    let mut out = String::new();
-    for Step { step, result, text, advice } in steps {
-        let word = match result {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
-        };
-        out += &format!("{word:<5} {step:<14} {text}\n");
-        for line in advice.lines() {
-            out += &format!("{:20} {line}\n", "");
+    let mut report = Report::default();
+    configuration(arguments, &loaded, &mut report);
+    rules::look(&patient, &mut report);
+    if !arguments.offline {
+        match ask(&patient, arguments, &mut report) {
+            Ok(()) => {}
+            Err(why) => report.add(Step::fail("network", "this machine", why)),
         }
     }
-    let count = |wanted: Verdict| steps.iter().filter(|step| step.result == wanted).count();
-    out += &format!("\n{} ok, {} warnings, {} failures\n", count(Verdict::Ok), count(Verdict::Warn), count(Verdict::Fail));
+    let code = if report.has_failed() { EXIT_NO } else { 0 };
+    let out = if arguments.json { super::json(&report) } else { report.words() };
     Output { out, code, ..Output::default() }
+}
+
+fn patient<'l>(arguments: &Arguments, loaded: &'l Loaded) -> Result<Patient<'l>, String> {
+    let tenant = match &arguments.tenant {
+        Some(name) => {
+            let found = loaded.routing.tenants().find(name);
+            Some(found.ok_or_else(|| format!("there is no tenant `{name}` in the configuration"))?)
+        }
+        None => None,
+    };
+    let trunk = match &arguments.trunk {
+        Some(name) => {
+            let found = loaded.trunks.named(name);
+            Some(found.ok_or_else(|| format!("there is no trunk `{name}` in the configuration"))?.id)
+        }
+        None => None,
+    };
+    // The ports of a running edge are not known here; those that the configuration gives are.
+    let edge = Arc::new(build::edge(loaded.config.limits, loaded, |_| None));
+    Ok(Patient { loaded, edge, tenant, trunk, patience: Duration::from_secs(arguments.patience_s) })
+}
+
+/// What `check` says, step by step.
+fn configuration(arguments: &Arguments, loaded: &Loaded, report: &mut Report) {
+    let file = arguments.file.config.display().to_string();
+    for warning in &loaded.warnings.faults {
+        let text = match &warning.at {
+            Some(Excerpt { file, position: Some(position), .. }) => {
+                format!("{} ({file}:{})", warning.message, position.line)
+            }
+            _ => warning.message.clone(),
+        };
+        let step = match warning.severity {
+            Severity::Error => Step::fail("configuration", &file, text),
+            Severity::Warning => Step::warn("configuration", &file, text),
+        };
+        report.add(match &warning.help {
+            Some(help) => step.advise(help.clone()),
+            None => step,
+        });
+    }
+    if loaded.warnings.is_empty() {
+        report.add(Step::ok("configuration", &file, "can be taken, without a warning"));
+    }
+}
+
+/// The steps that ask somebody.
+fn ask(patient: &Patient<'_>, arguments: &Arguments, report: &mut Report) -> Result<(), String> {
+    let runtime = runtime(1).map_err(|error| format!("the system gives no runtime: {error}"))?;
+    let settings = build::dns_settings(&patient.loaded.config.dns);
+    runtime.block_on(async {
+        let resolver = Resolver::new(&settings).map_err(|error| format!("the resolver cannot be set up: {error}"))?;
+        names::look(patient, &resolver, report).await;
+        targets::look(patient, &resolver, report).await;
+        Ok::<_, String>(())
+    })?;
+    // The client of the control socket has a runtime of its own.
+    running::look(patient, arguments, report);
+    Ok(())
 }
 
 #[cfg(test)]

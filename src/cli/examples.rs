@@ -38,12 +38,6 @@ Examples:
   trunkway diff before.csv after.csv
   trunkway diff edge.toml new/edge.toml --json";
 
-pub const DOCTOR: &str = "\
-Examples:
-  trunkway doctor
-  trunkway doctor --tenant contoso
-  trunkway doctor --json | jq '.steps[] | select(.result == \"fail\")'";
-
 pub const RULES: &str = "\
 Examples:
   trunkway rules list main --owner contoso

@@ -27,6 +27,7 @@ use super::core::Core;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
+use super::reload::Reloader;
 use super::strangers::Strangers;
 use crate::admin::{
     self, Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
@@ -50,7 +51,8 @@ pub struct Parts {
     pub core: Arc<Core>,
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
+    pub reloader: Arc<Reloader>,
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
@@ -87,6 +89,7 @@ impl Control for Desk {
             pending: routing.table().pending(),
             journal_bytes,
             targets: counted(self.trunks()),
+            reload: self.parts.reloader.last(),
         }
     }
 

@@ -1,67 +1,103 @@
-//! Tests of the doctor on loopback: targets that are there, that are not, and that shake hands.
+use std::io::Write;
+use std::net::UdpSocket;
 
-use std::net::TcpListener;
-
-use serde_json::Value;
-
+use super::report::Verdict;
 use super::*;
-use crate::cli::{Cli, Command};
-use clap::Parser;
 
-fn examined(config: &str, more: &[&str]) -> (Output, Vec<(String, String, String)>) {
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("edge.toml");
-    std::fs::write(&file, config).unwrap();
-    let file = file.to_string_lossy().into_owned();
-    let line = ["trunkway", "doctor", "--config", &file, "--json", "--timeout-s", "2"];
-    let Command::Doctor(arguments) = Cli::try_parse_from(line.iter().chain(more)).unwrap().command else { panic!() };
-    let output = doctor(&arguments);
-    let report: Value = serde_json::from_str(&output.out).unwrap_or_default();
-    let text = |step: &Value, key: &str| step[key].as_str().unwrap_or_default().to_owned();
-    let steps = report["steps"].as_array().cloned().unwrap_or_default();
-    let steps = steps.iter().map(|step| (text(step, "step"), text(step, "result"), text(step, "text"))).collect();
-    (output, steps)
+fn arguments(config: &std::path::Path, offline: bool) -> Arguments {
+    Arguments {
+        file: ConfigFile { config: config.to_owned() },
+        tenant: None,
+        trunk: None,
+        offline,
+        patience_s: 2,
+        socket: None,
+        json: true,
+    }
 }
 
-fn config(targets: &str) -> String {
+fn written(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn config(target: std::net::SocketAddr) -> String {
     format!(
-        "[node]\nname = 'edge'\n[[listen]]\nname = 'inside'\nbind = 'tcp:127.0.0.1:0'\nadvertise = '127.0.0.1:5060'\n\
-         [trunk.pbx]\nkind = 'pbx'\nlisten = 'inside'\ntargets = [{targets}]\ntransparent = true\n"
+        "[node]\nname = \"n\"\n[[listen]]\nname = \"l\"\nbind = \"udp:127.0.0.1:5060\"\n\
+         [trunk.pbx]\nkind = \"pbx\"\nlisten = \"l\"\ntargets = [\"udp:{target}\"]\n\
+         [tenant.contoso]\ncountry = \"GB\"\n"
     )
 }
 
-#[test]
-fn target_that_listens_is_well_and_one_that_does_not_is_told_with_what_to_do() {
-    let there = TcpListener::bind("127.0.0.1:0").unwrap();
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (well, steps) = examined(&config(&format!("'tcp:{}'", there.local_addr().unwrap())), &[]);
-    assert!(steps.iter().any(|(step, result, _)| step == "target" && result == "ok"), "{steps:?}");
-    assert_eq!(well.code, 0, "no running edge is a warning: {steps:?}");
-    assert!(steps.iter().any(|(step, result, _)| step == "edge" && result == "warn"), "{steps:?}");
-    let (ill, steps) = examined(&config(&format!("'tcp:{gone}'")), &[]);
-    let failed = steps.iter().find(|(_, result, _)| result == "fail").expect("a failure");
-    assert!(ill.code == EXIT_NO && failed.0 == "target" && failed.2.contains("no connection"), "{steps:?}");
+fn steps(output: &Output) -> Vec<(String, String)> {
+    let report: serde_json::Value = serde_json::from_str(&output.out).unwrap();
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().map(|step| (step["area"].as_str().unwrap().into(), step["verdict"].as_str().unwrap().into())).collect()
 }
 
 #[test]
-fn unknown_tenant_and_bad_configuration_are_faults() {
-    let (output, _) = examined(&config("'tcp:127.0.0.1:9'"), &["--tenant", "nobody"]);
-    assert!(output.code == 64 && output.err.contains("no tenant `nobody`"), "{}", output.err);
-    let (output, _) = examined("[node]\n", &[]);
-    assert_eq!(output.code, 64);
+fn a_target_that_answers_is_told_from_one_that_does_not() {
+    let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let addr = peer.local_addr().unwrap();
+    let file = written(&config(addr));
+    let answering = std::thread::spawn(move || {
+        let mut room = [0; 65_535];
+        let (count, from) = peer.recv_from(&mut room).unwrap();
+        let request = String::from_utf8(room[..count].to_vec()).unwrap();
+        let keep = |name: &str| request.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+        let lines = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].map(keep).join("\r\n");
+        peer.send_to(format!("SIP/2.0 200 OK\r\n{lines}\r\nContent-Length: 0\r\n\r\n").as_bytes(), from).unwrap();
+        request
+    });
+    let mut arguments = arguments(file.path(), false);
+    arguments.trunk = Some("pbx".to_owned());
+    let output = look(&arguments, false);
+    let request = answering.join().unwrap();
+    assert!(request.starts_with("OPTIONS sip:") && request.contains("Contact: <sip:127.0.0.1:5060"), "{request}");
+    assert!(steps(&output).contains(&("targets".to_owned(), "ok".to_owned())), "{}", output.out);
+
+    // Nobody is there any more: the machine says so, or nothing.
+    let output = look(&arguments, false);
+    assert_eq!(output.code, EXIT_NO);
+    assert!(steps(&output).contains(&("targets".to_owned(), "fail".to_owned())), "{}", output.out);
+    assert!(output.out.contains("\"advice\""));
 }
 
 #[test]
-fn people_read_what_failed_and_what_to_do() {
-    let steps = [Step::ok("name", "a is b"), Step::fail("target", "c is away", "look there\nand there")];
+fn a_configuration_that_cannot_be_taken_ends_it() {
+    let file = written("[node]\n");
+    let output = look(&arguments(file.path(), true), false);
+    assert_eq!(output.code, EXIT_FAULTS);
+    assert!(output.err.contains("mend the configuration first"), "{}", output.err);
+}
+
+#[test]
+fn who_asks_for_a_tenant_that_is_not_there_is_told() {
+    let file = written(&config("127.0.0.1:5080".parse().unwrap()));
+    let mut asked = arguments(file.path(), true);
+    asked.tenant = Some("fabrikam".to_owned());
+    let output = look(&asked, false);
+    assert!(output.code != 0 && output.err.contains("no tenant `fabrikam`"), "{}", output.err);
+    asked.tenant = Some("contoso".to_owned());
+    let output = look(&asked, false);
+    assert_eq!(output.code, EXIT_NO, "a tenant without a site gets no call: {}", output.out);
+    assert!(steps(&output).contains(&("tenants".to_owned(), "fail".to_owned())));
+}
+
+#[test]
+fn steps_are_shown_with_what_to_do() {
+    let mut report = Report::default();
+    report.add(Step::ok("names", "sbc.example.net", "leads to 203.0.113.9"));
+    report.add(Step::fail("targets", "teams tls:a", "no connection").advise("look at the firewall"));
     let wanted = "\
-ok    name           a is b
-FAIL  target         c is away
-                     look there
-                     and there
-
-1 ok, 0 warnings, 1 failures
+names
+  ok    sbc.example.net: leads to 203.0.113.9
+targets
+  FAIL  teams tls:a: no connection
+        do: look at the firewall
+2 steps: 1 ok, 0 to look at, 1 failed
 ";
-    let output = told(&steps, false);
-    assert_eq!((output.out.as_str(), output.code), (wanted, EXIT_NO));
+    assert_eq!(report.words(), wanted);
+    assert_eq!(report.steps().iter().filter(|step| step.verdict == Verdict::Fail).count(), 1);
 }
