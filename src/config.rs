@@ -61,12 +61,12 @@ pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
 pub use guard::Guard;
-pub use logging::Logging;
+pub use logging::{LogFormat, Logging};
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
 pub use overload::Overload;
-pub use records::Records;
+pub use records::{RecordFormat, Records, Rotate};
 pub use review::{Finding, Review, Spot};
 pub use service::{Service, StopWaits};
 pub use slots::{Slots, TrunkSlot};
@@ -360,6 +360,8 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
             Node { name: "".into(), fqdn: None, seal_key_file: None, seal_max_age: Node::SEAL_MAX_AGE, workers: None }
         }
     };
+    let state = take(&mut sections.state).map(settings::state).unwrap_or_default();
+    let has_state = state.dir.is_some();
     Settings {
         node,
         tls_client: take(&mut sections.tls_client).map(settings::client_tls).unwrap_or_default(),
@@ -367,13 +369,13 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
         limits: take(&mut sections.limits).map(settings::limits).unwrap_or_default(),
         dns: take(&mut sections.dns).map(settings::dns).unwrap_or_default(),
         metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
-        state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
+        state,
         control: take(&mut sections.control).map(control::read).unwrap_or_default(),
         logging: take(&mut sections.logging).map(logging::read).unwrap_or_default(),
         overload: take(&mut sections.overload).map(overload::read).unwrap_or_default(),
         guard: take(&mut sections.guard).map(guard::read).unwrap_or_default(),
         trace: take(&mut sections.trace).map(trace::read).unwrap_or_default(),
-        records: take(&mut sections.records).map(records::read).unwrap_or_default(),
+        records: take(&mut sections.records).map(|table| records::read(table, has_state)).unwrap_or_default(),
         service: take(&mut sections.service).map(service::read).unwrap_or_default(),
     }
 }

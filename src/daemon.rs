@@ -6,6 +6,7 @@
 
 pub mod build;
 mod calls;
+mod certificates;
 mod changes;
 mod clock;
 mod control;
@@ -14,7 +15,7 @@ mod counters;
 pub mod handover;
 mod keys;
 mod life;
-mod names;
+pub mod names;
 pub mod notify;
 mod overload;
 mod probe;
@@ -39,6 +40,7 @@ pub use keys::{Keys, KeysOffline};
 pub use life::Left;
 pub use seal_key::SealKeyError;
 
+use self::certificates::CertificateSeries;
 use self::changes::Changes;
 use self::clock::Clock;
 use self::control::health::Watch;
@@ -48,7 +50,9 @@ use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::reload::Reloader;
+use self::records::Records;
 use self::strangers::Strangers;
+use self::taps::Taps;
 use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -118,7 +122,6 @@ impl Daemon {
         let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
         let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
-        counters::publish_certificates(&loaded.config);
         let mut settings = build::transport_settings(&loaded)?;
         settings.inherited = handover::still_wanted(inherited, &loaded.config);
         let transports = Transports::bind(settings)?;
@@ -131,7 +134,8 @@ impl Daemon {
         let clock = Clock::start();
         let overload = Overload::new(&loaded.config, workers(&loaded.config));
         let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
-        let beside = (Arc::clone(&strangers), clock);
+        let taps = Taps { meters: Arc::default(), records: Records::start(&loaded.config) };
+        let beside = (Arc::clone(&strangers), clock, taps);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
         let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
@@ -145,6 +149,10 @@ impl Daemon {
             },
         );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        let lives = Arc::clone(&life);
+        watched.push(Box::new(move || lives.causes()));
+        let showing = Arc::clone(&transports);
+        watched.push(Box::new(move || certificates::causes(&showing)));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -157,6 +165,8 @@ impl Daemon {
         }
         let failing = Arc::clone(&reloader);
         watched.push(Box::new(move || failing.causes()));
+        let records = Arc::clone(&core.taps().records);
+        watched.push(Box::new(move || records.causes()));
         let watch = Arc::new(Watch::new(watched, control.max_alarms));
         let doors = match doors {
             Some(doors) => {
@@ -180,6 +190,8 @@ impl Daemon {
         core.meters().set(&loaded.config.metrics);
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
+        exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
+        exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
         Ok(Self {
@@ -207,6 +219,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
         self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());
+        self.tasks.push(tokio::spawn(records::watch(Arc::clone(&self.core.taps().records))).abort_handle());
         let counting = counters::publish(counters::Measured {
             core: Arc::clone(&self.core),
             changes: Arc::clone(&self.changes),
@@ -219,6 +232,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
+        let certificates = certificates::tend(Arc::clone(&self.transports));
+        self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());
@@ -280,6 +295,9 @@ impl Daemon {
             task.abort();
         }
         self.transports.shutdown().await;
+        let records = Arc::clone(&self.core.taps().records);
+        // It waits for the disk; a failure to join would be a panic in there, which is logged.
+        let _ = tokio::task::spawn_blocking(move || records.stop()).await;
         strangers::keep(&self.strangers);
         self.exposition.close();
     }

@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod homes;
+pub mod look;
 mod pracks;
 mod progress;
 mod refusals;

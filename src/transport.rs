@@ -12,6 +12,7 @@
 
 pub mod settings;
 pub mod tls;
+pub mod trial;
 
 mod accept;
 mod change;

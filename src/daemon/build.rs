@@ -147,7 +147,14 @@ fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls)
 }
 
 /// The identity and trust with which the edge dials for a trunk; `None` where nothing is dialled over TLS.
-fn client_tls(loaded: &Loaded, trunk: TrunkId, key_log: Option<&KeyLog>) -> Result<Option<Arc<ClientTls>>, BuildError> {
+///
+/// # Errors
+/// [`BuildError::ClientTls`]: a file that cannot be read, a key that does not fit.
+pub fn client_tls(
+    loaded: &Loaded,
+    trunk: TrunkId,
+    key_log: Option<&KeyLog>,
+) -> Result<Option<Arc<ClientTls>>, BuildError> {
     let Some(tls) = loaded.config.trunk_tls.get(usize::from(trunk.0)).map(|tls| &tls.client) else { return Ok(None) };
     if tls.ca.is_none() && tls.certificate.is_none() {
         return Ok(None);

@@ -24,6 +24,7 @@ use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
+use crate::shard::look::{CallPlace, NotEnded};
 use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::requests::{is_party, refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
@@ -115,7 +116,7 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
-        (strangers, clock): (Arc<Strangers>, Clock),
+        (strangers, clock, taps): (Arc<Strangers>, Clock, Taps),
         limits: &config::Limits,
     ) -> Arc<Self> {
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
@@ -127,7 +128,6 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let taps = Taps::default();
         let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -176,6 +176,11 @@ impl Core {
         self.secrets.load().ring.ids().collect()
     }
 
+    /// Those who look at what passes.
+    pub const fn taps(&self) -> &Taps {
+        &self.taps
+    }
+
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
@@ -198,7 +203,7 @@ impl Core {
             let locked = lock(&cell.locked);
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         status
     }
@@ -217,10 +222,29 @@ impl Core {
             sum.add(&std::mem::take(&mut locked.out.counts));
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         self.seen.keep(status);
         (sum, status)
+    }
+
+    /// Lets somebody look at a shard, who must be quick: its calls wait.
+    pub fn look<T>(&self, shard: usize, look: impl FnOnce(&Env<'_>, &Shard) -> T) -> Option<T> {
+        let cell = self.cells.get(shard)?;
+        let (edge, secrets, store) = (self.edge.load(), self.secrets.load(), self.calls_now());
+        let env = self.env(&edge, &secrets, &store);
+        Some(look(&env, &lock(&cell.locked).shard))
+    }
+
+    /// Ends a call as an operator wants it.
+    ///
+    /// # Errors
+    /// [`NotEnded`].
+    pub fn end_call(&self, shard: usize, place: CallPlace) -> Result<(), NotEnded> {
+        let Some(cell) = self.cells.get(shard) else { return Err(NotEnded::Gone) };
+        let mut ended = Err(NotEnded::Gone);
+        self.with(cell, |env, locked| ended = locked.shard.end_call(env, &mut locked.out, place));
+        ended
     }
 
     /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
@@ -289,7 +313,7 @@ impl Core {
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         drop(guard);
-        records.iter().for_each(|record| self.taps.ended(record));
+        records.into_iter().for_each(|record| self.taps.ended(record));
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
@@ -438,8 +462,8 @@ impl Core {
     /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
     fn refuse_stranger(&self, source: &Source<'_>, request: &Message) {
         let (edge, flow) = (self.edge.load(), source.flow);
-        self.strangers.handle_stranger(&edge, source, request);
-        let within = self.strangers.take(&edge, flow.listener, flow.remote.ip());
+        let within = self.strangers.handle_stranger(&edge, source, request)
+            && self.strangers.take(&edge, flow.listener, flow.remote.ip());
         let essentials = Essentials::of_request(request, &edge.limits);
         self.outside(&edge, |env, out| {
             out.counts.strangers += 1;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::counters::Meters;
-use super::records;
+use super::records::Records;
 use crate::call::CallRecord;
 use crate::transport::Source;
 use crate::trunk::{Flow, Hop};
 
 /// Those who look at messages and calls. All of them are bounded and none of them blocks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Taps {
     pub meters: Arc<Meters>,
+    pub records: Arc<Records>,
 }
 
 impl Taps {
@@ -31,8 +32,8 @@ impl Taps {
     }
 
     /// A call is over. No lock is held.
-    pub fn ended(&self, record: &CallRecord) {
-        records::log(record);
-        self.meters.ended(record);
+    pub fn ended(&self, record: CallRecord) {
+        self.meters.ended(&record);
+        self.records.ended(record);
     }
 }
