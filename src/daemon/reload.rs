@@ -314,7 +314,6 @@ impl Reloader {
             tracing::error!(%error, "the seal keys in use stay");
         }
         counters::publish_limits(limits);
-        counters::publish_certificates(&loaded.config);
         takes.into_iter().for_each(|take| take());
         Ok((Running::of(&loaded, certificates), report))
     }
