@@ -36,6 +36,8 @@ pub use calls::Calls;
 pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use connections::Connections;
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
+pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
+pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
