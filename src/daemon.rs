@@ -149,8 +149,6 @@ impl Daemon {
             },
         );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
-        let lives = Arc::clone(&life);
-        watched.push(Box::new(move || lives.causes()));
         let showing = Arc::clone(&transports);
         watched.push(Box::new(move || certificates::causes(&showing)));
         let doors = Doors::bind(control)?;
