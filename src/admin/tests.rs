@@ -57,7 +57,6 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
-impl Health for Stand {}
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
         if ask.outcome.as_deref() == Some("off") {
@@ -101,8 +100,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl History for Stand {}
-impl Logs for Stand {}
 impl Reloading for Stand {}
 impl Service for Stand {
     fn life(&self) -> Life {
