@@ -7,6 +7,8 @@ pub mod check;
 pub mod control;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
+mod examples;
 pub mod export;
 pub mod import;
 pub mod lab;
@@ -47,68 +49,110 @@ pub enum Command {
     /// Opens the listeners of the configuration and carries calls until SIGTERM or SIGINT: then it refuses new calls and
     /// ends when requests in progress are answered ([service] in the configuration); a second signal ends it at once.
     /// Exits with 64 when the configuration or a certificate is at fault, with 69 when an address cannot be opened.
+    #[command(after_help = examples::RUN)]
     Run(run::Arguments),
 
     /// Check a configuration and tell everything that is wrong with it.
     ///
     /// Reads the file, the files that it includes and its dial plans, and looks whether certificates are there. Nothing
     /// is opened to the network. Exits with 0 when the configuration can be taken, with 64 when it cannot.
+    #[command(after_help = examples::CHECK)]
     Check(check::Arguments),
 
     /// Tell where a call would go, and why.
     ///
     /// Exits with 0 when it would be sent on, with 1 when it would be refused, with 64 when the configuration or a
     /// question is at fault; with `--batch` with 0 when every line was answered.
+    #[command(after_help = examples::ROUTE)]
     Route(route::Arguments),
 
     /// Tell what a number means to a tenant, and how each interface writes it.
     ///
     /// Reads URIs, user parts, directory fields and what people write. Exits with 64 when the configuration or the
     /// tenant's name is at fault.
+    #[command(after_help = examples::NUMBER)]
     Number(number::Arguments),
 
     /// Take rules and users out of files that other products write.
     ///
     /// Every row is checked against the configuration and everything that is wrong is told at once, with exit code 64;
     /// then nothing is written. `--dry-run` tells what would change.
+    #[command(after_help = examples::IMPORT)]
     Import(import::Arguments),
 
     /// Write the rules of the dial plans as CSV.
     ///
     /// Importing what was exported gives the same rules. Exits with 64 when the configuration is at fault.
+    #[command(after_help = examples::EXPORT)]
     Export(export::Arguments),
 
     /// Tell what is different between two lists of dial plan rules.
     ///
     /// Neither the order of rules nor the way in which a prefix is written counts. Exits with 0 when both say the same,
     /// with 1 when they do not, with 64 when one of them cannot be read.
+    #[command(after_help = examples::DIFF)]
     Diff(diff::Arguments),
+
+    /// See what the running edge does, on one screen.
+    ///
+    /// Exit codes are those of `rules`.
+    Status(control::status::Arguments),
+
+    /// Tell how the running edge is doing, and what to do about it.
+    ///
+    /// Exits as monitoring plugins do: with 0 when all is well, with 1 at a warning, with 2 at an error; with 64 when an
+    /// argument is at fault, with 69 when nobody answers.
+    Health(control::health::HealthArguments),
+
+    /// See what is wrong at the running edge, and what was.
+    ///
+    /// Exit codes are those of `rules`.
+    Alarms(control::health::AlarmArguments),
 
     /// See and change the dial plans of the running edge.
     ///
     /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
     /// taken back. Exits with 1 when the edge says no, with 64 when an argument is at fault, with 69 when nobody answers.
+    #[command(after_help = examples::RULES)]
     Rules(control::rules::Arguments),
 
     /// See and change the users of the running edge.
     ///
     /// Exit codes are those of `rules`.
+    #[command(after_help = examples::USERS)]
     Users(control::users::Arguments),
 
     /// See and remove tenants of the running edge.
     ///
     /// Exit codes are those of `rules`.
+    #[command(after_help = examples::TENANTS)]
     Tenants(control::tenants::Arguments),
 
     /// See the trunks of the running edge and how their targets are doing.
     ///
     /// A target is `up`, `suspect` or `down`; those that are down are tried last. Exit codes are those of `rules`.
+    #[command(after_help = examples::TRUNKS)]
     Trunks(control::trunks::Arguments),
 
     /// See, rotate and reload the keys that seal what the edge writes into its own URIs.
     ///
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
+    #[command(after_help = examples::KEYS)]
     Keys(control::keys::Arguments),
+
+    /// Have the running edge read its configuration again.
+    ///
+    /// Everything is checked first; with anything wrong nothing changes. Calls go on.
+    Reload(control::reload::Arguments),
+    /// See calls in progress at the running edge, and end them.
+    ///
+    /// Exit codes are those of `rules`; 1 also for a call that has ended, or that only a side can end.
+    Calls(control::calls::Arguments),
+
+    /// See how many calls each trunk, tenant, site and user has, and how many it may have.
+    ///
+    /// Exit codes are those of `rules`.
+    Limits(control::calls::LimitArguments),
 
     /// See calls that are over: who called whom, how it ended, and why.
     ///
@@ -123,6 +167,18 @@ pub enum Command {
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
     Bans(control::bans::Arguments),
+
+    /// See and end the TCP and TLS connections of the running edge.
+    ///
+    /// Those that are retired take no more requests and end when nothing is under way over them. Exit codes are those of
+    /// `rules`.
+    Connections(control::connections::Arguments),
+
+    /// See the certificates that the running edge shows, until when they are good and what uses them.
+    ///
+    /// Exit codes are those of `rules`.
+    Certificates(control::certificates::Arguments),
+
     /// Refuse new calls at the running edge, and wait until it is empty if you like.
     ///
     /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
@@ -134,15 +190,25 @@ pub enum Command {
     /// Exit codes are those of `rules`; 1 when the edge is about to end.
     Undrain(control::drain::UndrainArguments),
 
+    /// Look into all that has to be right before calls pass, and say what to do.
+    ///
+    /// Reads the configuration as `check` does, looks the edge's own names and the targets up, opens connections of its own
+    /// to each target and sends OPTIONS as the edge would, and asks the running edge what it sees. Exits with 0 when no
+    /// step failed, with 1 when one did, with 64 when the configuration or an argument is at fault.
+    Doctor(doctor::Arguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
+    #[command(after_help = examples::DEMO)]
     Demo(demo::DemoOptions),
 
     /// Run the stand-ins for a PBX and for Teams alone, to rehearse a configuration.
+    #[command(after_help = examples::LAB)]
     Lab(Box<lab::LabArguments>),
 
     /// Make certificates.
+    #[command(after_help = examples::CERTS)]
     Certs(certs::Arguments),
 
     /// Print what a shell needs to complete commands.
@@ -153,6 +219,7 @@ pub enum Command {
     Man(manual::ManArguments),
 
     /// Print the version.
+    #[command(after_help = examples::VERSION)]
     Version,
 }
 
@@ -174,18 +241,27 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, colored()).print(),
         Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Status(arguments) => control::status::status(&arguments).print(),
+        Command::Health(arguments) => control::health::health(&arguments).print(),
+        Command::Alarms(arguments) => control::health::alarms(&arguments).print(),
         Command::Rules(arguments) => control::rules::rules(&arguments).print(),
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Calls(arguments) => control::calls::calls(&arguments).print(),
+        Command::Limits(arguments) => control::calls::limits(&arguments).print(),
         Command::History(arguments) => control::history::history(&arguments).print(),
         Command::Log(arguments) => control::log::log(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Connections(arguments) => control::connections::connections(&arguments).print(),
+        Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),
+        Command::Reload(arguments) => control::reload::reload(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),
         Command::Man(arguments) => manual::man(&arguments).print(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -17,7 +17,7 @@ use crate::routing::{
 };
 use crate::trunk::TrunkKind;
 
-struct Stand(Mutex<(Routing, Ledger)>);
+pub(super) struct Stand(Mutex<(Routing, Ledger)>);
 
 impl Stand {
     fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
@@ -33,8 +33,58 @@ impl Stand {
     }
 }
 
-impl Calls for Stand {}
-impl Connections for Stand {}
+impl Connections for Stand {
+    fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
+        if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
+            return Err(Unknown::Trunk(name.clone()));
+        }
+        let after = wanted.after.unwrap_or_default();
+        Ok((after + 1..=5).map(|id| ConnectionShown { id, ..ConnectionShown::default() }).take(limit).collect())
+    }
+
+    fn close_connection(&self, id: u64) -> bool {
+        id == 5
+    }
+
+    fn certificates(&self) -> Vec<CertificateShown> {
+        let certificate = |(file, serial): (&str, &str)| CertificateShown {
+            file: file.to_owned(),
+            serial: serial.to_owned(),
+            ..CertificateShown::default()
+        };
+        [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
+    }
+}
+impl Calls for Stand {
+    fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
+        let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
+        let mut calls = vec![call("contoso"), call("fabrikam")];
+        calls.retain(|call| {
+            filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap()))
+        });
+        let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
+        calls.truncate(limit);
+        (calls, next)
+    }
+
+    fn call(&self, id: crate::call::CallId) -> Option<CallShown> {
+        let details = Some(CallDetails { tries: 2, ..CallDetails::default() });
+        let tenant = Some("contoso".to_owned());
+        (id.0 < 16).then(|| CallShown { id: id.to_string(), tenant, details, ..CallShown::default() })
+    }
+
+    fn hang_up(&self, id: crate::call::CallId) -> Result<CallShown, NotEnded> {
+        if id.0 == 2 {
+            return Err(NotEnded::Transparent(id));
+        }
+        self.call(id).ok_or(NotEnded::Unknown(id))
+    }
+
+    fn admission(&self) -> Vec<LimitShown> {
+        let limit = |scope, name: &str| LimitShown { scope, name: name.to_owned(), ..LimitShown::default() };
+        vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
+    }
+}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -101,6 +151,21 @@ fn cause() -> Cause {
     }
 }
 impl Reloading for Stand {}
+impl Reloading for Stand {
+    fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
+        assert!(by.starts_with("uid "), "{by}");
+        if !dry_run {
+            let fault = FileFault { severity: "error", line: Some(3), column: Some(1), ..FileFault::default() };
+            let (detail, rendered) = ("nothing was changed".to_owned(), "error: at line 3".to_owned());
+            return Err(NotReloaded { error: "bad_configuration", detail, faults: vec![fault], rendered });
+        }
+        Ok(ReloadReport { dry_run, changed: true, ..ReloadReport::default() })
+    }
+
+    fn last_reload(&self) -> Option<LastReload> {
+        None
+    }
+}
 impl Service for Stand {
     fn life(&self) -> Life {
         Life { calls: 3, ..Life::default() }
@@ -177,7 +242,7 @@ impl Control for Stand {
     }
 }
 
-fn stand() -> Arc<Stand> {
+pub(super) fn stand() -> Arc<Stand> {
     let mut rules = Rules::new(1000);
     for number in 0..250_u32 {
         rules.add(&format!("{number:03}"), "carrier", number).unwrap();
@@ -202,7 +267,7 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         max_connections: 64,
         max_body_bytes: 32 << 20,
@@ -329,6 +394,29 @@ fn change_is_made_once_told_and_taken_back() {
 }
 
 #[test]
+fn connections_and_certificates_come_in_pages() {
+    let open = Open::new();
+    let ids =
+        |page: &Value| page["connections"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    let first = open.get("/v1/connections?limit=2&trunk=teams&retired=false");
+    assert_eq!((ids(&first), &first["next"]), (vec![json!(1), json!(2)], &json!("2")));
+    let last = open.get("/v1/connections?limit=3&after=2");
+    assert_eq!((ids(&last), &last["next"]), (vec![json!(3), json!(4), json!(5)], &Value::Null));
+    let (status, closed) = open.ask("POST", "/v1/connections/5/close", "");
+    assert_eq!((status, closed), (200, json!({ "id": 5 })));
+
+    let shown = |page: &Value| {
+        let list = page["certificates"].as_array().unwrap().iter();
+        list.map(|it| format!("{} {}", it["file"].as_str().unwrap(), it["serial"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let first = open.get("/v1/certificates?limit=1");
+    assert_eq!((shown(&first), &first["next"]), (vec!["a.pem 01".to_owned()], &json!("a.pem\t01")));
+    let rest = open.get("/v1/certificates?after=a.pem%0901");
+    assert_eq!((shown(&rest), &rest["next"]), (vec!["a.pem 02".to_owned(), "b.pem 01".to_owned()], &Value::Null));
+}
+
+#[test]
 fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
     let open = Open::new();
     let edit = |edit: Value| json!({ "id": "x", "edits": [edit] }).to_string();
@@ -346,6 +434,10 @@ fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
         ("GET", "/v1/dialplans/main%20plan/find?number=777", String::new(), 404, "no_rule"),
         ("GET", "/v1/tenants/none/users", String::new(), 404, "unknown_tenant"),
         ("GET", "/v1/changes/none", String::new(), 404, "unknown_change"),
+        ("GET", "/v1/connections?trunk=nobody", String::new(), 404, "unknown_trunk"),
+        ("GET", "/v1/connections?after=x", String::new(), 400, "bad_query"),
+        ("POST", "/v1/connections/4/close", String::new(), 404, "unknown_connection"),
+        ("POST", "/v1/connections/x/close", String::new(), 400, "bad_path"),
         ("POST", "/v1/changes/none/revert", json!({ "id": "r" }).to_string(), 404, "unknown_change"),
         ("POST", "/v1/changes", "{".to_owned(), 400, "bad_json"),
         ("POST", "/v1/changes", "{}".to_owned(), 400, "bad_json"),

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigFile, EXIT_FAULTS, Output, runtime};
 use crate::config::{self, Loaded, LogFormat, Logging, Service};
+use crate::daemon::reload::{Ask, By};
 use crate::daemon::{Daemon, Left, StartError, handover, notify, workers};
 use crate::telemetry::logs::{self, LogError, Logs};
 use crate::transport::Inherited;
@@ -80,7 +81,6 @@ async fn serve(loaded: Loaded, inherited: Vec<Inherited>) -> Result<(), StartErr
     for warning in loaded.warnings.warnings() {
         tracing::warn!("{}", warning.message);
     }
-    let service = loaded.config.service.clone();
     // Before anybody is told that the edge is ready: no signal is lost then.
     let mut signals = Signals::new()?;
     let mut daemon = Daemon::bind_inheriting(loaded, inherited).await?;
@@ -96,25 +96,35 @@ async fn serve(loaded: Loaded, inherited: Vec<Inherited>) -> Result<(), StartErr
     loop {
         match signals.next().await {
             Wish::Stop => break,
+            Wish::Reload => reload(&daemon).await,
         }
     }
     notify::stopping();
+    let service = daemon.reloader().service();
     stop(daemon, &service, signals).await;
     Ok(())
+}
+
+/// Reads the configuration again; the service manager is told when it begins and when it is over. What came of it is told
+/// by whoever does it.
+async fn reload(daemon: &Daemon) {
+    notify::reloading();
+    let _ = daemon.reloader().reload(Ask { dry_run: false, by: By::Signal }).await;
+    notify::ready();
 }
 
 /// Stops as the configuration has it; a further signal ends it at once.
 async fn stop(daemon: Daemon, service: &Service, mut signals: Signals) {
     tracing::info!(waits_for = ?service.stop_waits_for, at_most_s = service.drain_timeout.as_secs(), "stopping");
-    let Left { calls, requests } = tokio::select! {
+    let Left { calls, setups, .. } = tokio::select! {
         left = daemon.drain(service) => left,
         () = signals.stop() => {
             tracing::warn!("a second signal: the edge ends at once");
             daemon.left()
         }
     };
-    if requests > 0 {
-        tracing::warn!(requests, "requests without an answer are given up");
+    if setups > 0 {
+        tracing::warn!(calls = setups, "calls that were being set up are given up");
     }
     tracing::info!(calls, "calls that are up go on without this process");
     daemon.stop().await;
@@ -123,23 +133,29 @@ async fn stop(daemon: Daemon, service: &Service, mut signals: Signals) {
 /// What a signal wants.
 enum Wish {
     Stop,
+    Reload,
 }
 
 /// The signals that an operator or the service manager sends.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self, StartError> {
         let listen = |kind| signal(kind).map_err(StartError::Signals);
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        Ok(Self { terminate, interrupt, hangup: listen(SignalKind::hangup())? })
     }
 
     async fn next(&mut self) -> Wish {
-        self.stop().await;
-        Wish::Stop
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
     }
 
     /// Waits for a signal to stop.

@@ -41,6 +41,8 @@ pub(super) type Keys = BTreeMap<&'static str, BTreeSet<&'static str>>;
 pub(super) struct Reading {
     pub log: Log,
     pub keys: RefCell<Keys>,
+    /// Ids that are given already.
+    pub slots: super::slots::Shared,
 }
 
 /// A table being read.
