@@ -16,7 +16,8 @@ const TEAMS_SILENT_S: u64 = 180;
 /// Asks the running edge.
 pub(super) fn look(patient: &Patient<'_>, arguments: &Arguments, report: &mut Report) {
     let file = ConfigFile { config: arguments.file.config.clone() };
-    let door = Door { socket: arguments.socket.clone(), file, json: false };
+    let (url, token_file, ca) = (None, None, std::path::PathBuf::new());
+    let door = Door { socket: arguments.socket.clone(), url, token_file, ca, file, json: false };
     let asked = door.client().and_then(|client| client.get("/v1/trunks?limit=10000"));
     let page = match asked {
         Ok(page) => page,
