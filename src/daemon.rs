@@ -314,6 +314,10 @@ fn follow(
     let (overload, strangers) = (Arc::clone(overload), Arc::clone(strangers));
     reloader.follow("overload", move |config| overload.set(config));
     reloader.follow("guard", move |config| strangers.set(&config.guard));
+    let records = Arc::clone(&core.taps().records);
+    reloader.follow("records", move |config| records.reconfigure(config));
+    // Records know of the log as well.
+    reloader.follow("log", |_| ());
     let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
     reloader.follow_with("metrics", move |config| {
         let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;
