@@ -307,13 +307,16 @@ impl Core {
         let env = self.env(&edge, &secrets, &store);
         let mut guard = lock(&cell.locked);
         let locked = &mut *guard;
+        locked.out.wants_ups = self.taps.wants_ups();
         event(&env, locked);
         self.obey(&edge, &mut locked.out);
         let wake = locked.shard.next_wake().map_or(u64::MAX, |at| at.as_millis());
         cell.next_wake.store(wake, Ordering::Relaxed);
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
+        let ups = std::mem::take(&mut locked.out.ups);
         drop(guard);
+        ups.into_iter().for_each(|record| self.taps.up(record));
         records.into_iter().for_each(|record| self.taps.ended(record));
     }
 

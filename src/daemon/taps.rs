@@ -31,6 +31,16 @@ impl Taps {
         self.meters.messages.requested(bytes);
     }
 
+    /// Whether calls are told of when they are answered.
+    pub fn wants_ups(&self) -> bool {
+        self.records.wants_ups()
+    }
+
+    /// A call was answered. No lock is held.
+    pub fn up(&self, record: CallRecord) {
+        self.records.up(record);
+    }
+
     /// A call is over. No lock is held.
     pub fn ended(&self, record: CallRecord) {
         self.meters.ended(&record);
