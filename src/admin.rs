@@ -36,7 +36,9 @@ pub use logs::Logs;
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
 pub use service::Service;
-pub use trace::Trace;
+pub use trace::{
+    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown, TraceSummary,
+};
 
 /// Where the door is and how much comes through it.
 #[derive(Clone, Debug, PartialEq, Eq)]

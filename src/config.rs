@@ -65,7 +65,7 @@ pub use overload::Overload;
 pub use records::Records;
 pub use review::{Finding, Review, Spot};
 pub use service::Service;
-pub use trace::Trace;
+pub use trace::{Collector, Hep, Trace};
 
 use self::dialplans::Tags;
 use self::log::{At, Draft, FileId, Log, Place};

@@ -18,6 +18,7 @@ mod records;
 mod seal_key;
 mod taps;
 mod timers;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub enum StartError {
     Calls(crate::store::StoreError),
     #[error("control socket: {0}")]
     Control(#[from] admin::BindError),
+    #[error("[trace]: {0}")]
+    Trace(std::io::Error),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
 }
@@ -93,7 +96,8 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits);
+        let trace = trace::open(&loaded.config.trace).map_err(StartError::Trace)?;
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits, trace);
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -119,6 +123,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.trace()))).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
         if let Some((server, desk)) = self.door.take() {

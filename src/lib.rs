@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Pure modules (`sip`, `sdp`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `lab`) do
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `telemetry`, `lab`) do
 //! I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
 
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ pub mod sdp;
 pub mod shard;
 pub mod sip;
 pub mod store;
+pub mod telemetry;
 pub mod transaction;
 pub mod transport;
 pub mod trunk;

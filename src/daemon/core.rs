@@ -18,7 +18,7 @@ use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
 use crate::call::seal::KeyId;
 use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
-use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
+use crate::call::{CallId, Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
 use crate::shard::homes::{call_to_bring, shard_of};
@@ -26,6 +26,7 @@ use crate::shard::requests::{refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
 use crate::store::Calls;
+use crate::telemetry::trace::Trace;
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
 use crate::trunk::{Flow, Target, TrunkId};
@@ -61,7 +62,7 @@ pub struct Core {
     /// Where calls are whose Call-IDs do not say so.
     homes: Arc<Homes>,
     edge: Arc<ArcSwap<Edge>>,
-    secrets: ArcSwap<Secrets>,
+    secrets: Arc<ArcSwap<Secrets>>,
     resolver: Resolver,
     transports: Arc<Transports>,
     probes: Arc<Probes>,
@@ -85,6 +86,7 @@ impl Core {
         transports: Arc<Transports>,
         calls: Arc<Calls>,
         limits: &config::Limits,
+        trace: Arc<Trace>,
     ) -> Arc<Self> {
         let clock = Clock::start();
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
@@ -97,17 +99,19 @@ impl Core {
             next_wake: AtomicU64::new(u64::MAX),
         };
         let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
+        let secrets = Arc::new(ArcSwap::from_pointee(secrets));
+        let taps = Taps::new(trace, Arc::clone(&edge), Arc::clone(&secrets));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
             homes: Arc::clone(&homes),
             edge,
-            secrets: ArcSwap::from_pointee(secrets),
+            secrets,
             resolver,
             transports,
             probes,
             calls,
-            taps: Taps::default(),
+            taps,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
@@ -129,6 +133,16 @@ impl Core {
     /// The ids of the seal keys in use, the one for new calls first.
     pub fn seal_key_ids(&self) -> Vec<KeyId> {
         self.secrets.load().ring.ids().collect()
+    }
+
+    /// The ring of messages.
+    pub fn trace(&self) -> &Arc<Trace> {
+        self.taps.trace()
+    }
+
+    /// The call that a Call-ID of any leg belongs to.
+    pub fn call_of(&self, call_id: &str) -> CallId {
+        CallId::of(&self.secrets.load(), call_id.as_bytes())
     }
 
     /// The watch over the targets of trunks.
