@@ -3,6 +3,7 @@
 //! A driver: it knows requests, replies and who asks. What is asked for is done by the [`Control`] behind it, never on a
 //! thread that calls wait for. What comes in is bounded by [`Settings`]: connections, bytes and time.
 
+mod access;
 mod bodies;
 mod calls;
 mod connections;
@@ -22,22 +23,24 @@ mod trace;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use access::Scope;
 pub use calls::Calls;
 pub use connections::Connections;
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
-pub use guard::Guard;
+pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Cause, Health, Severity};
 pub use history::History;
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
 pub use reloading::Reloading;
 pub use server::{BindError, Server};
-pub use service::Service;
+pub use service::{Life, LifeState, Service, Stopping};
 pub use trace::{
-    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown, TraceSummary,
+    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
+    TraceSummary,
 };
 
 /// Where the door is and how much comes through it.

@@ -10,6 +10,7 @@ pub mod diff;
 pub mod export;
 pub mod import;
 pub mod lab;
+pub mod manual;
 pub mod number;
 mod progress;
 pub mod route;
@@ -43,8 +44,9 @@ pub struct Cli {
 pub enum Command {
     /// Run the edge.
     ///
-    /// Opens the listeners of the configuration and carries calls until SIGTERM or SIGINT. Exits with 64 when the
-    /// configuration or a certificate is at fault, with 69 when an address cannot be opened.
+    /// Opens the listeners of the configuration and carries calls until SIGTERM or SIGINT: then it refuses new calls and
+    /// ends when requests in progress are answered ([service] in the configuration); a second signal ends it at once.
+    /// Exits with 64 when the configuration or a certificate is at fault, with 69 when an address cannot be opened.
     Run(run::Arguments),
 
     /// Check a configuration and tell everything that is wrong with it.
@@ -108,6 +110,21 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// See, make and remove bans of addresses at the running edge.
+    ///
+    /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
+    Bans(control::bans::Arguments),
+    /// Refuse new calls at the running edge, and wait until it is empty if you like.
+    ///
+    /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
+    /// calls for help pass. Exit codes are those of `rules`.
+    Drain(control::drain::DrainArguments),
+
+    /// Take new calls again after `drain`.
+    ///
+    /// Exit codes are those of `rules`; 1 when the edge is about to end.
+    Undrain(control::drain::UndrainArguments),
+
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
@@ -118,6 +135,13 @@ pub enum Command {
 
     /// Make certificates.
     Certs(certs::Arguments),
+
+    /// Print what a shell needs to complete commands.
+    Completions(manual::CompletionArguments),
+
+    /// Write the manual pages.
+    #[command(hide = true)]
+    Man(manual::ManArguments),
 
     /// Print the version.
     Version,
@@ -146,6 +170,11 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Drain(arguments) => control::drain::drain(&arguments).print(),
+        Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
+        Command::Completions(arguments) => manual::completions(&arguments).print(),
+        Command::Man(arguments) => manual::man(&arguments).print(),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

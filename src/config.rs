@@ -64,7 +64,7 @@ pub use model::{
 pub use overload::Overload;
 pub use records::Records;
 pub use review::{Finding, Review, Spot};
-pub use service::Service;
+pub use service::{Service, StopWaits};
 pub use trace::{Collector, Hep, Trace};
 
 use self::dialplans::Tags;
@@ -433,6 +433,8 @@ fn build(
     routes::unreachable(log, &routes.places, &conflicts);
     let pure: Vec<Listener> = listeners.list.iter().map(|listen| listen.listener.clone()).collect();
     let identify = Identify::new(&pure, &trunks.trunks);
+    let pace = |note: &trunks::Note<'_>| note.requests_per_second.unwrap_or(guard.trunk_requests_per_second);
+    let trunk_requests_per_second = trunks.notes.iter().map(pace).collect();
     let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
     let (listeners, trunk_tls) = (listeners.list, trunks.tls);
     let config = Config {
@@ -440,6 +442,7 @@ fn build(
         listeners,
         trunk_tls,
         trunk_health,
+        trunk_requests_per_second,
         timers,
         limits,
         dns,

@@ -12,10 +12,14 @@ mod control;
 mod core;
 mod counters;
 mod keys;
+mod life;
 mod names;
+pub mod notify;
+mod overload;
 mod probe;
 mod records;
 mod seal_key;
+mod strangers;
 mod taps;
 mod timers;
 mod trace;
@@ -31,11 +35,16 @@ pub use crate::admin::TargetStatus;
 pub use build::{BuildError, workers};
 pub use changes::StateError;
 pub use keys::{Keys, KeysOffline};
+pub use life::Left;
 pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
+use self::clock::Clock;
 use self::control::{Desk, Parts};
 use self::core::Core;
+use self::life::Life;
+use self::overload::Overload;
+use self::strangers::Strangers;
 use crate::admin;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -64,13 +73,18 @@ pub enum StartError {
     Trace(std::io::Error),
     #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
     Metrics { bind: SocketAddr, why: String },
+    #[error("the system takes no handler for signals: {0}")]
+    Signals(std::io::Error),
 }
 
 /// A running edge.
 pub struct Daemon {
     core: Arc<Core>,
+    life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    strangers: Arc<Strangers>,
+    overload: Arc<Overload>,
     /// Until it is served.
     door: Option<(admin::Server, Arc<Desk>)>,
     transports: Arc<Transports>,
@@ -96,8 +110,13 @@ impl Daemon {
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
         let calls = calls::open(state.dir.as_deref(), limits, node)?;
+        let clock = Clock::start();
+        let overload = Overload::new(&loaded.config, workers(&loaded.config));
+        let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
         let trace = trace::open(&loaded.config.trace).map_err(StartError::Trace)?;
-        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), limits, trace);
+        let beside = (Arc::clone(&strangers), clock, trace);
+        let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
+        let life = Life::new(Arc::clone(&core));
         let door = match &control.socket {
             Some(socket) => {
                 let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
@@ -107,13 +126,16 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    strangers: Arc::clone(&strangers),
+                    overload: Arc::clone(&overload),
+                    life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
                 };
                 Some((server, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, changes, calls, door, transports, tasks: Vec::new() })
+        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
     }
 
     /// Starts to read messages and to turn timers.
@@ -124,8 +146,16 @@ impl Daemon {
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.trace()))).abort_handle());
+        self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
+        let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
+        self.tasks.push(tokio::spawn(looking).abort_handle());
         let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
         self.tasks.push(tokio::spawn(counting).abort_handle());
+        if notify::is_wanted() {
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            self.tasks.push(tokio::spawn(shown).abort_handle());
+            self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
+        }
         if let Some((server, desk)) = self.door.take() {
             self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
         }
@@ -153,11 +183,22 @@ impl Daemon {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
+    /// Refuses new calls, and waits for what is in progress as the configuration has it.
+    pub async fn drain(&self, service: &crate::config::Service) -> Left {
+        self.life.stop(service).await
+    }
+
+    /// What is in progress.
+    pub fn left(&self) -> Left {
+        self.life.left()
+    }
+
     /// Closes all listeners and connections.
     pub async fn stop(self) {
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
+        strangers::keep(&self.strangers);
     }
 }

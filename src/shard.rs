@@ -161,6 +161,12 @@ impl Shard {
         self.contexts.len()
     }
 
+    /// Requests without a final answer. Looks at every request: for whoever waits for the last ones.
+    pub fn in_progress(&self) -> usize {
+        let waits = |(_, (context, _)): &(usize, &(Context, Key))| context.has_server() && !context.is_answered();
+        self.contexts.iter().filter(waits).count()
+    }
+
     /// Whether nothing is in progress and nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.contexts.is_empty()

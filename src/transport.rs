@@ -14,13 +14,17 @@ pub mod settings;
 pub mod tls;
 
 mod accept;
+mod change;
 mod connection;
 mod counters;
 mod datagram;
 mod dial;
+mod inherited;
 mod limits;
+mod listeners;
 mod outbox;
 mod read;
+mod retirement;
 mod scratch;
 mod socket;
 mod streams;
@@ -32,16 +36,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::AbortHandle;
 
+pub use change::Prepared;
 pub use counters::{Counts, DropReason};
+pub use inherited::Inherited;
 pub use settings::{Limits, ListenerSettings, Settings};
 
 use crate::sip::Transport;
 pub use crate::sip::frame::FrameFault;
 use crate::trunk::{ConnectionId, Flow, Hop, ListenerId, TrunkId};
 use counters::Counters;
-use datagram::Datagrams;
-use socket::BoundStream;
-use streams::{Identity, Streams};
+use inherited::Inheritance;
+use listeners::ListenerSocket;
+use streams::Streams;
 use tls::{ClientTls, ServerTls};
 
 /// What the transports call; every method is called on the worker that noticed, and must not block.
@@ -56,6 +62,14 @@ pub trait Receiver: Send + Sync + 'static {
     /// What was handed over with this token did not leave, or left over a new connection that the peer
     /// then ended without ever having sent anything.
     fn send_failed(&self, token: Token, fault: SendFault);
+
+    /// Whether a connection from this address is accepted at all; asked before any of it is read.
+    fn welcomes(&self, _listener: ListenerId, _remote: std::net::IpAddr) -> bool {
+        true
+    }
+
+    /// A peer's TLS handshake failed, or its certificate was not taken.
+    fn handshake_failed(&self, _listener: ListenerId, _remote: std::net::IpAddr) {}
 
     /// A batch of reads is over and the worker is about to wait: a chance to flush.
     fn idle(&self) {}
@@ -134,25 +148,17 @@ pub enum BindError {
     /// A TLS listener has no certificate.
     #[error("listener {0:?} is a TLS listener without a certificate")]
     NoCertificate(ListenerId),
+    /// A listener that is open has another transport or address in the new settings: it is another one then.
+    #[error("listener {0:?} is open on another address or transport and needs another id")]
+    Moved(ListenerId),
 }
 
 /// All sockets of the edge.
 pub struct Transports {
-    listeners: Vec<Option<Listener>>,
     streams: Arc<Streams>,
     counters: Arc<Counters>,
-    tasks: std::sync::Mutex<Vec<AbortHandle>>,
-}
-
-struct Listener {
-    local: SocketAddr,
-    socket: ListenerSocket,
-}
-
-enum ListenerSocket {
-    Datagrams(Arc<Datagrams>),
-    /// Taken by [`Transports::start`].
-    Stream(std::sync::Mutex<Option<BoundStream>>),
+    inheritance: Inheritance,
+    sweep: std::sync::Mutex<Option<AbortHandle>>,
 }
 
 impl Transports {
@@ -165,43 +171,12 @@ impl Transports {
     /// Outside a tokio runtime with I/O and time enabled.
     pub fn bind(settings: Settings) -> Result<Arc<Self>, BindError> {
         let counters = Arc::new(Counters::register());
-        let mut listeners = Vec::new();
-        let mut identities = Vec::new();
-        for listener in settings.listeners {
-            let at = usize::from(listener.id.0);
-            if listeners.len() <= at {
-                listeners.resize_with(at + 1, || None);
-                identities.resize_with(at + 1, Identity::default);
-            }
-            let (Some(slot), Some(identity)) = (listeners.get_mut(at), identities.get_mut(at)) else {
-                continue; // Both were resized to hold `at`.
-            };
-            if slot.is_some() {
-                return Err(BindError::Duplicate(listener.id));
-            }
-            let bound = Self::open(&listener, &settings.limits, &counters)?;
-            *identity = Identity::new(bound.local, listener);
-            *slot = Some(bound);
-        }
-        Ok(Arc::new(Self {
-            listeners,
-            streams: Streams::new(identities, settings.trunk_tls, settings.limits, counters.clone()),
-            counters,
-            tasks: std::sync::Mutex::default(),
-        }))
-    }
-
-    fn open(listener: &ListenerSettings, limits: &Limits, counters: &Arc<Counters>) -> Result<Listener, BindError> {
-        if listener.transport == Transport::Tls && listener.server_tls.is_none() {
-            return Err(BindError::NoCertificate(listener.id));
-        }
-        let fault = |error| BindError::Socket { transport: listener.transport, addr: listener.bind, error };
-        if listener.transport == Transport::Udp {
-            let datagrams = Datagrams::bind(listener, limits, counters.clone()).map_err(fault)?;
-            return Ok(Listener { local: datagrams.local(), socket: ListenerSocket::Datagrams(datagrams) });
-        }
-        let stream = BoundStream::bind(listener).map_err(fault)?;
-        Ok(Listener { local: stream.local, socket: ListenerSocket::Stream(std::sync::Mutex::new(Some(stream))) })
+        let streams = Streams::new(settings.limits.clone(), counters.clone());
+        let inheritance = Inheritance::default();
+        let transports = Self { streams, counters, inheritance, sweep: std::sync::Mutex::default() };
+        let prepared = transports.prepare(settings)?;
+        transports.commit(prepared, &[]);
+        Ok(Arc::new(transports))
     }
 
     /// Starts to read and accept; a second call does nothing. The receiver is let go of in
@@ -210,25 +185,15 @@ impl Transports {
         if !self.streams.attach(receiver.clone()) {
             return;
         }
-        let mut tasks = Vec::new();
-        for listener in self.listeners.iter().flatten() {
-            match &listener.socket {
-                ListenerSocket::Datagrams(datagrams) => {
-                    tasks.extend(datagrams.start(&receiver, &self.streams.runtime));
-                }
-                ListenerSocket::Stream(stream) => {
-                    let bound = stream.lock().unwrap_or_else(|e| e.into_inner()).take();
-                    tasks.extend(bound.map(|bound| accept::start(&self.streams, bound)));
-                }
-            }
+        for listener in self.streams.listeners.load().iter() {
+            listener.start(&self.streams, &receiver);
         }
-        tasks.push(sweep::start(&self.streams));
-        *self.lock_tasks() = tasks;
+        *self.lock_sweep() = Some(sweep::start(&self.streams));
     }
 
     /// The address that a listener is bound to; `None` for a listener that is not there.
     pub fn bound(&self, listener: ListenerId) -> Option<SocketAddr> {
-        self.listener(listener).map(|listener| listener.local)
+        self.streams.listeners.load().get(listener).map(|listener| listener.local)
     }
 
     /// Sends an answer back on its flow (RFC 3261 section 18.2.2).
@@ -266,7 +231,8 @@ impl Transports {
         bytes: Bytes,
         token: Token,
     ) {
-        let sent = match self.listener(listener).map(|listener| &listener.socket) {
+        let listeners = self.streams.listeners.load();
+        let sent = match listeners.get(listener).map(|listener| &listener.socket) {
             Some(ListenerSocket::Datagrams(datagrams)) => datagrams.send(remote, local, bytes, token, &self.streams),
             _ => Err(SendFault::NoSocket),
         };
@@ -292,16 +258,22 @@ impl Transports {
         }
     }
 
-    /// Puts new certificates and trust in place for handshakes to come; open connections stay.
+    /// Puts new certificates and trust in place for handshakes to come; connections made with others are retired.
     pub fn renew_tls(&self, listener: ListenerId, server: Option<Arc<ServerTls>>, client: Option<Arc<ClientTls>>) {
-        self.streams.renew_tls(listener, server, client);
+        if let Some(listener) = self.streams.listeners.get(listener) {
+            listener.renew(server, client);
+        }
+        self.streams.retire_outdated();
     }
 
     /// Stops accepting and reading datagrams, lets what is queued leave for [`Limits::linger`], and
     /// closes every connection.
     pub async fn shutdown(&self) {
-        for task in std::mem::take(&mut *self.lock_tasks()) {
-            task.abort();
+        if let Some(sweep) = self.lock_sweep().take() {
+            sweep.abort();
+        }
+        for listener in self.streams.listeners.load_full().iter() {
+            listener.yield_socket();
         }
         self.streams.shutdown().await;
     }
@@ -311,11 +283,7 @@ impl Transports {
         self.counters.counts()
     }
 
-    fn listener(&self, id: ListenerId) -> Option<&Listener> {
-        self.listeners.get(usize::from(id.0))?.as_ref()
-    }
-
-    fn lock_tasks(&self) -> std::sync::MutexGuard<'_, Vec<AbortHandle>> {
-        self.tasks.lock().unwrap_or_else(|e| e.into_inner())
+    fn lock_sweep(&self) -> std::sync::MutexGuard<'_, Option<AbortHandle>> {
+        self.sweep.lock().unwrap_or_else(|e| e.into_inner())
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod dialect;
 pub mod flow;
+pub mod guard;
 pub mod health;
 pub mod identify;
 pub mod listener;
@@ -81,6 +82,28 @@ impl Network {
     pub fn contains(&self, addr: IpAddr) -> bool {
         let (first, bits) = self.prefix();
         masked(address_bits(addr), bits) == first
+    }
+}
+
+/// A text that is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"")]
+pub struct NoNetwork;
+
+impl std::str::FromStr for Network {
+    type Err = NoNetwork;
+
+    fn from_str(text: &str) -> Result<Self, NoNetwork> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| NoNetwork)?)),
+            None => (text, None),
+        };
+        let network = Self::host(address.parse().map_err(|_| NoNetwork)?);
+        match bits {
+            Some(bits) if bits > network.bits => Err(NoNetwork),
+            Some(bits) => Ok(Self { bits, ..network }),
+            None => Ok(network),
+        }
     }
 }
 

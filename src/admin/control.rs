@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, Logs, Reloading, Service, Trace};
+use super::{Calls, Connections, Guard, Health, History, Life, Logs, Reloading, Service, Trace};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
@@ -122,6 +122,8 @@ pub struct Status {
     pub version: String,
     pub node: String,
     pub uptime_s: u64,
+    /// Whether new calls are taken.
+    pub life: Life,
     /// Requests in progress or remembered.
     pub transactions: usize,
     pub plans: Vec<PlanStatus>,

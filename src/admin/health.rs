@@ -1,9 +1,8 @@
 //! Endpoints: the health of the edge as a whole, its causes and alarms.
 
-use axum::Router;
 use serde::Serialize;
 
-use super::routes::Desk;
+use super::access::Routes;
 
 /// How bad a cause is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -31,6 +30,6 @@ pub struct Cause {
 pub trait Health: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }

@@ -1,13 +1,11 @@
 //! Endpoints: records of calls that are over.
 
-use axum::Router;
-
-use super::routes::Desk;
+use super::access::Routes;
 
 /// What stands behind these endpoints: records of calls that are over.
 pub trait History: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }

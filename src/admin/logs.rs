@@ -1,13 +1,11 @@
 //! Endpoints: what is logged.
 
-use axum::Router;
-
-use super::routes::Desk;
+use super::access::Routes;
 
 /// What stands behind these endpoints: what is logged.
 pub trait Logs: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }

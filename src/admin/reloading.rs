@@ -1,13 +1,11 @@
 //! Endpoints: reloads of the configuration, and what came of them.
 
-use axum::Router;
-
-use super::routes::Desk;
+use super::access::Routes;
 
 /// What stands behind these endpoints: reloads of the configuration, and what came of them.
 pub trait Reloading: Send + Sync + 'static {}
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
 }

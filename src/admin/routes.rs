@@ -8,11 +8,11 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::access::{Caller, Need, Routes};
 use super::bodies::{Bodies, Held};
 use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
@@ -22,12 +22,6 @@ use crate::routing::{Batch, Record};
 
 /// Bytes of a name that a caller gives: the id of a batch, and who asks for it.
 const MAX_NAME: usize = 256;
-
-/// Who is at the other end of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    pub uid: u32,
-}
 
 /// What all endpoints work with.
 #[derive(Clone)]
@@ -39,20 +33,32 @@ pub(super) struct Desk {
 /// The endpoints over what stands behind them.
 pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
     let desk = Desk { control, bodies: Bodies::new(settings) };
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/dialplans/{plan}/rules", get(rules))
-        .route("/v1/dialplans/{plan}/find", get(find))
-        .route("/v1/trunks", get(trunks))
-        .route("/v1/tenants", get(tenants))
-        .route("/v1/tenants/{tenant}/users", get(users))
-        .route("/v1/changes", get(changes).post(apply))
-        .route("/v1/changes/{id}", get(change))
-        .route("/v1/changes/{id}/revert", post(revert))
-        .route("/v1/keys", get(keys))
-        .route("/v1/keys/rotate", post(rotate_keys))
-        .route("/v1/keys/reload", post(reload_keys))
-        .route("/v1/route", post(route))
+    let (router, _) = all().into_parts();
+    router
+        .fallback(async || Fault::missing("unknown_endpoint", "there is no such endpoint"))
+        .method_not_allowed_fallback(async || {
+            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", "this endpoint has other methods")
+        })
+        .with_state(desk)
+}
+
+/// All endpoints.
+pub(super) fn all() -> Routes {
+    Routes::new()
+        .get("/v1/status", Need::READ, status)
+        .get("/v1/dialplans/{plan}/rules", Need::READ.in_tenants(), rules)
+        .get("/v1/dialplans/{plan}/find", Need::READ.in_tenants(), find)
+        .get("/v1/trunks", Need::READ, trunks)
+        .get("/v1/tenants", Need::READ.in_tenants(), tenants)
+        .get("/v1/tenants/{tenant}/users", Need::READ.in_tenants(), users)
+        .get("/v1/changes", Need::READ.in_tenants(), changes)
+        .post("/v1/changes", Need::CHANGE.in_tenants(), apply)
+        .get("/v1/changes/{id}", Need::READ.in_tenants(), change)
+        .post("/v1/changes/{id}/revert", Need::CHANGE.in_tenants(), revert)
+        .get("/v1/keys", Need::READ, keys)
+        .post("/v1/keys/rotate", Need::ADMIN, rotate_keys)
+        .post("/v1/keys/reload", Need::ADMIN, reload_keys)
+        .post("/v1/route", Need::READ, route)
         .merge(calls::routes())
         .merge(connections::routes())
         .merge(guard::routes())
@@ -62,11 +68,6 @@ pub(super) fn router(control: Arc<dyn Control>, settings: &Settings) -> Router {
         .merge(reloading::routes())
         .merge(service::routes())
         .merge(trace::routes())
-        .fallback(async || Fault::missing("unknown_endpoint", "there is no such endpoint"))
-        .method_not_allowed_fallback(async || {
-            Fault::new(StatusCode::METHOD_NOT_ALLOWED, "bad_method", "this endpoint has other methods")
-        })
-        .with_state(desk)
 }
 
 pub(super) type Reply<T> = Result<T, Fault>;
@@ -145,21 +146,21 @@ async fn change(State(desk): State<Desk>, id: Result<Path<String>, PathRejection
 
 async fn apply(
     State(desk): State<Desk>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Reply<Response> {
     let held: Held<Batch> = desk.bodies.json(&headers, body).await?;
     let made = desk.aside(move |control| {
         let (batch, _room) = held.into_parts();
-        Ok(control.apply(&signed(batch, peer)?)?)
+        Ok(control.apply(&signed(batch, &caller)?)?)
     });
     Ok(reply(made.await?))
 }
 
 async fn revert(
     State(desk): State<Desk>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     id: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
@@ -168,7 +169,7 @@ async fn revert(
     let held: Held<Batch> = desk.bodies.json(&headers, body).await?;
     let made = desk.aside(move |control| {
         let (by, _room) = held.into_parts();
-        let by = signed(by, peer)?;
+        let by = signed(by, &caller)?;
         if !by.edits.is_empty() {
             return Err(Fault::bad("bad_json", "what takes a change back has no edits of its own"));
         }
@@ -217,15 +218,15 @@ fn reply(made: Made) -> Response {
 }
 
 /// The batch with the time, and with who really asks beside who it says it is.
-fn signed(mut batch: Batch, peer: Peer) -> Reply<Batch> {
+fn signed(mut batch: Batch, caller: &Caller) -> Reply<Batch> {
     for (name, value) in [("id", &batch.id), ("who", &batch.who)] {
         if value.len() > MAX_NAME || value.chars().any(char::is_control) {
             let detail = format!("`{name}` has more than {MAX_NAME} bytes, or a control character");
             return Err(Fault::bad("bad_id", detail));
         }
     }
-    let uid = format!("uid {}", peer.uid);
-    batch.who = if batch.who.is_empty() { uid } else { format!("{} ({uid})", batch.who) };
+    let label = caller.label();
+    batch.who = if batch.who.is_empty() { label } else { format!("{} ({label})", batch.who) };
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     batch.when = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
     Ok(batch)

@@ -17,8 +17,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Settings;
+use super::access::Caller;
 use super::control::Control;
-use super::routes::{self, Peer};
+use super::routes;
 
 /// Owner and group may come in.
 const MODE: u32 = 0o660;
@@ -116,7 +117,7 @@ impl Server {
 /// Answers the requests of one connection.
 async fn converse(stream: UnixStream, router: Router, settings: &Settings) {
     let Ok(credentials) = stream.peer_cred() else { return };
-    let router = router.layer(Extension(Peer { uid: credentials.uid() }));
+    let router = router.layer(Extension(Caller::local(credentials.uid())));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).max_buf_size(MAX_HEAD);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));

@@ -34,12 +34,32 @@ impl Stand {
 
 impl Calls for Stand {}
 impl Connections for Stand {}
-impl Guard for Stand {}
+impl Guard for Stand {
+    fn bans(&self) -> Vec<BanStatus> {
+        let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
+        ["192.0.2.7/32", "198.51.100.0/24"].map(ban).into()
+    }
+
+    fn ban(&self, network: crate::trunk::Network, length: Option<Duration>, reason: &str) -> Result<BanStatus, String> {
+        if network.bits == 0 {
+            return Err("peers are never banned".to_owned());
+        }
+        let until = length.map(|length| length.as_secs().to_string());
+        Ok(BanStatus { network: network.to_string(), until, reason: reason.to_owned(), ..BanStatus::default() })
+    }
+
+    fn unban(&self, network: crate::trunk::Network) -> Option<BanStatus> {
+        self.bans().into_iter().find(|ban| ban.network == network.to_string())
+    }
+
+    fn overload(&self) -> OverloadStatus {
+        OverloadStatus::default()
+    }
+}
 impl Health for Stand {}
 impl History for Stand {}
 impl Logs for Stand {}
 impl Reloading for Stand {}
-impl Service for Stand {}
 impl Trace for Stand {
     fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
         let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
@@ -50,9 +70,7 @@ impl Trace for Stand {
     fn trace(&self, call: &str, look: TraceLook) -> Result<TraceShown, NoTrace> {
         match call {
             "off" => Err(NoTrace::Off),
-            "call@pbx" => {
-                Ok(TraceShown { call: "1".to_owned(), redacted: !look.unredacted, ..TraceShown::default() })
-            }
+            "call@pbx" => Ok(TraceShown { call: "1".to_owned(), redacted: !look.unredacted, ..TraceShown::default() }),
             _ => Err(NoTrace::Unknown(call.to_owned())),
         }
     }
@@ -70,6 +88,19 @@ impl Trace for Stand {
             lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
         }
         Ok(receiver)
+    }
+}
+impl Service for Stand {
+    fn life(&self) -> Life {
+        Life { calls: 3, ..Life::default() }
+    }
+
+    fn drain(&self) -> Life {
+        Life { state: LifeState::Draining, ..self.life() }
+    }
+
+    fn undrain(&self) -> Result<Life, Stopping> {
+        Err(Stopping)
     }
 }
 

@@ -2,19 +2,19 @@
 
 mod lines;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::Receiver;
 
+use super::access::{Caller, Need, Routes};
 use super::fault::Fault;
-use super::routes::{Desk, Peer, Reply};
+use super::routes::{Desk, Reply};
 use lines::Lines;
 
 /// What stands behind these endpoints: messages of calls, as the edge saw them.
@@ -218,17 +218,15 @@ pub struct TraceLine {
 }
 
 /// The endpoints.
-pub(super) fn routes() -> Router<Desk> {
-    Router::new()
-        .route("/v1/traces", get(traces))
-        .route("/v1/traces/follow", get(follow))
-        .route("/v1/traces/{call}", get(trace))
+pub(super) fn routes() -> Routes {
+    Routes::new().get("/v1/traces", Need::READ, traces).get("/v1/traces/follow", Need::READ, follow).get(
+        "/v1/traces/{call}",
+        Need::READ,
+        trace,
+    )
 }
 
-async fn traces(
-    State(desk): State<Desk>,
-    query: Result<Query<TraceQuery>, QueryRejection>,
-) -> Reply<Json<TracePage>> {
+async fn traces(State(desk): State<Desk>, query: Result<Query<TraceQuery>, QueryRejection>) -> Reply<Json<TracePage>> {
     let Query(query) = query?;
     Ok(Json(desk.aside(move |control| Ok(control.traces(&query)?)).await?))
 }
@@ -254,14 +252,14 @@ enum Format {
 
 async fn trace(
     State(desk): State<Desk>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     call: Result<Path<String>, PathRejection>,
     query: Result<Query<LookQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let (Path(call), Query(LookQuery { format, messages, unredacted })) = (call?, query?);
     let look = TraceLook { messages, unredacted };
     if unredacted {
-        note_unredacted(peer, &call);
+        admit_unredacted(&caller, &call)?;
     }
     if format == Some(Format::Pcap) {
         let file = desk.aside(move |control| Ok(control.trace_capture(&call, look)?)).await?;
@@ -284,19 +282,21 @@ struct FollowQuery {
 
 async fn follow(
     State(desk): State<Desk>,
-    Extension(peer): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<FollowQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let Query(FollowQuery { number, messages, unredacted }) = query?;
     if unredacted {
-        note_unredacted(peer, &number);
+        admit_unredacted(&caller, &number)?;
     }
     let lines = desk.control.follow(&number, TraceLook { messages, unredacted })?;
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(Lines(lines))).into_response())
 }
 
-/// Who sees secrets is written down.
-fn note_unredacted(peer: Peer, what: &str) {
+/// Who sees secrets must be let to, and is written down.
+fn admit_unredacted(caller: &Caller, what: &str) -> Reply<()> {
+    caller.may(Need::ADMIN)?;
     let what: String = what.chars().filter(|letter| !letter.is_control()).take(256).collect();
-    tracing::warn!(uid = peer.uid, what, "messages are shown with their secrets");
+    tracing::warn!(who = caller.label(), what, "messages are shown with their secrets");
+    Ok(())
 }

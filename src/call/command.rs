@@ -64,6 +64,12 @@ pub struct Counts {
     pub failovers: u32,
     /// Requests refused since `max_transactions` was reached.
     pub over_limit: u32,
+    /// Requests outside of any dialog that were refused since the edge drains.
+    pub drained: u32,
+    /// Requests that would begin a dialog, refused since there is too much to do.
+    pub shed: u32,
+    /// The same, refused since their trunk begins more a second than it may.
+    pub over_trunk_pace: u32,
     /// Messages refused or dropped since they pass a limit of the message layer.
     pub over_message_limit: u32,
     /// Requests of no known trunk.
@@ -162,6 +168,9 @@ impl Counts {
         self.dropped += other.dropped;
         self.failovers += other.failovers;
         self.over_limit += other.over_limit;
+        self.drained += other.drained;
+        self.shed += other.shed;
+        self.over_trunk_pace += other.over_trunk_pace;
         self.over_message_limit += other.over_message_limit;
         self.strangers += other.strangers;
         self.unrouted.0.iter_mut().zip(other.unrouted.0).for_each(|(count, more)| *count += more);

@@ -14,6 +14,7 @@ use crate::sip::edit::write_decimal;
 use crate::sip::uri::ip_literal;
 use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
+use crate::trunk::guard::Pace;
 use crate::trunk::health;
 use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
@@ -33,6 +34,8 @@ pub struct Edge {
     pub health: Arc<health::Table>,
     /// Whether new calls are let in; every configuration of the process shares it.
     pub gate: Arc<Gate>,
+    /// By [`TrunkId`]: how many requests a second each trunk may begin; a trunk without an entry as many as it wants.
+    pub paces: Arc<[Pace]>,
     pub timing: Timing,
     pub limits: Limits,
     /// Branches that one request may be sent on in.
@@ -90,6 +93,7 @@ impl Edge {
             translations: Arc::default(),
             health,
             gate: Arc::default(),
+            paces: Arc::default(),
             timing,
             limits: limits.clamped(),
             max_branches: 16,

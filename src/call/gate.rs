@@ -1,5 +1,7 @@
 //! Whether new calls are let in: shared by all configurations of a process, and read without a lock.
 
+pub mod shedding;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// What the edge as a whole says about new calls. One for the process, in every [`super::Edge`].
@@ -24,6 +26,13 @@ impl Gate {
     /// Of a hundred new calls, how many are refused since there is too much to do.
     pub fn shed_percent(&self) -> u8 {
         self.shed_percent.load(Ordering::Relaxed)
+    }
+
+    /// Whether a new call is among those that are refused since there is too much to do. `draw` is a number of the call:
+    /// who calls again under the same Call-ID is told the same as long as the share is.
+    pub fn sheds(&self, draw: u64) -> bool {
+        let percent = self.shed_percent();
+        percent > 0 && draw % 100 < u64::from(percent)
     }
 
     /// Sets how many of a hundred new calls are refused.

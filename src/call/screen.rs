@@ -31,7 +31,8 @@ impl Refusal {
 /// Checks a request from the trunk `from`. `loop_hash` is `None` for requests inside a dialog.
 ///
 /// # Errors
-/// The answer to give instead of sending the request on; for OPTIONS to the edge itself that is a 200.
+/// The answer to give instead of sending the request on; for OPTIONS to the edge itself that is a 200, or a 503 while it
+/// drains.
 pub fn screen(
     edge: &Edge,
     from: TrunkId,
@@ -44,6 +45,10 @@ pub fn screen(
         return Err(Refusal::new(416, "Unsupported URI Scheme"));
     }
     if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && uri.user.is_none() && edge.is_own_uri(uri) {
+        // Peers that ask whether the edge is well turn to another one before calls are refused.
+        if edge.gate.is_draining() {
+            return Err(Refusal::overloaded(edge));
+        }
         return Err(Refusal { status: 200, reason: "OK", headers: answer_headers(edge, from, uri.host) });
     }
     if essentials.max_forwards == Some(0) {

@@ -1,5 +1,7 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
+pub mod bans;
+pub mod drain;
 pub mod keys;
 pub mod rules;
 pub mod tenants;

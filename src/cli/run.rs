@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, EXIT_FAULTS, Output, runtime};
-use crate::config::{self, Loaded};
-use crate::daemon::{Daemon, StartError, workers};
+use crate::config::{self, Loaded, Service};
+use crate::daemon::{Daemon, Left, StartError, notify, workers};
 
 /// Exit code when the edge cannot start although its configuration is sound: an address in use, a key that does not
 /// fit (`EX_UNAVAILABLE` of sysexits).
@@ -56,21 +56,70 @@ async fn serve(loaded: Loaded) -> Result<(), StartError> {
     for warning in loaded.warnings.warnings() {
         tracing::warn!("{}", warning.message);
     }
+    let service = loaded.config.service.clone();
+    // Before anybody is told that the edge is ready: no signal is lost then.
+    let mut signals = Signals::new()?;
     let mut daemon = Daemon::bind(loaded).await?;
     for (name, transport, addr) in daemon.listeners() {
         tracing::info!(%name, "listening on {transport}:{addr}");
     }
     daemon.run();
+    notify::ready();
     tracing::info!("ready");
-    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
-    if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    loop {
+        match signals.next().await {
+            Wish::Stop => break,
         }
     }
-    let status = daemon.status();
-    tracing::info!(transactions = status.contexts, "stopping");
-    daemon.stop().await;
+    notify::stopping();
+    stop(daemon, &service, signals).await;
     Ok(())
+}
+
+/// Stops as the configuration has it; a further signal ends it at once.
+async fn stop(daemon: Daemon, service: &Service, mut signals: Signals) {
+    tracing::info!(waits_for = ?service.stop_waits_for, at_most_s = service.drain_timeout.as_secs(), "stopping");
+    let Left { calls, requests } = tokio::select! {
+        left = daemon.drain(service) => left,
+        () = signals.stop() => {
+            tracing::warn!("a second signal: the edge ends at once");
+            daemon.left()
+        }
+    };
+    if requests > 0 {
+        tracing::warn!(requests, "requests without an answer are given up");
+    }
+    tracing::info!(calls, "calls that are up go on without this process");
+    daemon.stop().await;
+}
+
+/// What a signal wants.
+enum Wish {
+    Stop,
+}
+
+/// The signals that an operator or the service manager sends.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, StartError> {
+        let listen = |kind| signal(kind).map_err(StartError::Signals);
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> Wish {
+        self.stop().await;
+        Wish::Stop
+    }
+
+    /// Waits for a signal to stop.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -25,7 +25,9 @@ fn output(line: &[&str]) -> Output {
         Command::Tenants(arguments) => control::tenants::tenants(&arguments),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments),
-        Command::Run(_) | Command::Demo(_) | Command::Lab(_) | Command::Version => Output::default(),
+        Command::Bans(arguments) => control::bans::bans(&arguments),
+        // What runs on, or only asks a running edge.
+        _ => Output::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::reader::{Complaint, quoted};
 use crate::sip::Transport;
-use crate::trunk::Network;
+use crate::trunk::{Network, NoNetwork};
 
 /// A host and maybe a port, before it is known what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,20 +175,8 @@ fn uri_target(uri: &str, secure: Option<Transport>) -> Result<TargetText, Compla
 
 /// `192.0.2.0/24`, `2001:db8::/32`, or one address.
 pub(super) fn network(text: &str) -> Result<Network, Complaint> {
-    let wrong = || {
-        Complaint::new(format!("{} is no network", quoted(text)))
-            .help("write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\"")
-    };
-    let (address, bits) = match text.split_once('/') {
-        Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| wrong())?)),
-        None => (text, None),
-    };
-    let network = Network::host(address.parse().map_err(|_| wrong())?);
-    match bits {
-        Some(bits) if bits > network.bits => Err(wrong()),
-        Some(bits) => Ok(Network { bits, ..network }),
-        None => Ok(network),
-    }
+    let wrong = |help: NoNetwork| Complaint::new(format!("{} is no network", quoted(text))).help(help.to_string());
+    text.parse().map_err(wrong)
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub struct Config {
     pub trunk_tls: Vec<TrunkTls>,
     /// By [`crate::trunk::TrunkId`]: one for each trunk.
     pub trunk_health: Vec<health::Settings>,
+    /// By [`crate::trunk::TrunkId`]: requests a second that each trunk may begin; zero: as many as come.
+    pub trunk_requests_per_second: Vec<u32>,
     pub timers: Timers,
     pub limits: Limits,
     pub dns: Dns,

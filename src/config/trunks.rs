@@ -46,6 +46,7 @@ pub(super) struct Note<'t> {
     pub place: Place,
     pub dialplan: Option<At<&'t str>>,
     pub health: health::Settings,
+    pub requests_per_second: Option<u32>,
     /// Whose trunk it is, as written.
     pub tenant: Option<At<&'t str>>,
     pub called: Form,
@@ -197,6 +198,7 @@ fn trunk<'t>(
         place: name.place,
         dialplan: t.text("dialplan"),
         health,
+        requests_per_second: super::guard::of_trunk(t),
         tenant: owner(t, teams),
         called: form(t, "called_form").unwrap_or(default),
         calling: form(t, "calling_form").unwrap_or(default),

@@ -12,6 +12,7 @@ use crate::sip::{self, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
 use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
+use crate::trunk::guard::Pace;
 use crate::trunk::health;
 use crate::trunk::{Listener, ListenerId, Trunk, TrunkId, TrunkKind};
 use crate::{dns, transport};
@@ -60,7 +61,7 @@ pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
     for trunk in loaded.trunks.0.iter().filter(|trunk| !shares_identity(loaded, trunk)) {
         trunk_tls.extend(client_tls(loaded, trunk.id)?.map(|tls| (trunk.id, tls)));
     }
-    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits) })
+    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits), inherited: Vec::new() })
 }
 
 /// Worker threads of the runtime.
@@ -185,6 +186,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     edge.max_branches = limits.max_branches;
     edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
+    edge.paces = loaded.config.trunk_requests_per_second.iter().map(|&rate| Pace::new(rate)).collect();
     edge.health = Arc::new(health::Table::new(&edge.trunks, &loaded.config.trunk_health));
     edge
 }

@@ -1,8 +1,9 @@
 //! The shards behind their locks, and what lets messages, timers and news into them.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,6 +14,7 @@ use super::clock::Clock;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
+use super::strangers::Strangers;
 use super::taps::Taps;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
@@ -29,7 +31,7 @@ use crate::store::Calls;
 use crate::telemetry::trace::Trace;
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
-use crate::trunk::{Flow, Target, TrunkId};
+use crate::trunk::{Flow, ListenerId, Target, TrunkId};
 
 /// A shard behind its lock, with the room for what it puts out.
 #[derive(Debug)]
@@ -68,9 +70,12 @@ pub struct Core {
     probes: Arc<Probes>,
     calls: Arc<Calls>,
     taps: Taps,
+    strangers: Arc<Strangers>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
     unknown: UnknownSources,
+    /// How often timers have turned.
+    turns: AtomicU64,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
     /// For tasks that bring news back later.
@@ -85,10 +90,9 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
+        (strangers, clock, trace): (Arc<Strangers>, Clock, Arc<Trace>),
         limits: &config::Limits,
-        trace: Arc<Trace>,
     ) -> Arc<Self> {
-        let clock = Clock::start();
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
         let homes = Arc::new(Homes::new(limits.max_calls_remembered.saturating_mul(2)));
         let cell = |index: usize| Cell {
@@ -112,9 +116,11 @@ impl Core {
             probes,
             calls,
             taps,
+            strangers,
             clock,
             runtime: tokio::runtime::Handle::current(),
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
+            turns: AtomicU64::new(0),
             outside: Mutex::default(),
         })
     }
@@ -167,6 +173,11 @@ impl Core {
         status
     }
 
+    /// Requests without a final answer. Looks at every request.
+    pub fn in_progress(&self) -> usize {
+        self.cells.iter().map(|cell| lock(&cell.locked).shard.in_progress()).sum()
+    }
+
     /// Takes what was counted since the last call.
     pub fn take_counts(&self) -> (Counts, Status) {
         let mut sum = std::mem::take(&mut lock(&self.outside).counts);
@@ -191,7 +202,19 @@ impl Core {
             }
             next = next.min(cell.next_wake.load(Ordering::Relaxed));
         }
+        self.turns.fetch_add(1, Ordering::Relaxed);
         (next != u64::MAX).then(|| Moment::from_millis(next) - now)
+    }
+
+    /// How often timers have turned.
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody holds a shard now.
+    pub fn is_free(&self, shard: usize) -> bool {
+        let held = |cell: &Cell| matches!(cell.locked.try_lock(), Err(TryLockError::WouldBlock));
+        !self.cells.get(shard).is_some_and(held)
     }
 
     fn cell(&self, index: u8) -> Option<&Cell> {
@@ -271,13 +294,13 @@ impl Core {
 
     fn handle(&self, source: Source<'_>, message: Message) {
         if !message.is_request() {
-            return self.handle_answer(&message);
+            return self.handle_answer(&source, &message);
         }
         let edge = self.edge.load();
         let flow = source.flow;
         let Some(from) = edge.identify.trunk(flow.listener, flow.remote.ip(), source.authenticated) else {
             drop(edge);
-            return self.refuse_stranger(flow, &message);
+            return self.refuse_stranger(&source, &message);
         };
         let essentials = match Essentials::of_request(&message, &edge.limits) {
             Ok(essentials) => essentials,
@@ -307,25 +330,31 @@ impl Core {
         }
     }
 
-    fn handle_answer(&self, response: &Message) {
+    fn handle_answer(&self, source: &Source<'_>, response: &Message) {
         let id = branch_of(response).filter(|_| response.flaw().is_none());
         match id.and_then(|id| Some((id, self.cell(id.context.shard)?))) {
             Some((id, cell)) => {
                 self.with(cell, |env, locked| locked.shard.handle_answer(env, &mut locked.out, id, response));
             }
             None if self.probes.handle_answer(response) => {}
-            None => lock(&self.outside).counts.dropped += 1,
+            None => {
+                let Flow { listener, remote, .. } = source.flow;
+                self.strangers.take(&self.edge.load(), listener, remote.ip());
+                lock(&self.outside).counts.dropped += 1;
+            }
         }
     }
 
     /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
-    fn refuse_stranger(&self, flow: Flow, request: &Message) {
-        let edge = self.edge.load();
+    fn refuse_stranger(&self, source: &Source<'_>, request: &Message) {
+        let (edge, flow) = (self.edge.load(), source.flow);
+        self.strangers.handle_stranger(&edge, source, request);
+        let within = self.strangers.take(&edge, flow.listener, flow.remote.ip());
         let essentials = Essentials::of_request(request, &edge.limits);
         self.outside(&edge, |env, out| {
             out.counts.strangers += 1;
             match essentials {
-                Ok(essentials) if self.unknown.may_answer(env.now.as_millis()) => {
+                Ok(essentials) if within && self.unknown.may_answer(env.now.as_millis()) => {
                     refuse_stranger(env, out, flow, request, &essentials);
                 }
                 _ => out.counts.dropped += 1,
@@ -336,12 +365,17 @@ impl Core {
 
 impl Receiver for Core {
     fn message(&self, source: Source<'_>, bytes: Bytes) {
+        let edge = self.edge.load();
+        if self.strangers.refuses(&edge, &source, &bytes) {
+            return;
+        }
         self.taps.received(&source, &bytes);
-        let limits = self.edge.load().limits;
+        let limits = edge.limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
             Ok(message) => self.handle(source, message),
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
+                self.strangers.handle_malformed(&edge, &source);
                 let counts = &mut lock(&self.outside).counts;
                 counts.dropped += 1;
                 counts.over_message_limit += u32::from(flaw.what.is_limit());
@@ -352,12 +386,21 @@ impl Receiver for Core {
     fn unframed(&self, source: Source<'_>, head: Bytes, fault: FrameFault) {
         tracing::debug!(remote = %source.flow.remote, %fault, "cannot frame the stream");
         let edge = self.edge.load();
+        self.strangers.handle_malformed(&edge, &source);
         let Ok(message) = Message::parse(head, crate::sip::Framing::Datagram, &edge.limits) else { return };
         let from = edge.identify.trunk(source.flow.listener, source.flow.remote.ip(), source.authenticated);
         if let Some(from) = from.filter(|_| message.is_request()) {
             let what = message.flaw().map_or(crate::sip::What::ContentLength, |flaw| flaw.what);
             self.outside(&edge, |env, out| refuse_flawed(env, out, source.flow, from, &message, what));
         }
+    }
+
+    fn welcomes(&self, listener: ListenerId, remote: IpAddr) -> bool {
+        self.strangers.welcomes(&self.edge.load(), listener, remote)
+    }
+
+    fn handshake_failed(&self, listener: ListenerId, remote: IpAddr) {
+        self.strangers.handle_handshake_failed(&self.edge.load(), listener, remote);
     }
 
     fn send_failed(&self, token: Token, fault: SendFault) {

@@ -38,7 +38,7 @@ pub fn serve(bind: SocketAddr) -> Result<(), String> {
 /// A counter, what it tells, and where its number comes from.
 type Row<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const CORE: [Row<Counts>; 22] = [
+const CORE: [Row<Counts>; 25] = [
     ("trunkway_transactions_total", "Requests for which a transaction was begun", |it| it.contexts.into()),
     ("trunkway_requests_forwarded_total", "Requests sent on, branches counted singly", |it| it.forwarded.into()),
     ("trunkway_copies_absorbed_total", "Copies of messages answered from memory or ignored", |it| it.absorbed.into()),
@@ -47,6 +47,11 @@ const CORE: [Row<Counts>; 22] = [
     ("trunkway_messages_dropped_total", "Messages dropped without an answer", |it| it.dropped.into()),
     ("trunkway_failovers_total", "Next targets tried after a failure", |it| it.failovers.into()),
     ("trunkway_over_max_transactions_total", "Requests refused at max_transactions", |it| it.over_limit.into()),
+    ("trunkway_shed_total", "Requests refused since there is too much to do", |it| it.shed.into()),
+    ("trunkway_over_trunk_pace_total", "Requests refused since their trunk begins more a second than it may", |it| {
+        it.over_trunk_pace.into()
+    }),
+    ("trunkway_drain_refused_total", "Requests refused since the edge drains or stops", |it| it.drained.into()),
     (
         "trunkway_over_message_limits_total",
         "Messages past max_message_bytes, max_headers, max_header_line_bytes or max_values_per_header",
@@ -150,6 +155,7 @@ struct Handles {
     /// In the order of [`Ended::iter`].
     calls_ended: Vec<Counter>,
     transactions: Gauge,
+    draining: Gauge,
     calls: Gauge,
     dns_entries: Gauge,
     pending: Gauge,
@@ -160,6 +166,7 @@ struct Handles {
 impl Handles {
     fn register() -> Self {
         describe_gauge!("trunkway_transactions", "Requests in progress or remembered");
+        describe_gauge!("trunkway_draining", "1 while new calls are refused since the edge drains or stops, else 0");
         describe_gauge!("trunkway_calls", "Calls that are up and remembered");
         describe_counter!(CALLS_ENDED, "Calls that are over, by outcome and by the kind of the trunk that was called");
         describe_gauge!("trunkway_dns_entries", "Targets remembered");
@@ -197,6 +204,7 @@ impl Handles {
             revision: gauge!("trunkway_changes_revision"),
             journal_bytes: gauge!("trunkway_journal_bytes"),
             transactions: gauge!("trunkway_transactions"),
+            draining: gauge!("trunkway_draining"),
             dns_entries: gauge!("trunkway_dns_entries"),
         }
     }
@@ -325,6 +333,7 @@ pub async fn publish(core: Arc<Core>, changes: Arc<Changes>, calls: Arc<Calls>) 
             handles.revision.set(revision as f64);
             handles.journal_bytes.set(bytes.unwrap_or_default() as f64);
         }
+        handles.draining.set(f64::from(u8::from(core.edge().gate.is_draining())));
         handles.transactions.set(status.contexts as f64);
         handles.calls.set(status.calls as f64);
         handles.dns_entries.set(counts.entries as f64);

@@ -86,7 +86,10 @@ impl Handles {
         describe_counter!("trunkway_trace_follower_drops_total", "Messages that a follower was too slow for");
         describe_gauge!("trunkway_trace_entries", "Messages and ends of calls in the ring");
         describe_gauge!("trunkway_trace_bytes", "Bytes of the ring in use");
-        describe_gauge!("trunkway_trace_held_seconds", "How far back the fullest part of the ring reaches; 0: nothing went");
+        describe_gauge!(
+            "trunkway_trace_held_seconds",
+            "How far back the fullest part of the ring reaches; 0: nothing went"
+        );
         describe_gauge!("trunkway_trace_sample_ratio", "Part of calls that is kept");
         describe_gauge!("trunkway_trace_followers", "Those who follow calls now");
         describe_counter!("trunkway_hep_sent_total", "Messages handed to the HEP collector");

@@ -26,6 +26,9 @@ use crate::sip::{Edits, Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
 use crate::trunk::{Flow, TrunkId};
 
+/// The purpose of the number that a call is shed by.
+const SHED: u8 = 20;
+
 impl Shard {
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
@@ -264,12 +267,37 @@ fn route(
         destination::of_dialog(env.edge, dialog)?
     } else if initial {
         let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
+        ask_the_gate(env, out, incoming, destination.emergency)?;
         admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination)?;
         destination
     } else {
         inside_dialog(env, out, lives, incoming, &routes)?
     };
     Ok((hash, destination))
+}
+
+/// Whether the edge as a whole takes what would begin a dialog. A call for help always passes.
+fn ask_the_gate(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, emergency: bool) -> Result<(), Refusal> {
+    if emergency {
+        return Ok(());
+    }
+    let Edge { gate, paces, .. } = &**env.edge;
+    let count = if gate.is_draining() {
+        &mut out.counts.drained
+    } else if gate.shed_percent() > 0 && gate.sheds(shed_draw(env, incoming)) {
+        &mut out.counts.shed
+    } else if paces.get(usize::from(incoming.from.0)).is_some_and(|pace| !pace.take(env.now.as_millis())) {
+        &mut out.counts.over_trunk_pace
+    } else {
+        return Ok(());
+    };
+    *count += 1;
+    Err(Refusal::overloaded(env.edge))
+}
+
+/// The number by which it is drawn whether a call is shed: another one than that which picks its way.
+fn shed_draw(env: &Env<'_>, incoming: &Incoming<'_>) -> u64 {
+    env.secrets.number(SHED, &[incoming.essentials.call_id])
 }
 
 /// Finds where a request inside a dialog goes: by the token in its Request-URI, or else by its route set.

@@ -182,14 +182,14 @@ impl Link {
     /// Sends a packet; false when it is lost.
     fn send(&mut self, packet: &[u8]) -> bool {
         match self {
-            Self::Udp(socket, collector) => {
-                packet.len() <= MOST_DATAGRAM && socket.send_to(packet, *collector).is_ok()
-            }
+            Self::Udp(socket, collector) => packet.len() <= MOST_DATAGRAM && socket.send_to(packet, *collector).is_ok(),
             Self::Tcp { collector, stream, not_before } => {
                 if stream.is_none() && not_before.is_none_or(|at| Instant::now() >= at) {
-                    *stream = connect(*collector).inspect_err(|error| {
-                        tracing::debug!(%collector, %error, "the HEP collector takes no connection");
-                    }).ok();
+                    *stream = connect(*collector)
+                        .inspect_err(|error| {
+                            tracing::debug!(%collector, %error, "the HEP collector takes no connection");
+                        })
+                        .ok();
                     *not_before = stream.is_none().then(|| Instant::now() + PAUSE);
                 }
                 let Some(open) = stream else { return false };

@@ -101,11 +101,11 @@ pub struct Entry {
     /// Bytes that the message had; there may be fewer here.
     pub full_len: u32,
     /// Bytes that are kept.
-    len: u32,
+    pub(in crate::telemetry) len: u32,
     /// Where they begin in their lane.
-    start: u64,
+    pub(in crate::telemetry) start: u64,
     /// Its number in its stripe.
-    order: u64,
+    pub(in crate::telemetry) order: u64,
 }
 
 impl Default for Entry {
@@ -382,8 +382,7 @@ impl Trace {
         for stripe in stripes {
             let mut from = Some(0);
             while let Some(at) = from {
-                from =
-                    lock(stripe).read(at, |entry| (entry.call == call).then_some(usize::MAX), &mut out);
+                from = lock(stripe).read(at, |entry| (entry.call == call).then_some(usize::MAX), &mut out);
             }
         }
         out.sort_by_key(|kept: &Kept| kept.entry.at_us);

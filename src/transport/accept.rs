@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::net::TcpStream;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -15,42 +16,58 @@ use tracing::{debug, warn};
 use super::connection::Connection;
 use super::counters::DropReason;
 use super::limits::Permit;
+use super::listeners::Listener;
 use super::outbox::Session;
 use super::read;
-use super::socket::{BoundStream, prepare_stream};
+use super::socket::{BACKLOG, prepare_stream};
 use super::streams::Streams;
-use super::tls::explain;
+use super::tls::{Credentials, explain};
 use crate::sip::Transport;
-use crate::trunk::{ListenerId, TrunkId};
+use crate::trunk::TrunkId;
 
 /// Rest after an accept that failed for want of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Starts to accept.
-pub(super) fn start(streams: &Arc<Streams>, bound: BoundStream) -> AbortHandle {
-    streams.runtime.spawn(accept(streams.clone(), bound)).abort_handle()
+pub(super) fn start(streams: &Arc<Streams>, listener: Arc<Listener>, socket: Arc<TcpListener>) -> AbortHandle {
+    streams.runtime.spawn(accept(streams.clone(), listener, socket)).abort_handle()
 }
 
-async fn accept(streams: Arc<Streams>, bound: BoundStream) {
+async fn accept(streams: Arc<Streams>, listener: Arc<Listener>, socket: Arc<TcpListener>) {
     loop {
-        match bound.listener.accept().await {
-            Ok((socket, remote)) => admit(&streams, &bound, socket, remote),
+        match socket.accept().await {
+            Ok((socket, remote)) => admit(&streams, &listener, socket, remote),
             // The peer has given up already.
             Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                warn!(local = %bound.local, %error, "accepting a connection");
+                warn!(local = %listener.local, %error, "accepting a connection");
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
 }
 
+/// Lets in what the system has taken already, without waiting for more.
+pub(super) fn drain(streams: &Arc<Streams>, listener: &Arc<Listener>, socket: &TcpListener) {
+    for _ in 0..BACKLOG {
+        let Ok((peer, _)) = SockRef::from(socket).accept() else { return };
+        let Ok(remote) = peer.peer_addr() else { continue };
+        let (Some(remote), Ok(())) = (remote.as_socket(), peer.set_nonblocking(true)) else { continue };
+        match TcpStream::from_std(peer.into()) {
+            Ok(peer) => admit(streams, listener, peer, remote),
+            Err(error) => debug!(%remote, %error, "setting up a connection"),
+        }
+    }
+}
+
 /// Lets the peer in if the limits allow, and starts the connection's task.
-fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote: SocketAddr) {
-    let welcome = streams.identity(bound.id).is_some_and(|identity| identity.welcomes(remote.ip()));
-    let permit = match welcome {
-        true => streams.doors.welcome(bound.transport),
-        false => streams.doors.accept(bound.transport, remote.ip()),
+fn admit(streams: &Arc<Streams>, listener: &Arc<Listener>, socket: TcpStream, remote: SocketAddr) {
+    if streams.receiver().is_some_and(|receiver| !receiver.welcomes(listener.id, remote.ip())) {
+        return debug!(%remote, "a connection that is not welcome");
+    }
+    let permit = match listener.welcomes(remote.ip()) {
+        true => streams.doors.welcome(listener.transport),
+        false => streams.doors.accept(listener.transport, remote.ip()),
     };
     let permit = match permit {
         Ok(permit) => permit,
@@ -59,16 +76,15 @@ fn admit(streams: &Arc<Streams>, bound: &BoundStream, socket: TcpStream, remote:
             return streams.counters.dropped(reason);
         }
     };
-    if let Err(error) = prepare_stream(&socket, &streams.limits) {
+    if let Err(error) = prepare_stream(&socket, &streams.limits()) {
         return debug!(%remote, %error, "setting up a connection");
     }
-    let newcomer = Newcomer { listener: bound.id, transport: bound.transport, socket, remote, permit };
-    streams.tracker.spawn(serve(streams.clone(), newcomer));
+    let newcomer = Newcomer { listener: listener.clone(), socket, remote, permit };
+    streams.tracker.spawn_on(serve(streams.clone(), newcomer), &streams.runtime);
 }
 
 struct Newcomer {
-    listener: ListenerId,
-    transport: Transport,
+    listener: Arc<Listener>,
     socket: TcpStream,
     remote: SocketAddr,
     permit: Permit,
@@ -87,44 +103,46 @@ async fn serve(streams: Arc<Streams>, newcomer: Newcomer) {
 
 async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connection>> {
     let remote = newcomer.remote;
-    let (socket, session, authenticated) = if newcomer.transport == Transport::Tls {
-        let opened = handshake(&streams, newcomer.listener, newcomer.socket).await;
+    let listener = newcomer.listener;
+    let (socket, session, proof) = if listener.transport == Transport::Tls {
+        let opened = handshake(&streams, &listener, newcomer.socket).await;
         match opened {
             Ok(opened) => opened,
             Err(reason) => {
                 debug!(%remote, reason, "TLS handshake by a peer");
                 streams.counters.dropped(DropReason::Handshake);
+                if let Some(receiver) = streams.receiver() {
+                    receiver.handshake_failed(listener.id, remote.ip());
+                }
                 return None;
             }
         }
     } else {
-        (newcomer.socket, None, SmallVec::new())
+        (newcomer.socket, None, (SmallVec::new(), None))
     };
     Some(Arc::new(Connection::accepted(
         streams.next_id(),
-        newcomer.listener,
-        newcomer.transport,
+        &listener,
         remote,
-        authenticated,
+        proof,
         (socket, session),
         newcomer.permit,
     )))
 }
 
-type Opened = (TcpStream, Option<Session>, SmallVec<[TrunkId; 2]>);
+type Opened = (TcpStream, Option<Session>, (SmallVec<[TrunkId; 2]>, Option<Arc<Credentials>>));
 
-async fn handshake(streams: &Streams, listener: ListenerId, socket: TcpStream) -> Result<Opened, String> {
-    let tls = streams
-        .identity(listener)
-        .and_then(|identity| identity.server_tls())
-        .ok_or("the listener has no certificate any more")?;
+async fn handshake(streams: &Streams, listener: &Listener, socket: TcpStream) -> Result<Opened, String> {
+    let tls = listener.server_tls().ok_or("the listener has no certificate any more")?;
+    let limits = streams.limits();
     let handshake = TlsAcceptor::from(tls.config()).accept(socket);
-    let stream = timeout(streams.limits.tls_handshake_timeout, handshake)
+    let stream = timeout(limits.tls_handshake_timeout, handshake)
         .await
         .map_err(|_| "took too long".to_owned())?
         .map_err(|error| explain(&error))?;
     let (socket, mut session) = stream.into_inner();
     let authenticated = session.peer_certificates().map(|chain| tls.trunks_of(chain)).unwrap_or_default();
-    session.set_buffer_limit(Some(streams.limits.session_buffer_bytes()));
-    Ok((socket, Some(Box::new(session.into())), authenticated))
+    session.set_buffer_limit(Some(limits.session_buffer_bytes()));
+    let proof = (authenticated, Some(tls.credentials().clone()));
+    Ok((socket, Some(Box::new(session.into())), proof))
 }

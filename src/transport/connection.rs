@@ -11,16 +11,19 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
+use rustls::pki_types::CertificateDer;
 use smallvec::SmallVec;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use super::limits::Permit;
+use super::listeners::Listener;
 use super::outbox::{Outbox, Refused, Session, write_session};
 use super::streams::Key;
+use super::tls::Credentials;
 use super::{SendFault, Source, Token};
 use crate::sip::Transport;
 use crate::trunk::{ConnectionId, Flow, ListenerId, TrunkId};
@@ -32,12 +35,23 @@ pub(super) struct Connection {
     pub(super) transport: Transport,
     pub(super) remote: SocketAddr,
     pub(super) authenticated: SmallVec<[TrunkId; 2]>,
+    /// For whom the edge opened it; `None`: the peer did.
+    pub(super) dialled: Option<Dialled>,
+    /// What the edge showed and trusted in the handshake; `None` without TLS.
+    pub(super) credentials: Option<Arc<Credentials>>,
     socket: OnceLock<TcpStream>,
     state: Mutex<State>,
     /// The peer has sent something.
     heard: AtomicBool,
     pub(super) watch: Watch,
     permit: Permit,
+}
+
+/// For whom a connection was opened.
+pub(super) struct Dialled {
+    pub(super) trunk: TrunkId,
+    /// The name that the peer had to prove.
+    pub(super) name: Option<Arc<str>>,
 }
 
 /// Marks in milliseconds of the transports' own clock, read by the sweep; zero: not running.
@@ -49,8 +63,10 @@ pub(super) struct Watch {
     pub(super) partial: AtomicU64,
     /// Since when the peer has taken nothing of what waits.
     pub(super) stalled: AtomicU64,
-    /// No request takes it any more.
-    pub(super) retired: AtomicBool,
+    /// Since when no request takes it any more.
+    pub(super) retired: AtomicU64,
+    /// Retired for what the edge has changed: it ends as soon as nothing is under way over it.
+    pub(super) outdated: AtomicBool,
 }
 
 /// What the lock guards.
@@ -102,7 +118,14 @@ pub(super) struct Remains {
 
 impl Connection {
     /// A connection that is still to be opened, found under `key`.
-    pub(super) fn dialling(id: ConnectionId, key: Key, trunk: TrunkId, room: Room, permit: Permit) -> Self {
+    pub(super) fn dialling(
+        id: ConnectionId,
+        key: Key,
+        trunk: TrunkId,
+        credentials: Option<Arc<Credentials>>,
+        room: Room,
+        permit: Permit,
+    ) -> Self {
         let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
         state.outbox.unheard_room = room.pending;
         Self {
@@ -115,6 +138,8 @@ impl Connection {
                 Transport::Tls => SmallVec::from_slice(&[trunk]),
                 _ => SmallVec::new(),
             },
+            dialled: Some(Dialled { trunk, name: key.name }),
+            credentials,
             socket: OnceLock::new(),
             state: Mutex::new(state),
             heard: AtomicBool::new(false),
@@ -126,20 +151,22 @@ impl Connection {
     /// A connection that a peer opened, its handshake done.
     pub(super) fn accepted(
         id: ConnectionId,
-        listener: ListenerId,
-        transport: Transport,
+        listener: &Listener,
         remote: SocketAddr,
-        authenticated: SmallVec<[TrunkId; 2]>,
+        proof: (SmallVec<[TrunkId; 2]>, Option<Arc<Credentials>>),
         opened: (TcpStream, Option<Session>),
         permit: Permit,
     ) -> Self {
         let (socket, session) = opened;
+        let (authenticated, credentials) = proof;
         Self {
             id,
-            listener,
-            transport,
+            listener: listener.id,
+            transport: listener.transport,
             remote,
             authenticated,
+            dialled: None,
+            credentials,
             socket: OnceLock::from(socket),
             state: Mutex::new(State::new(Phase::Open(session), SmallVec::new())),
             heard: AtomicBool::new(true),
@@ -358,6 +385,17 @@ impl Connection {
         Some(Remains { keys: std::mem::take(&mut state.keys), tokens: outbox.tokens().collect() })
     }
 
+    /// The certificates that a TLS peer has shown.
+    pub(super) fn peer_chain(&self) -> Option<Vec<CertificateDer<'static>>> {
+        let mut state = self.lock();
+        state.session()?.peer_certificates().map(|chain| chain.to_vec())
+    }
+
+    /// Whether it was made with something that has changed since.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.watch.outdated.load(Ordering::Relaxed)
+    }
+
     /// Whether the connection can still take messages.
     pub(super) fn is_usable(state: &State) -> bool {
         matches!(state.phase, Phase::Connecting | Phase::Open(_))
@@ -409,6 +447,16 @@ impl Watch {
         if mark.load(Ordering::Relaxed) != 0 {
             mark.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Lets no request take the connection any more; whether that was so before.
+    pub(super) fn retire(&self, now: u64) -> bool {
+        self.retired.compare_exchange(0, now.max(1), Ordering::SeqCst, Ordering::SeqCst).is_err()
+    }
+
+    /// Whether no request takes the connection any more.
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst) != 0
     }
 
     /// Marks a moment, unless the watch is running already.

@@ -130,6 +130,7 @@ pub(super) struct Counters {
     tcp: Traffic,
     tls: Traffic,
     dropped: [(AtomicU64, Counter); DropReason::ALL.len()],
+    retired: Counter,
     pub(super) connections: AtomicUsize,
     pub(super) queued_bytes: AtomicUsize,
 }
@@ -144,6 +145,7 @@ impl Counters {
                 let counter = counter!("trunkway_transport_dropped_total", "reason" => drop.reason());
                 (AtomicU64::new(0), counter)
             }),
+            retired: counter!("trunkway_transport_connections_retired_total"),
             connections: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
         }
@@ -155,6 +157,10 @@ impl Counters {
             Transport::Tcp => &self.tcp,
             Transport::Tls => &self.tls,
         }
+    }
+
+    pub(super) fn retired(&self) {
+        self.retired.increment(1);
     }
 
     pub(super) fn dropped(&self, reason: DropReason) {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
@@ -22,7 +23,7 @@ use tracing::{debug, error};
 use super::counters::{Counters, DropReason};
 use super::scratch::{self, SLOT_BYTES, SLOTS};
 use super::settings::{Limits, ListenerSettings};
-use super::socket::bind_udp;
+use super::socket::{Blocking, bind_udp};
 use super::streams::Streams;
 use super::{Receiver, SendFault, Source, Token};
 use crate::sip::Transport;
@@ -40,7 +41,6 @@ pub(super) struct Datagrams {
     local: SocketAddr,
     sockets: Vec<Arc<Socket>>,
     counters: Arc<Counters>,
-    queue_bytes: usize,
 }
 
 struct Socket {
@@ -67,13 +67,32 @@ struct Outgoing {
 }
 
 impl Datagrams {
-    pub(super) fn bind(settings: &ListenerSettings, limits: &Limits, counters: Arc<Counters>) -> io::Result<Arc<Self>> {
+    /// Opens the sockets of a listener, of which `given` are open already.
+    pub(super) fn bind(
+        settings: &ListenerSettings,
+        given: Vec<socket2::Socket>,
+        blocking: &Blocking<'_>,
+        limits: &Limits,
+        counters: Arc<Counters>,
+    ) -> io::Result<Arc<Self>> {
         let wildcard = settings.bind.ip().is_unspecified();
-        let ios = bind_udp(settings.bind, settings.sockets, limits)?;
+        let ios = bind_udp(settings.bind, settings.sockets, given, blocking, limits)?;
         let local = ios.first().ok_or_else(|| io::Error::other("no socket"))?.local_addr()?;
         let sockets =
             ios.into_iter().map(|io| Socket::new(io, wildcard).map(Arc::new)).collect::<io::Result<Vec<_>>>()?;
-        Ok(Arc::new(Self { listener: settings.id, local, sockets, counters, queue_bytes: limits.datagram_queue_bytes }))
+        Ok(Arc::new(Self { listener: settings.id, local, sockets, counters }))
+    }
+
+    /// The same sockets for another listener, which reads them in its own name.
+    pub(super) fn under(&self, listener: ListenerId) -> Arc<Self> {
+        let Self { listener: _, local, sockets, counters } = self;
+        Arc::new(Self { listener, local: *local, sockets: sockets.clone(), counters: counters.clone() })
+    }
+
+    pub(super) fn each_socket(&self, mut work: impl FnMut(SockRef<'_>)) {
+        for socket in &self.sockets {
+            work(SockRef::from(&socket.io));
+        }
     }
 
     pub(super) const fn local(&self) -> SocketAddr {
@@ -112,7 +131,7 @@ impl Datagrams {
                 Err(error) => return Err(fault_of(&error)),
             }
         }
-        if socket.enqueue(outgoing, self.queue_bytes, &self.counters)? {
+        if socket.enqueue(outgoing, streams.limits().datagram_queue_bytes, &self.counters)? {
             let flush = flush(socket.clone(), self.counters.clone(), streams.clone());
             streams.runtime.spawn(flush);
         }
@@ -316,8 +335,6 @@ fn fault_of(error: &io::Error) -> SendFault {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::*;
 
     #[test]
@@ -337,7 +354,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_socket_does_not_take_waits_within_bounds_and_leaves_in_order() {
         let counters = Arc::new(Counters::register());
-        let streams = Streams::new(Vec::new(), HashMap::new(), Limits::default(), counters.clone());
+        let streams = Streams::new(Limits::default(), counters.clone());
         let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let remote = peer.local_addr().unwrap();
         let io = UdpSocket::bind("127.0.0.1:0").await.unwrap();

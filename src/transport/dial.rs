@@ -15,7 +15,7 @@ use super::outbox::Session;
 use super::settings::Limits;
 use super::socket::{dialling_socket, prepare_stream};
 use super::streams::Streams;
-use super::tls::{explain, server_name};
+use super::tls::{ClientTls, Credentials, explain, server_name};
 use super::{SendFault, read};
 use crate::sip::Transport;
 use crate::trunk::Hop;
@@ -24,29 +24,37 @@ use crate::trunk::Hop;
 pub(super) struct Plan {
     local: IpAddr,
     remote: SocketAddr,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<(Arc<ClientTls>, ServerName<'static>)>,
+}
+
+impl Plan {
+    /// What will be shown and trusted.
+    pub(super) fn credentials(&self) -> Option<&Arc<Credentials>> {
+        self.tls.as_ref().map(|(tls, _)| tls.credentials())
+    }
 }
 
 /// Finds out how to reach a hop.
 pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
-    let identity = streams.identity(hop.listener).ok_or(SendFault::NoSocket)?;
+    let listener = streams.listeners.get(hop.listener).ok_or(SendFault::NoSocket)?;
     let tls = if hop.transport == Transport::Tls {
-        let client = streams.client_tls(hop).ok_or(SendFault::NoSocket)?;
+        let client = streams.client_tls_of(hop.trunk, hop.listener).ok_or(SendFault::NoSocket)?;
         let name = match &hop.name {
             Some(name) => server_name(name).map_err(|_| SendFault::Tls)?,
             None => ServerName::from(hop.addr.ip()),
         };
-        Some((TlsConnector::from(client.config()), name))
+        Some((client, name))
     } else {
         None
     };
-    Ok(Plan { local: identity.local_ip().ok_or(SendFault::NoSocket)?, remote: hop.addr, tls })
+    Ok(Plan { local: listener.local.ip(), remote: hop.addr, tls })
 }
 
 /// Opens the connection, sends what has been waiting for it, and reads it to its end.
 pub(super) async fn open(streams: Arc<Streams>, connection: Arc<Connection>, plan: Plan) {
     // Boxed: what connecting needs must not stay with the connection for hours.
-    let connecting = Box::pin(connect(&streams.limits, plan));
+    let limits = streams.limits();
+    let connecting = Box::pin(async move { connect(&limits, plan).await });
     let stopping = streams.stopping.clone();
     let connected = stopping.run_until_cancelled_owned(connecting).await;
     let (socket, session) = match connected {
@@ -71,9 +79,10 @@ async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Sessi
             debug!(%remote, %error, "connecting");
             SendFault::ConnectFailed
         })?;
-    let Some((connector, name)) = plan.tls else {
+    let Some((client, name)) = plan.tls else {
         return Ok((tcp, None));
     };
+    let connector = TlsConnector::from(client.config());
     let handshake = timeout(limits.tls_handshake_timeout, connector.connect(name, tcp));
     let stream = handshake.await.map_err(|_| SendFault::ConnectTimeout)?.map_err(|error| {
         debug!(%remote, error = explain(&error), "TLS handshake with a peer");

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -15,10 +15,10 @@ const RESERVE: usize = 10;
 
 /// The doorkeeper of connections.
 pub(super) struct Doors {
-    max_connections: usize,
+    max_connections: AtomicUsize,
     /// What of `max_connections` strangers cannot have.
-    reserved: usize,
-    max_per_address: usize,
+    reserved: AtomicUsize,
+    max_per_address: AtomicUsize,
     /// Accepted connections by address; addresses without any are not kept.
     addresses: DashMap<IpAddr, usize>,
     counters: Arc<Counters>,
@@ -40,16 +40,31 @@ impl Doors {
         welcoming: bool,
         counters: Arc<Counters>,
     ) -> Arc<Self> {
+        let doors = Self {
+            max_connections: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            max_per_address: AtomicUsize::new(0),
+            addresses: DashMap::new(),
+            counters,
+        };
+        doors.set(max_connections, max_per_address, welcoming);
+        Arc::new(doors)
+    }
+
+    /// Takes other limits; connections that are open stay.
+    pub(super) fn set(&self, max_connections: usize, max_per_address: usize, welcoming: bool) {
         let reserved = if welcoming { max_connections / RESERVE } else { 0 };
-        Arc::new(Self { max_connections, reserved, max_per_address, addresses: DashMap::new(), counters })
+        self.max_connections.store(max_connections, Ordering::Relaxed);
+        self.reserved.store(reserved, Ordering::Relaxed);
+        self.max_per_address.store(max_per_address, Ordering::Relaxed);
     }
 
     /// Lets in a connection that a peer opened.
     pub(super) fn accept(self: &Arc<Self>, transport: Transport, peer: IpAddr) -> Result<Permit, DropReason> {
-        let mut permit = self.take(transport, self.max_connections - self.reserved)?;
+        let mut permit = self.take(transport, self.all().saturating_sub(self.reserved.load(Ordering::Relaxed)))?;
         let address = counted_as(peer);
         let mut count = self.addresses.entry(address).or_insert(0);
-        if *count >= self.max_per_address {
+        if *count >= self.max_per_address.load(Ordering::Relaxed) {
             return Err(DropReason::TooManyPerAddress);
         }
         *count += 1;
@@ -59,12 +74,16 @@ impl Doors {
 
     /// Lets in a connection of a welcome peer, of which one address may have any number.
     pub(super) fn welcome(self: &Arc<Self>, transport: Transport) -> Result<Permit, DropReason> {
-        self.take(transport, self.max_connections)
+        self.take(transport, self.all())
     }
 
     /// Lets out a connection that the edge opens.
     pub(super) fn dial(self: &Arc<Self>, transport: Transport) -> Result<Permit, DropReason> {
-        self.take(transport, self.max_connections)
+        self.take(transport, self.all())
+    }
+
+    fn all(&self) -> usize {
+        self.max_connections.load(Ordering::Relaxed)
     }
 
     fn take(self: &Arc<Self>, transport: Transport, limit: usize) -> Result<Permit, DropReason> {

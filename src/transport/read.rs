@@ -67,7 +67,7 @@ pub(super) async fn run(streams: Arc<Streams>, connection: Arc<Connection>) {
         return streams.close(&connection, SendFault::Closed, false);
     };
     let mut reader = Reader {
-        framer: Framer::new(streams.limits.frame()),
+        framer: Framer::new(streams.limits().frame()),
         streams: streams.clone(),
         connection: connection.clone(),
         receiver,
@@ -226,13 +226,13 @@ impl Reader {
         }
         self.connection.finish();
         // The sweep closes it where the peer takes nothing; this only bounds the polite way.
-        let _ = timeout(self.streams.limits.linger, self.linger(socket)).await;
+        let _ = timeout(self.streams.limits().linger, self.linger(socket)).await;
     }
 
     /// Waits until everything has left, says so, and reads on until the peer ends as well.
     async fn linger(&self, socket: &TcpStream) {
         while !self.connection.is_drained() {
-            tokio::time::sleep(self.streams.limits.linger / 20).await;
+            tokio::time::sleep(self.streams.limits().linger / 20).await;
         }
         self.connection.end_writing();
         let mut left = DISCARD_BYTES;

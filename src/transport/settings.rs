@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::inherited::Inherited;
 use super::tls::{ClientTls, ServerTls};
 use crate::sip::Transport;
 use crate::sip::frame::FrameLimits;
@@ -17,6 +18,9 @@ pub struct Settings {
     /// The identity and trust of trunks that have their own, instead of their listener's.
     pub trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
     pub limits: Limits,
+    /// Sockets that a service manager has opened; a listener uses those that are bound to its address. Those that none
+    /// uses stay open for later settings.
+    pub inherited: Vec<Inherited>,
 }
 
 /// One listener.

@@ -1,73 +1,136 @@
 //! How sockets are made and set up.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::settings::{Limits, ListenerSettings};
-use crate::sip::Transport;
-use crate::trunk::ListenerId;
+use super::listeners::Listener;
+use super::settings::Limits;
 
 /// Connections that the system holds until they are accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// How many times TCP asks a silent peer before it gives the connection up.
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// A stream listener that is bound and not yet read.
-pub(super) struct BoundStream {
-    pub(super) id: ListenerId,
-    pub(super) transport: Transport,
-    pub(super) local: SocketAddr,
-    pub(super) listener: TcpListener,
-}
+/// Listeners of the edge itself that are about to leave, on addresses that overlap one that is to be bound.
+pub(super) struct Blocking<'t>(pub(super) Vec<&'t Arc<Listener>>);
 
-impl BoundStream {
-    pub(super) fn bind(settings: &ListenerSettings) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(settings.bind), Type::STREAM, Some(Protocol::TCP))?;
-        only_v6(&socket, settings.bind)?;
-        // A restart must not wait for the connections of the last run to be forgotten.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&settings.bind.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = TcpListener::from_std(socket.into())?;
-        Ok(Self { id: settings.id, transport: settings.transport, local: listener.local_addr()?, listener })
+impl Blocking<'_> {
+    /// Binds alone, so that the port of another program is an error; where only sockets of the edge itself are in the
+    /// way, once more while these share their port.
+    fn beside<T>(&self, bind: impl Fn(bool) -> io::Result<T>) -> io::Result<T> {
+        match bind(false) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && !self.0.is_empty() => {}
+            result => return result,
+        }
+        let mut alone = Vec::new();
+        for (at, listener) in self.0.iter().enumerate() {
+            listener.each_socket(|socket| {
+                let shares = socket.reuse_port().unwrap_or_default();
+                if !shares && socket.set_reuse_port(true).is_ok() {
+                    alone.push(at);
+                }
+            });
+        }
+        let bound = bind(true);
+        for listener in alone.into_iter().filter_map(|at| self.0.get(at)) {
+            listener.each_socket(|socket| {
+                // Nobody else shall share it from here on; what is bound stays bound.
+                let _ = socket.set_reuse_port(false);
+            });
+        }
+        bound
     }
 }
 
-/// The sockets of a UDP port, all bound to the same address.
-pub(super) fn bind_udp(bind: SocketAddr, count: usize, limits: &Limits) -> io::Result<Vec<tokio::net::UdpSocket>> {
-    let open = |addr: SocketAddr, share: bool| -> io::Result<Socket> {
-        let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-        only_v6(&socket, addr)?;
+/// The socket of a stream listener: the one that was handed over, or a new one.
+pub(super) fn bind_stream(bind: SocketAddr, given: Vec<Socket>, blocking: &Blocking<'_>) -> io::Result<TcpListener> {
+    let open = |share: bool| -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(bind), Type::STREAM, Some(Protocol::TCP))?;
+        only_v6(&socket, bind)?;
+        // A restart must not wait for the connections of the last run to be forgotten.
+        socket.set_reuse_address(true)?;
         socket.set_reuse_port(share)?;
         socket.set_nonblocking(true)?;
-        socket.bind(&addr.into())?;
+        socket.bind(&bind.into())?;
+        socket.listen(BACKLOG)?;
+        if share {
+            socket.set_reuse_port(false)?;
+        }
         Ok(socket)
     };
-    // Bound once without sharing, so that a second daemon on the port is an error and does not
-    // silently take half of the datagrams.
-    let first = open(bind, false)?;
-    let mut sockets = Vec::with_capacity(count.max(1));
-    if count <= 1 {
-        sockets.push(first);
-    } else {
-        let addr = local_addr(&first)?;
-        drop(first);
-        for _ in 0..count {
-            sockets.push(open(addr, true)?);
+    let socket = match given.into_iter().next() {
+        Some(given) => {
+            if !given.is_listener()? {
+                given.listen(BACKLOG)?;
+            }
+            given
+        }
+        None => blocking.beside(open)?,
+    };
+    TcpListener::from_std(socket.into())
+}
+
+/// The sockets of a UDP port, all bound to the same address: those that were handed over, and as many more as are
+/// wanted where the port may be shared.
+pub(super) fn bind_udp(
+    bind: SocketAddr,
+    count: usize,
+    given: Vec<Socket>,
+    blocking: &Blocking<'_>,
+    limits: &Limits,
+) -> io::Result<Vec<tokio::net::UdpSocket>> {
+    let count = count.max(1);
+    let mut sockets = given;
+    if sockets.is_empty() {
+        sockets = blocking.beside(|share| open_udp(bind, count, share))?;
+    } else if sockets.len() < count {
+        while sockets.len() < count {
+            match open_one_udp(bind, true) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) => {
+                    // Such as one without SO_REUSEPORT (`ReusePort=yes`), or that another user has opened.
+                    info!(%bind, wanted = count, have = sockets.len(), %error, "no more sockets beside those handed over");
+                    break;
+                }
+            }
         }
     }
     for socket in &sockets {
-        buffers(socket, limits)?;
+        buffers(&SockRef::from(socket), limits)?;
     }
     warn_about_clipped_buffers(sockets.first(), bind, limits);
     sockets.into_iter().map(|socket| tokio::net::UdpSocket::from_std(socket.into())).collect()
+}
+
+fn open_udp(bind: SocketAddr, count: usize, share: bool) -> io::Result<Vec<Socket>> {
+    // Bound once without sharing, so that a second daemon on the port is an error and does not
+    // silently take half of the datagrams.
+    let first = open_one_udp(bind, share)?;
+    if count == 1 {
+        if share {
+            first.set_reuse_port(false)?;
+        }
+        return Ok(vec![first]);
+    }
+    let addr = local_addr(&first)?;
+    drop(first);
+    (0..count).map(|_| open_one_udp(addr, true)).collect()
+}
+
+fn open_one_udp(bind: SocketAddr, share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(bind), Type::DGRAM, Some(Protocol::UDP))?;
+    only_v6(&socket, bind)?;
+    socket.set_reuse_port(share)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&bind.into())?;
+    Ok(socket)
 }
 
 /// IPv6 sockets take IPv6 only, so that a peer has one form of address and not two.
@@ -82,7 +145,8 @@ fn local_addr(socket: &Socket) -> io::Result<SocketAddr> {
     socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet socket"))
 }
 
-fn buffers(socket: &Socket, limits: &Limits) -> io::Result<()> {
+/// Asks for the buffers of a UDP socket.
+pub(super) fn buffers(socket: &SockRef<'_>, limits: &Limits) -> io::Result<()> {
     socket.set_recv_buffer_size(limits.udp_receive_buffer_bytes)?;
     socket.set_send_buffer_size(limits.udp_send_buffer_bytes)
 }

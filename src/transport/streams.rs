@@ -4,12 +4,12 @@
 //! Lock order: a table's lock comes before a connection's. No table guard leaves this module.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -21,12 +21,13 @@ use tracing::debug;
 use super::connection::{Connection, Room, Watch, Written};
 use super::counters::{Counters, DropReason};
 use super::limits::Doors;
+use super::listeners::Listeners;
 use super::outbox::Refused;
-use super::settings::{Limits, ListenerSettings};
-use super::tls::{ClientTls, ServerTls};
+use super::settings::Limits;
+use super::tls::ClientTls;
 use super::{Receiver, SendFault, Token, dial};
 use crate::sip::Transport;
-use crate::trunk::{ConnectionId, Hop, ListenerId, Network, TrunkId};
+use crate::trunk::{ConnectionId, Hop, ListenerId, TrunkId};
 
 /// How often a shutdown looks whether everything has left.
 const SHUTDOWN_STEP: std::time::Duration = std::time::Duration::from_millis(5);
@@ -42,50 +43,11 @@ pub(super) struct Key {
     pub(super) shown_as: Option<TrunkId>,
 }
 
-/// How a listener shows itself in connections, accepted and dialled.
-#[derive(Default)]
-pub(super) struct Identity {
-    /// `None`: no such listener.
-    local: Option<SocketAddr>,
-    server_tls: ArcSwapOption<ServerTls>,
-    client_tls: ArcSwapOption<ClientTls>,
-    welcome: Vec<Network>,
-}
-
-impl Identity {
-    /// The identity of a listener that is bound to `local`.
-    pub(super) fn new(local: SocketAddr, settings: ListenerSettings) -> Self {
-        Self {
-            local: Some(local),
-            server_tls: ArcSwapOption::new(settings.server_tls),
-            client_tls: ArcSwapOption::new(settings.client_tls),
-            welcome: settings.welcome,
-        }
-    }
-
-    /// Whether connections from an address are welcome in any number.
-    pub(super) fn welcomes(&self, peer: IpAddr) -> bool {
-        self.welcome.iter().any(|network| network.contains(peer))
-    }
-
-    pub(super) fn local_ip(&self) -> Option<IpAddr> {
-        self.local.map(|local| local.ip())
-    }
-
-    pub(super) fn server_tls(&self) -> Option<Arc<ServerTls>> {
-        self.server_tls.load_full()
-    }
-
-    pub(super) fn client_tls(&self) -> Option<Arc<ClientTls>> {
-        self.client_tls.load_full()
-    }
-}
-
 /// All stream connections.
 pub(super) struct Streams {
-    identities: Vec<Identity>,
+    pub(super) listeners: Listeners,
     trunk_tls: ArcSwap<HashMap<TrunkId, Arc<ClientTls>>>,
-    pub(super) limits: Limits,
+    limits: ArcSwap<Limits>,
     pub(super) counters: Arc<Counters>,
     pub(super) doors: Arc<Doors>,
     pub(super) tracker: TaskTracker,
@@ -101,19 +63,13 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new(
-        identities: Vec<Identity>,
-        trunk_tls: HashMap<TrunkId, Arc<ClientTls>>,
-        limits: Limits,
-        counters: Arc<Counters>,
-    ) -> Arc<Self> {
-        let welcoming = identities.iter().any(|identity| !identity.welcome.is_empty());
-        let doors = Doors::new(limits.max_connections, limits.max_connections_per_address, welcoming, counters.clone());
+    pub(super) fn new(limits: Limits, counters: Arc<Counters>) -> Arc<Self> {
+        let doors = Doors::new(limits.max_connections, limits.max_connections_per_address, false, counters.clone());
         Arc::new(Self {
-            identities,
-            trunk_tls: ArcSwap::from_pointee(trunk_tls),
+            listeners: Listeners::default(),
+            trunk_tls: ArcSwap::default(),
             doors,
-            limits,
+            limits: ArcSwap::from_pointee(limits),
             counters,
             tracker: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -125,6 +81,19 @@ impl Streams {
             started: Instant::now(),
             clock: AtomicU64::new(1),
         })
+    }
+
+    /// Takes other identities and trust of trunks, and other limits; the table of listeners is as it shall be.
+    pub(super) fn take(&self, trunk_tls: HashMap<TrunkId, Arc<ClientTls>>, limits: Limits) {
+        let welcoming = self.listeners.load().iter().any(|listener| listener.is_welcoming());
+        self.doors.set(limits.max_connections, limits.max_connections_per_address, welcoming);
+        self.trunk_tls.store(Arc::new(trunk_tls));
+        self.limits.store(Arc::new(limits));
+    }
+
+    /// The limits in force.
+    pub(super) fn limits(&self) -> Arc<Limits> {
+        self.limits.load_full()
     }
 
     /// Makes the receiver known; false when there is one already or the transports are shut down.
@@ -140,22 +109,6 @@ impl Streams {
     pub(super) fn receiver(&self) -> Option<Arc<dyn Receiver>> {
         let slot = self.receiver.read().unwrap_or_else(|e| e.into_inner());
         slot.clone()
-    }
-
-    pub(super) fn identity(&self, listener: ListenerId) -> Option<&Identity> {
-        self.identities.get(usize::from(listener.0)).filter(|identity| identity.local.is_some())
-    }
-
-    pub(super) fn renew_tls(
-        &self,
-        listener: ListenerId,
-        server: Option<Arc<ServerTls>>,
-        client: Option<Arc<ClientTls>>,
-    ) {
-        if let Some(identity) = self.identity(listener) {
-            identity.server_tls.store(server);
-            identity.client_tls.store(client);
-        }
     }
 
     pub(super) fn next_id(&self) -> ConnectionId {
@@ -175,22 +128,25 @@ impl Streams {
         now
     }
 
-    const fn room(&self) -> Room {
+    fn room(&self) -> Room {
+        let limits = self.limits.load();
         Room {
-            bytes: self.limits.connection_queue_bytes,
-            total: self.limits.total_queue_bytes,
-            pending: self.limits.pending_per_connect,
+            bytes: limits.connection_queue_bytes,
+            total: limits.total_queue_bytes,
+            pending: limits.pending_per_connect,
         }
     }
 
     /// Enters an open connection into the table of answers.
-    pub(super) fn enter(&self, connection: &Arc<Connection>) {
+    pub(super) fn enter(self: &Arc<Self>, connection: &Arc<Connection>) {
         connection.watch.active.store(self.now(), Ordering::Relaxed);
         self.by_id.insert(connection.id, connection.clone());
         if self.stopping.is_cancelled() {
             // The shutdown may have gone through the table before.
             self.close(connection, SendFault::ShutDown, false);
         }
+        // As a renewal may have.
+        self.retire_late(connection);
     }
 
     /// All connections for which `condition` holds.
@@ -228,15 +184,17 @@ impl Streams {
         self.send(&connection, bytes, token).map_err(|(fault, _)| fault)
     }
 
-    /// Lets no further request take the connection to a hop.
-    pub(super) fn retire(&self, hop: &Hop) {
-        let Some((_, connection)) = self.by_key.remove(&self.key_of(hop)) else { return };
+    /// The connection that requests to a hop take.
+    pub(super) fn found_under(&self, hop: &Hop) -> Option<Arc<Connection>> {
+        self.by_key.get(&self.key_of(hop)).map(|entry| entry.value().clone())
+    }
+
+    /// Lets no request find a connection any more.
+    pub(super) fn forget_names(&self, connection: &Arc<Connection>) {
         let keys = std::mem::take(&mut connection.lock().keys);
         for key in &keys {
-            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, &connection));
+            self.by_key.remove_if(key, |_, entered| Arc::ptr_eq(entered, connection));
         }
-        connection.watch.retired.store(true, Ordering::Relaxed);
-        debug!(remote = %connection.remote, "no further request takes a connection");
     }
 
     fn key_of(&self, hop: &Hop) -> Key {
@@ -250,9 +208,9 @@ impl Streams {
     }
 
     /// The identity and trust for a connection to a hop: the trunk's own, or the listener's.
-    pub(super) fn client_tls(&self, hop: &Hop) -> Option<Arc<ClientTls>> {
-        let own = self.trunk_tls.load().get(&hop.trunk).cloned();
-        own.or_else(|| self.identity(hop.listener)?.client_tls())
+    pub(super) fn client_tls_of(&self, trunk: TrunkId, listener: ListenerId) -> Option<Arc<ClientTls>> {
+        let own = self.trunk_tls.load().get(&trunk).cloned();
+        own.or_else(|| self.listeners.load().get(listener)?.client_tls())
     }
 
     /// The connection for a key: a new one, unless another worker was faster.
@@ -271,7 +229,8 @@ impl Streams {
                     SendFault::TooManyConnections
                 })?;
                 let key = entry.key().clone();
-                let connection = Connection::dialling(self.next_id(), key, hop.trunk, self.room(), permit);
+                let credentials = plan.credentials().cloned();
+                let connection = Connection::dialling(self.next_id(), key, hop.trunk, credentials, self.room(), permit);
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection
@@ -343,16 +302,17 @@ impl Streams {
             shown_as: connection.authenticated.iter().copied().find(|trunk| self.trunk_tls.load().contains_key(trunk)),
         };
         let mut state = connection.lock();
-        let full = state.keys.len() >= self.limits.aliases_per_connection;
-        if full || !Connection::is_usable(&state) || state.keys.contains(&key) {
+        let full = state.keys.len() >= self.limits.load().aliases_per_connection;
+        let fit = Connection::is_usable(&state) && !connection.watch.is_retired();
+        if full || !fit || state.keys.contains(&key) {
             return;
         }
         state.keys.push(key.clone());
         drop(state);
         // The newest connection wins: the peer may have lost the one before without a word.
         self.by_key.insert(key.clone(), connection.clone());
-        if !Connection::is_usable(&connection.lock()) {
-            // Closed between the two steps, and so not taken out by the closing.
+        if !Connection::is_usable(&connection.lock()) || connection.watch.is_retired() {
+            // Closed or retired between the two steps, and so not taken out by that.
             self.by_key.remove_if(&key, |_, entered| Arc::ptr_eq(entered, &connection));
         }
     }
@@ -387,7 +347,7 @@ impl Streams {
 
     pub(super) async fn shutdown(&self) {
         self.stopping.cancel();
-        let patience = Instant::now() + self.limits.linger;
+        let patience = Instant::now() + self.limits.load().linger;
         let all = self.select(|_| true);
         while Instant::now() < patience && !all.iter().all(|connection| connection.is_drained()) {
             tokio::time::sleep(SHUTDOWN_STEP).await;

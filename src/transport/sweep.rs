@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::MissedTickBehavior;
 use tracing::debug;
 
 use super::SendFault;
@@ -23,14 +22,13 @@ pub(super) fn start(streams: &Arc<Streams>) -> AbortHandle {
 }
 
 async fn sweep(streams: Arc<Streams>) {
-    let mut ticks = tokio::time::interval(period(&streams.limits));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let limits = streams.limits();
+        tokio::time::sleep(period(&limits)).await;
         let now = streams.tick();
-        let overdue = streams.select(|connection| due(connection, &streams.limits, now).is_some());
+        let overdue = streams.select(|connection| due(connection, &limits, now).is_some());
         for connection in overdue {
-            let Some(reason) = due(&connection, &streams.limits, now) else {
+            let Some(reason) = due(&connection, &limits, now) else {
                 continue;
             };
             debug!(remote = %connection.remote, reason = reason.reason(), "closing a connection");
@@ -57,7 +55,7 @@ fn due(connection: &Connection, limits: &Limits, now: u64) -> Option<DropReason>
     } else if over(&watch.partial, limits.partial_message_timeout) {
         Some(DropReason::PartialMessage)
     } else if over(&watch.active, limits.stream_idle_timeout)
-        || watch.retired.load(Ordering::Relaxed) && over(&watch.active, limits.retired_idle_timeout)
+        || watch.is_retired() && over(&watch.active, limits.retired_idle_timeout)
     {
         Some(DropReason::Idle)
     } else {

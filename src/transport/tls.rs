@@ -12,6 +12,7 @@
 
 pub mod certificate;
 mod client;
+mod credentials;
 mod der;
 mod error;
 pub mod pem;
@@ -20,6 +21,7 @@ mod settings;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
+pub use credentials::{Credentials, Shown};
 pub use error::{TlsError, explain};
 pub use server::ServerTls;
 pub use settings::{ClientCertificate, ClientSettings, PeerRule, ServerSettings};

@@ -8,11 +8,16 @@ use std::net::IpAddr;
 use super::{Listener, ListenerId, TrunkId, Trunks, address_bits, masked};
 use crate::sip::Transport;
 
+/// The first of the mapped IPv4 addresses.
+const WORLD_OF_IPV4: u128 = 0xffff << 32;
+
 /// The compiled table that tells the trunk of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Identify {
     /// By [`ListenerId`].
     listeners: Vec<Peers>,
+    /// Where peers are, whatever the listener: the networks and the literal targets of all trunks.
+    peers: Networks,
 }
 
 /// The trunks of one listener.
@@ -24,6 +29,8 @@ struct Peers {
     by_name: Networks,
     /// Trunks that a certificate name proves wherever they come from; in order of the configuration.
     by_name_anywhere: Vec<TrunkId>,
+    /// Some trunk is proved by certificate from any address.
+    anywhere: bool,
 }
 
 impl Identify {
@@ -40,6 +47,8 @@ impl Identify {
             };
             for trunk in trunks.0.iter().filter(|trunk| trunk.listener == listener.id) {
                 let named = listener.transport == Transport::Tls && !trunk.peer_names.is_empty();
+                let world = |network: &super::Network| network.bits == 0;
+                peers.anywhere |= named && (trunk.allow_from.is_empty() || trunk.allow_from.iter().any(world));
                 if named && trunk.allow_from.is_empty() {
                     peers.by_name_anywhere.push(trunk.id);
                 }
@@ -52,7 +61,41 @@ impl Identify {
             peers.by_address.sort();
             peers.by_name.sort();
         }
-        Self { listeners: table }
+        let mut peers = Networks::default();
+        for trunk in &trunks.0 {
+            let literal =
+                trunk.targets.iter().filter_map(|target| target.literal).map(|at| super::Network::host(at.ip()));
+            for network in trunk.allow_from.iter().copied().chain(literal) {
+                let (first, bits) = network.prefix();
+                // The whole world is nobody's address.
+                if bits == 0 || first == WORLD_OF_IPV4 && bits == 96 {
+                    continue;
+                }
+                peers.add(first, bits, trunk.id);
+            }
+        }
+        peers.sort();
+        Self { listeners: table, peers }
+    }
+
+    /// Whether an address is one that some trunk's peers have: it may be wrong at this listener, but it is no stranger.
+    pub fn knows(&self, remote: IpAddr) -> bool {
+        self.peers.find(address_bits(remote), |_| true).is_some()
+    }
+
+    /// Whether any peer's address is in a network.
+    pub fn knows_any_of(&self, network: super::Network) -> bool {
+        let (first, bits) = network.prefix();
+        self.peers.groups.iter().any(|(length, entries)| {
+            let short = bits.min(*length);
+            entries.iter().any(|(peer, _)| masked(*peer, short) == masked(first, short))
+        })
+    }
+
+    /// Whether peers of a listener prove who they are by their certificates wherever they come from, so that no address
+    /// can be told to be a stranger's before the handshake.
+    pub fn has_peers_anywhere(&self, listener: ListenerId) -> bool {
+        self.listeners.get(usize::from(listener.0)).is_some_and(|peers| peers.anywhere)
     }
 
     /// The trunk of a request that came in at `listener` from `remote`, if any.
@@ -173,6 +216,27 @@ mod tests {
 
     /// What the row is about, listener, remote address, authenticated trunks, trunk found.
     type Row<'a> = (&'a str, u16, &'a str, &'a [u16], Option<u16>);
+
+    #[test]
+    fn peers_are_known_at_any_listener() {
+        let table = table();
+        for (address, known) in [("10.9.9.9", true), ("52.114.75.24", true), ("192.0.2.9", true)] {
+            assert_eq!(table.knows(address.parse().unwrap()), known, "{address}");
+        }
+        let mut lone = trunk(0, 0, &["10.0.0.0/8"], &[]);
+        let at = "198.51.100.5:5060".parse().unwrap();
+        lone.targets.push(crate::trunk::Target {
+            transport: None,
+            host: "198.51.100.5".into(),
+            port: None,
+            literal: Some(at),
+        });
+        let table = Identify::new(&[listener(0, Transport::Udp)], &Trunks(vec![lone]));
+        let known = |text: &str| table.knows(text.parse().unwrap());
+        assert!(known("198.51.100.5") && known("10.1.1.1") && !known("198.51.100.6") && !known("2001:db8::1"));
+        assert!(self::table().has_peers_anywhere(ListenerId(1)));
+        assert!(!self::table().has_peers_anywhere(ListenerId(0)));
+    }
 
     #[test]
     fn trunk_is_told_by_listener_address_and_name() {

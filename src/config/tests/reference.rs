@@ -73,6 +73,7 @@ fn reference_shows_the_defaults() {
         "fork",
         "failover_codes",
         "no_answer_ms",
+        "max_requests_per_second",
         "stream_when_large",
         "connection_reuse",
         "methods",

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc::{Receiver, channel};
 
 use super::Desk;
-use crate::admin::{
-    self, MAX_PAGE, NoTrace, TraceLook, TracePage, TraceQuery, TraceShown, TraceSummary,
-};
+use crate::admin::{self, MAX_PAGE, NoTrace, TraceLook, TracePage, TraceQuery, TraceShown, TraceSummary};
 use crate::call::{CallId, Edge};
 use crate::telemetry::pcap;
 use crate::telemetry::trace::redact::{Mask, redact};
@@ -83,11 +81,8 @@ impl admin::Trace for Desk {
                 (kept, comment)
             })
             .collect();
-        let packets = messages.iter().map(|(kept, comment)| pcap::Packet {
-            entry: &kept.entry,
-            bytes: &kept.bytes,
-            comment,
-        });
+        let packets =
+            messages.iter().map(|(kept, comment)| pcap::Packet { entry: &kept.entry, bytes: &kept.bytes, comment });
         Ok(pcap::write(&self.parts.node, packets))
     }
 

@@ -150,7 +150,8 @@ mod tests {
             for (order, message) in messages.iter().enumerate() {
                 let (one, two) = message.split_at(message.len() / 3);
                 let entry = Entry { order: order as u64, ..Entry::default() };
-                prop_assert!(lane.push(&entry, [one, two], |_, _| {}));
+                let pushed = lane.push(&entry, [one, two], |_, _| {});
+                prop_assert!(pushed);
                 prop_assert!(lane.used() <= room);
                 prop_assert_eq!(lane.entries.capacity(), capacity, "the index does not grow");
                 for entry in lane.entries() {

@@ -25,7 +25,8 @@ fn settings() -> Settings {
 }
 
 fn message(method: &str, call: &str) -> Vec<u8> {
-    format!("{method} sip:1002@h SIP/2.0\r\nTo: <sip:1002@h>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\r\n").into_bytes()
+    format!("{method} sip:1002@h SIP/2.0\r\nTo: <sip:1002@h>\r\nCall-ID: {call}\r\nCSeq: 1 {method}\r\n\r\n")
+        .into_bytes()
 }
 
 fn seen(bytes: &[u8]) -> Seen<'_> {

@@ -66,7 +66,8 @@ pub fn read(path: &Path) -> Result<Vec<Certificate>, TlsError> {
 }
 
 impl Certificate {
-    fn parse(der: &CertificateDer<'_>) -> Option<Self> {
+    /// Out of its DER form; `None`: this is no X.509 certificate.
+    pub(crate) fn parse(der: &CertificateDer<'_>) -> Option<Self> {
         let signed = Elements(der).content(der::SEQUENCE)?;
         let mut body = Elements(Elements(signed).content(der::SEQUENCE)?);
         // The version, which certificates of version 1 leave out.

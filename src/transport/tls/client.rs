@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::pki_types::ServerName;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 
 use super::verifier::{DialledVerifier, NoTrust};
-use super::{ClientSettings, TlsError, pem, provider};
+use super::{ClientSettings, Credentials, TlsError, pem, provider};
 
 /// The TLS side of dialled connections: whom they trust, and what they show.
 #[derive(Debug)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    credentials: Arc<Credentials>,
 }
 
 impl ClientTls {
@@ -25,27 +28,41 @@ impl ClientTls {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
         let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-        let builder = match &settings.ca {
+        let pinned = settings.ca.as_deref().map(pem::certificates).transpose()?.unwrap_or_default();
+        let file = settings.identity.as_ref().map(|(certificate, _)| certificate.as_path());
+        let credentials = Credentials::new(file.zip(identity.as_ref()), &pinned, &settings.peer_names);
+        let verifier: Arc<dyn ServerCertVerifier> = match &settings.ca {
             Some(path) => {
                 let also = settings.peer_names.iter().map(|name| server_name(name)).collect::<Result<_, _>>()?;
-                let pinned = pem::certificates(path)?;
-                let verifier = DialledVerifier::new(pem::authorities(path)?, pinned, also, provider)?;
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+                let roots = pem::authorities_among(path, pinned.clone())?;
+                Arc::new(DialledVerifier::new(roots, pinned, also, provider)?)
             }
-            None => builder.dangerous().with_custom_certificate_verifier(Arc::new(NoTrust(algorithms))),
+            None => Arc::new(NoTrust(algorithms)),
         };
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier.clone());
         let mut config = match identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity))),
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config) })
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
     }
 
     /// What a TLS connector needs; the name to check and to send as SNI is [`server_name`] of the host
     /// that is dialled.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
+    }
+
+    /// What is shown and trusted.
+    pub fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
+    }
+
+    /// Whether a peer with this chain would be let in now under the name that was dialled; checks signatures.
+    pub fn proves(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
+        let Some((end, intermediates)) = chain.split_first() else { return false };
+        self.verifier.verify_server_cert(end, intermediates, name, &[], UnixTime::now()).is_ok()
     }
 }
 

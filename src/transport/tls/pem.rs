@@ -39,8 +39,14 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 pub fn names(path: &Path) -> Result<Vec<String>, TlsError> {
     let chain = certificates(path)?;
     let first = chain.first().ok_or_else(|| TlsError::NoCertificate { path: path.to_owned() })?;
-    let bad = |error: Error| TlsError::BadCertificate { path: path.to_owned(), number: 1, reason: error.to_string() };
-    let certificate = ParsedCertificate::try_from(first).map_err(bad)?;
+    let bad =
+        |error: TlsError| TlsError::BadCertificate { path: path.to_owned(), number: 1, reason: error.to_string() };
+    names_of(first).map_err(bad)
+}
+
+/// The names that a certificate carries, as they stand there; its common name is none of them.
+pub fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, TlsError> {
+    let certificate = ParsedCertificate::try_from(certificate)?;
     // A certificate that is asked for a name that nobody has tells all that it carries (RFC 6761 section 6.4).
     let nobody = super::server_name("nobody.invalid")?;
     match verify_server_name(&certificate, &nobody) {
@@ -48,7 +54,7 @@ pub fn names(path: &Path) -> Result<Vec<String>, TlsError> {
         Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. })) => {
             Ok(super::verifier::plain_names(&presented))
         }
-        Err(error) => Err(bad(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -70,8 +76,16 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError
 
 /// The authorities of a PEM file; each must be readable.
 pub fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    authorities_among(path, certificates(path)?)
+}
+
+/// The authorities among the certificates that were read from a file.
+pub(super) fn authorities_among(
+    path: &Path,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates(path)?.into_iter().enumerate() {
+    for (index, certificate) in certificates.into_iter().enumerate() {
         roots.add(certificate).map_err(|error| TlsError::BadCertificate {
             path: path.to_owned(),
             number: index + 1,

@@ -10,7 +10,7 @@ use rustls::sign::SingleCertAndKey;
 use smallvec::SmallVec;
 
 use super::verifier::PeerVerifier;
-use super::{ClientCertificate, ServerSettings, TlsError, pem, provider};
+use super::{ClientCertificate, Credentials, ServerSettings, TlsError, pem, provider};
 use crate::trunk::TrunkId;
 
 /// The TLS side of a listener: what it shows, and whom it lets in. Loaded anew and swapped on a reload.
@@ -19,13 +19,17 @@ pub struct ServerTls {
     config: Arc<ServerConfig>,
     /// `None`: the listener asks for no certificate.
     verifier: Option<Arc<PeerVerifier>>,
+    credentials: Arc<Credentials>,
 }
 
 impl ServerTls {
     /// Reads the files of a listener and checks that they fit together.
     pub fn load(settings: &ServerSettings) -> Result<Self, TlsError> {
         let identity = pem::identity(&settings.certificate, &settings.key)?;
-        let verifier = peer_verifier(settings)?;
+        let trusted = settings.client_ca.as_deref().map(pem::certificates).transpose()?.unwrap_or_default();
+        let rules = (settings.client_certificate, &settings.peers);
+        let credentials = Credentials::new(Some((&settings.certificate, &identity)), &trusted, &rules);
+        let verifier = peer_verifier(settings, trusted)?;
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(match &verifier {
@@ -39,12 +43,17 @@ impl ServerTls {
             config.ticketer = Ticketer::new()?;
             config.send_tls13_tickets = 1;
         }
-        Ok(Self { config: Arc::new(config), verifier })
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
     }
 
     /// What a TLS acceptor needs.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// What is shown and trusted.
+    pub fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// The trunks that list a name which the chain's first certificate carries and that accept its
@@ -59,7 +68,10 @@ impl ServerTls {
     }
 }
 
-fn peer_verifier(settings: &ServerSettings) -> Result<Option<Arc<PeerVerifier>>, TlsError> {
+fn peer_verifier(
+    settings: &ServerSettings,
+    trusted: Vec<CertificateDer<'static>>,
+) -> Result<Option<Arc<PeerVerifier>>, TlsError> {
     let mandatory = match settings.client_certificate {
         ClientCertificate::Require => true,
         ClientCertificate::Optional => false,
@@ -70,6 +82,6 @@ fn peer_verifier(settings: &ServerSettings) -> Result<Option<Arc<PeerVerifier>>,
             };
         }
     };
-    let roots = pem::authorities(settings.client_ca.as_deref().ok_or(TlsError::NoClientCa)?)?;
+    let roots = pem::authorities_among(settings.client_ca.as_deref().ok_or(TlsError::NoClientCa)?, trusted)?;
     PeerVerifier::new(Arc::new(roots), &settings.peers, mandatory).map(Arc::new).map(Some)
 }

@@ -97,6 +97,11 @@ impl Process {
         }
     }
 
+    /// Sends the program a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the process takes no signal");
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
     }

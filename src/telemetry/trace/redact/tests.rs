@@ -6,7 +6,8 @@ fn words(message: &str) -> String {
     let hidden = redact(message.as_bytes(), Mask::Words);
     let filled = redact(message.as_bytes(), Mask::SameLength);
     assert_eq!(filled.len(), message.len(), "lengths stay true");
-    let breaks = |text: &[u8]| text.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect::<Vec<_>>();
+    let breaks =
+        |text: &[u8]| text.iter().enumerate().filter(|(_, b)| **b == b'\n').map(|(at, _)| at).collect::<Vec<_>>();
     assert_eq!(breaks(&filled), breaks(message.as_bytes()), "and lines too");
     String::from_utf8(hidden).unwrap()
 }
@@ -66,7 +67,10 @@ fn session_descriptions_without_their_keys() {
 #[test]
 fn other_bodies_are_told_by_type_and_length() {
     let shown = |headers: &str, body: &str| words(&message(headers, body));
-    assert!(shown("Content-Type: Application/PIDF+xml\r\n", "<5ec2e7/>").ends_with("\r\n\r\n[application/pidf+xml, 9 bytes]"));
+    assert!(
+        shown("Content-Type: Application/PIDF+xml\r\n", "<5ec2e7/>")
+            .ends_with("\r\n\r\n[application/pidf+xml, 9 bytes]")
+    );
     assert!(shown("", "5ec2e7").ends_with("\r\n\r\n[no type, 6 bytes]"));
     assert!(shown("Content-Type: multipart/mixed\r\n", "5ec2e7").ends_with("[multipart/mixed, 6 bytes]"));
     let fragment = shown("Content-Type: message/sipfrag\r\n", "SIP/2.0 200 OK\r\nAuthorization: Digest 5ec2e7\r\n");
@@ -93,8 +97,24 @@ fn parts_of_a_body_are_looked_at_one_by_one() {
 /// Pieces of which messages are made that may hide a secret from a careless reader.
 fn piece() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
-        "\r\n", "\n", " ", "\r\n\r\n", "a=x:y", "v=0", "--b1", "--", "Content-Type: application/sdp", "c: x/y",
-        "Content-Type: multipart/mixed;boundary=b1", "sip:u@h", ":", "…", "<", ">", ";", "To: <sip:a@b>",
+        "\r\n",
+        "\n",
+        " ",
+        "\r\n\r\n",
+        "a=x:y",
+        "v=0",
+        "--b1",
+        "--",
+        "Content-Type: application/sdp",
+        "c: x/y",
+        "Content-Type: multipart/mixed;boundary=b1",
+        "sip:u@h",
+        ":",
+        "…",
+        "<",
+        ">",
+        ";",
+        "To: <sip:a@b>",
     ])
 }
 
