@@ -105,6 +105,12 @@ pub enum Command {
     /// A target is `up`, `suspect` or `down`; those that are down are tried last. Exit codes are those of `rules`.
     Trunks(control::trunks::Arguments),
 
+    /// See calls as the edge saw them: the messages of all legs, decrypted, with what became of them.
+    ///
+    /// Without an argument it lists the calls of which messages are kept ([trace] of the configuration). Keys,
+    /// credentials, tokens and bodies other than SDP are hidden. Exit codes are those of `rules`.
+    Trace(Box<control::trace::Arguments>),
+
     /// See, rotate and reload the keys that seal what the edge writes into its own URIs.
     ///
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
@@ -169,6 +175,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
+        Command::Trace(arguments) => control::trace::trace(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
