@@ -97,7 +97,7 @@ mod tests {
         };
         let mut out = Vec::new();
         write(&mut out, &Sender { capture_id: 2_001, password: Some(b"pw") }, &entry, b"BYE");
-        let mut expected = b"HEP3\0\x7e".to_vec();
+        let mut expected = b"HEP3\0\x84".to_vec();
         for (kind, value) in [
             (1, &[2][..]),
             (3, &[192, 0, 2, 1]),

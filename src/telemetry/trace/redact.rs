@@ -29,6 +29,9 @@ const SIGN: &str = "…";
 const CREDENTIALS: [&[u8]; 4] =
     [b"authorization", b"proxy-authorization", b"authentication-info", b"proxy-authentication-info"];
 
+/// Ways to answer a challenge that may be seen.
+const SCHEMES: [&[u8]; 4] = [b"digest", b"basic", b"bearer", b"ntlm"];
+
 /// Parameters of URIs whose values let one in.
 const URI_SECRETS: [&[u8]; 6] = [b"token", b"key", b"pwd", b"password", b"secret", b"access_token"];
 
@@ -122,7 +125,9 @@ fn scheme_end(line: &[u8]) -> usize {
     let value = line.get(colon..).unwrap_or_default();
     let blanks = value.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     let word = value.get(blanks..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    let is_scheme = value.get(blanks + word) == Some(&b' ');
+    let scheme = value.get(blanks..blanks + word).unwrap_or_default();
+    let is_scheme = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_scheme = is_scheme && value.get(blanks + word) == Some(&b' ');
     colon + blanks + if is_scheme { word + 1 } else { 0 }
 }
 
