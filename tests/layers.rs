@@ -130,7 +130,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
     ("axum", &["admin/"]),
-    ("hyper", &["admin/server.rs", "cli/control.rs"]),
+    ("hyper", &["admin/server.rs", "admin/trace/lines.rs", "cli/control.rs"]),
     ("hyper_util", &["admin/server.rs", "cli/control.rs"]),
     ("http_body_util", &["admin/bodies.rs", "cli/control.rs"]),
     ("metrics_exporter_prometheus", &["daemon/", "daemon.rs"]),

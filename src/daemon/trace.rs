@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
+use crate::admin::{Cause, Severity};
 use crate::config::{self, Collector};
 use crate::telemetry::hep::{self, Exporter};
 use crate::telemetry::trace::{Settings, Trace};
@@ -137,6 +138,32 @@ impl Handles {
             self.failed.absolute(counts.failed.load(Relaxed));
             self.waiting.set(exporter.waiting_bytes() as f64);
         }
+    }
+}
+
+/// How long it counts against the edge that the collector did not get a message.
+const UNWELL: Duration = Duration::from_secs(60);
+
+/// What to ask for causes of trouble: messages that did not get to the collector lately.
+pub fn health(trace: Arc<Trace>) -> impl Fn() -> Vec<Cause> + Send + Sync {
+    let last: Mutex<(u64, Option<Instant>)> = Mutex::default();
+    move || {
+        let Some(exporter) = trace.exporter() else { return Vec::new() };
+        let lost = exporter.counts().dropped.load(Relaxed) + exporter.counts().failed.load(Relaxed);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if lost > last.0 {
+            *last = (lost, Some(Instant::now()));
+        }
+        if last.1.is_none_or(|at| at.elapsed() > UNWELL) {
+            return Vec::new();
+        }
+        vec![Cause {
+            severity: Severity::Warning,
+            name: "hep-lost",
+            source: exporter.collector().to_string(),
+            text: format!("the HEP collector did not get {lost} messages so far, the last of them just now"),
+            advice: "see whether it runs and is fast enough, or raise `queue_bytes` of [trace.hep]".to_owned(),
+        }]
     }
 }
 

@@ -68,6 +68,7 @@ pub struct Counts {
 /// The queue to the thread that sends.
 #[derive(Debug)]
 pub struct Exporter {
+    collector: SocketAddr,
     queue: SyncSender<Waiting>,
     /// Bytes in it.
     waiting: Arc<AtomicUsize>,
@@ -90,6 +91,7 @@ impl Exporter {
         let (queue, messages) = sync_channel(MOST_QUEUED);
         let (waiting, counts) = (Arc::<AtomicUsize>::default(), Arc::<Counts>::default());
         let exporter = Self {
+            collector: settings.collector,
             queue,
             waiting: Arc::clone(&waiting),
             most_bytes: settings.queue_bytes,
@@ -105,6 +107,11 @@ impl Exporter {
     /// Whether messages of all calls are wanted.
     pub const fn takes_all(&self) -> bool {
         self.all
+    }
+
+    /// Where messages go.
+    pub const fn collector(&self) -> SocketAddr {
+        self.collector
     }
 
     /// What it has done so far.

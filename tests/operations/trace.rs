@@ -74,9 +74,10 @@ socket = "control.sock"
 
 /// An edge between a PBX and one over TLS.
 struct Stand {
-    place: Place,
-    edge: Edge,
+    // Ended in this order: the place is free for others when nobody listens there any more.
     callee: Callee,
+    edge: Edge,
+    place: Place,
 }
 
 impl Stand {
@@ -88,7 +89,7 @@ impl Stand {
         let certs = certificates::make(&place);
         let callee = Callee::start(place.tls_at(CALLEE), &certs);
         let edge = Edge::start(&place, &config(&place, more));
-        Self { place, edge, callee }
+        Self { callee, edge, place }
     }
 
     /// Calls that are answered over TLS and hung up.
@@ -171,7 +172,9 @@ fn a_call_over_udp_and_tls_is_one_ladder_by_any_of_its_names() {
     let columns: Vec<&str> = title.split_whitespace().collect();
     assert_eq!(columns, ["ms", "pbx", "edge", "secure"]);
     // Each passes twice: to the edge and from it.
-    for (what, count) in [(" INVITE sdp ", 2), (" 180 Ringing ", 2), (" 200 OK sdp ", 2), (" BYE ", 2), (" 200 OK (BYE)", 2)] {
+    for (what, count) in
+        [(" INVITE sdp ", 2), (" 180 Ringing ", 2), (" 200 OK sdp ", 2), (" BYE ", 2), (" 200 OK (BYE)", 2)]
+    {
         let found = ladder.lines().filter(|line| line.contains(what) && !line.contains("(again)")).count();
         assert_eq!(found, count, "{what}\n{ladder}");
     }

@@ -139,7 +139,8 @@ fn list(arguments: &Arguments) -> Output {
     arguments.door.show(
         |client| client.pages("/v1/traces", &arguments.conditions(), "traces", most),
         |page| {
-            let columns = ["began", "call", "from", "caller", "to", "called", "tenant", "outcome", "status", "messages"];
+            let columns =
+                ["began", "call", "from", "caller", "to", "called", "tenant", "outcome", "status", "messages"];
             listed(page, "traces", &columns)
         },
     )

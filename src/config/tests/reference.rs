@@ -18,7 +18,9 @@ fn copied() -> tempfile::TempDir {
     for directory in ["", "examples", "examples/hosting"] {
         let certs = copy.path().join(directory).join("certs");
         fs::create_dir_all(&certs).unwrap();
-        for name in ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key"] {
+        for name in
+            ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key", "hep.password"]
+        {
             fs::write(certs.join(name), "").unwrap();
         }
     }

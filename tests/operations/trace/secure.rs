@@ -1,10 +1,11 @@
 //! A callee over TLS that shows its keys: sipp as Debian has it knows no TLS.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,7 +13,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Answers calls over TLS until the test is over.
 pub struct Callee {
+    at: SocketAddr,
     refuses: Arc<AtomicBool>,
+    ends: Arc<AtomicBool>,
+    listens: Option<JoinHandle<()>>,
 }
 
 impl Callee {
@@ -25,20 +29,34 @@ impl Callee {
         let config = config.expect("versions of TLS").with_no_client_auth();
         let config = Arc::new(config.with_single_cert(chain.expect("certificates"), key).expect("they fit"));
         let listener = TcpListener::bind(at).expect("the address is free");
-        let refuses = Arc::<AtomicBool>::default();
-        let refused = Arc::clone(&refuses);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (Ok(stream), config, refuses) = (stream, Arc::clone(&config), Arc::clone(&refused)) else { return };
+        let (refuses, ends) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let (refused, ended) = (Arc::clone(&refuses), Arc::clone(&ends));
+        let listens = std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if ended.load(Relaxed) {
+                    return;
+                }
+                let (config, refuses) = (Arc::clone(&config), Arc::clone(&refused));
                 std::thread::spawn(move || converse(stream, at, config, &refuses));
             }
         });
-        Self { refuses }
+        Self { at, refuses, ends, listens: Some(listens) }
     }
 
     /// The line is busy.
     pub fn refuse_from_now_on(&self) {
         self.refuses.store(true, Relaxed);
+    }
+}
+
+impl Drop for Callee {
+    /// The address is another test's then.
+    fn drop(&mut self) {
+        self.ends.store(true, Relaxed);
+        let woken = TcpStream::connect(self.at);
+        if let Some(listens) = self.listens.take().filter(|_| woken.is_ok()) {
+            let _ = listens.join();
+        }
     }
 }
 
