@@ -98,6 +98,7 @@ impl Drive {
         let env = Env {
             now: self.now,
             unix: 0,
+            unix_ms: 0,
             edge: &self.edge,
             secrets: &self.secrets,
             names: &NoNames,
@@ -134,6 +135,7 @@ impl Drive {
         let env = Env {
             now: self.now,
             unix: 0,
+            unix_ms: 0,
             edge: &self.edge,
             secrets: &self.secrets,
             names: &NoNames,

@@ -12,15 +12,17 @@ mod fault;
 mod guard;
 mod health;
 mod history;
+mod http;
 mod listing;
 mod logs;
 mod reloading;
 mod routes;
 mod server;
 mod service;
+mod tenancy;
+mod tokens;
 mod trace;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub use access::Scope;
@@ -31,8 +33,9 @@ pub use control::{
     TrunkStatus,
 };
 pub use guard::{BanStatus, Guard, OverloadStatus};
-pub use health::{Cause, Health, Severity};
+pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::History;
+pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::Logs;
 pub use reloading::Reloading;
@@ -42,12 +45,11 @@ pub use trace::{
     NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
     TraceSummary,
 };
+pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
 
-/// Where the door is and how much comes through it.
+/// How much comes through a door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The socket; its mode is 0660.
-    pub socket: PathBuf,
     /// Connections at once; more are closed as they come.
     pub max_connections: usize,
     /// Bytes of one request's body.
@@ -60,21 +62,6 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// How long a connection may last.
     pub connection_time: Duration,
-}
-
-impl Settings {
-    /// The usual bounds.
-    pub fn new(socket: PathBuf) -> Self {
-        Self {
-            socket,
-            max_connections: 64,
-            max_body_bytes: 32 << 20,
-            max_bytes_of_all_bodies: 64 << 20,
-            head_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(60),
-            connection_time: Duration::from_secs(15 * 60),
-        }
-    }
 }
 
 #[cfg(test)]

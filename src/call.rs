@@ -11,6 +11,7 @@
 //! Between *transparent* trunks there is one dialog end to end, with the edge in the path by Record-Route. Otherwise the
 //! edge owns both legs: `owned` says what that changes in `forward` and in the answers of a `context`.
 
+pub mod admission;
 pub mod best;
 pub mod branch;
 pub mod caller;
@@ -30,6 +31,7 @@ pub mod loops;
 pub mod numbers;
 pub mod owned;
 pub mod probe;
+pub mod progress;
 pub mod record;
 pub mod refer;
 pub mod route_set;
@@ -60,6 +62,8 @@ pub struct Env<'a> {
     pub now: Moment,
     /// Seconds since 1970 UTC, for what goes by the calendar.
     pub unix: u64,
+    /// The same in milliseconds.
+    pub unix_ms: u64,
     pub edge: &'a std::sync::Arc<Edge>,
     pub secrets: &'a Secrets,
     pub names: &'a dyn Names,
@@ -94,6 +98,8 @@ pub struct Tools {
     pub scratch: Vec<u8>,
     /// Calls that are up.
     pub lives: live::Lives,
+    /// Calls that are up between transparent trunks.
+    pub through: progress::Through,
     /// What happened to what the machines of calls began; the shard hands it to them after each event.
     pub news: Vec<live::News>,
     /// What those machines want done; the shard does it after each event.

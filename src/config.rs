@@ -5,6 +5,9 @@
 //! keeps the whole configuration back. Warnings come along with a configuration that is taken.
 
 mod address;
+mod call_limits;
+mod control;
+mod credential;
 mod dialect;
 mod dialplans;
 mod emergency;
@@ -51,6 +54,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use control::{Control, ControlHttp, ControlScope, ControlToken};
 pub use dialplans::prefix_help;
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
@@ -58,8 +62,7 @@ pub use files::{Instead, whole};
 pub use guard::Guard;
 pub use logging::Logging;
 pub use model::{
-    ClientCertificate, ClientTls, Config, Control, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers,
-    TrunkTls,
+    ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
 pub use overload::Overload;
 pub use records::Records;
@@ -183,6 +186,7 @@ struct Sections<'t> {
     logging: Vec<Table<'t>>,
     emergency: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
+    limits_profile: Vec<(At<&'t str>, Table<'t>)>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
     tenant: Vec<(At<&'t str>, Table<'t>)>,
     dialplan: Vec<(At<&'t str>, Table<'t>)>,
@@ -207,6 +211,7 @@ impl<'t> Sections<'t> {
         self.logging.extend(root.table("log", "log"));
         self.emergency.extend(root.table("emergency", "emergency"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
+        self.limits_profile.extend(root.named("limits_profile", "limits_profile.NAME", "limits profile"));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
         self.tenant.extend(root.named("tenant", "tenant.ID", "tenant"));
         self.dialplan.extend(root.named("dialplan", "dialplan.NAME", "dial plan"));
@@ -319,7 +324,7 @@ struct Settings {
     dns: Dns,
     metrics: Metrics,
     state: State,
-    control: Control,
+    control: control::Read,
     logging: Logging,
     overload: Overload,
     guard: Guard,
@@ -349,7 +354,7 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
         dns: take(&mut sections.dns).map(settings::dns).unwrap_or_default(),
         metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
         state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
-        control: take(&mut sections.control).map(settings::control).unwrap_or_default(),
+        control: take(&mut sections.control).map(control::read).unwrap_or_default(),
         logging: take(&mut sections.logging).map(logging::read).unwrap_or_default(),
         overload: take(&mut sections.overload).map(overload::read).unwrap_or_default(),
         guard: take(&mut sections.guard).map(guard::read).unwrap_or_default(),
@@ -385,8 +390,10 @@ fn build(
     let mut users_files = Sheets::new(people::masked);
 
     let listeners = listeners::read(log, sections.listen, &node);
+    let profiles = call_limits::profiles(log, sections.limits_profile);
     let around = trunks::Surroundings {
         node: &node,
+        profiles: &profiles,
         timers: &timers,
         listeners: &listeners,
         tls_client: &tls_client,
@@ -395,6 +402,7 @@ fn build(
     let trunks = trunks::read(log, sections.trunk, around, &mut sheets);
     let around = tenants::Surroundings {
         trunks: &trunks,
+        profiles: &profiles,
         sheets: &mut users_files,
         max_users: limits.max_users,
         max_ranges: limits.max_dialplan_prefixes,
@@ -402,6 +410,7 @@ fn build(
     let tenants = tenants::read(log, sections.tenant, around);
     let named = Named { trunks: &trunks, tenants: &tenants };
     let owners = owners::read(log, named);
+    control::check_tenants(log, &control, &tenants);
     let emergency = emergency::read(log, single(log, sections.emergency), &trunks, &owners);
     let tags = Tags { tenants: &tenants, trunks: &trunks };
     let plans = dialplans::read(log, sections.dialplan, tags, &mut sheets, limits.max_dialplan_prefixes);
@@ -448,7 +457,7 @@ fn build(
         dns,
         metrics,
         state,
-        control,
+        control: control.control,
         service,
         records,
         trace,

@@ -11,6 +11,7 @@ mod clock;
 mod control;
 mod core;
 mod counters;
+pub mod handover;
 mod keys;
 mod life;
 mod names;
@@ -40,15 +41,17 @@ pub use seal_key::SealKeyError;
 
 use self::changes::Changes;
 use self::clock::Clock;
-use self::control::{Desk, Parts};
+use self::control::health::Watch;
+use self::control::{Desk, Doors, Parts};
 use self::core::Core;
+use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
 use self::strangers::Strangers;
-use crate::admin;
+use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
-use crate::transport::Transports;
+use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
 
 /// Why the daemon does not start.
@@ -67,12 +70,14 @@ pub enum StartError {
     State(#[from] StateError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
-    #[error("control socket: {0}")]
-    Control(#[from] admin::BindError),
+    #[error("control: {0}")]
+    Control(#[from] control::DoorError),
+    #[error(transparent)]
+    Endpoint(#[from] crate::telemetry::metrics::BindError),
+    #[error("metrics: {0}")]
+    Metrics(String),
     #[error("[trace]: {0}")]
     Trace(std::io::Error),
-    #[error("the metrics endpoint cannot be opened on {bind}: {why}")]
-    Metrics { bind: SocketAddr, why: String },
     #[error("the system takes no handler for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -86,8 +91,10 @@ pub struct Daemon {
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
     /// Until it is served.
-    door: Option<(admin::Server, Arc<Desk>)>,
+    doors: Option<(Doors, Arc<Desk>)>,
+    watch: Arc<Watch>,
     transports: Arc<Transports>,
+    exposition: Arc<Exposition>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -97,15 +104,26 @@ impl Daemon {
     /// # Errors
     /// [`StartError`]; nothing stays open then.
     pub async fn bind(loaded: Loaded) -> Result<Self, StartError> {
+        Self::bind_inheriting(loaded, Vec::new()).await
+    }
+
+    /// The same with sockets that are open already: listeners that are bound to their addresses take them.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays open then.
+    pub async fn bind_inheriting(loaded: Loaded, inherited: Vec<Inherited>) -> Result<Self, StartError> {
         let secrets = build::secrets(loaded.config.node.seal_key_file.as_deref())?;
         let resolver = crate::dns::Resolver::new(&build::dns_settings(&loaded.config.dns))?;
-        if let Some(bind) = loaded.config.metrics.bind {
-            counters::serve(bind).map_err(|why| StartError::Metrics { bind, why })?;
-        }
+        let gate = Arc::new(Gate::default());
+        let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
+        let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
         counters::publish_certificates(&loaded.config);
-        let transports = Transports::bind(build::transport_settings(&loaded)?)?;
-        let edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        let mut settings = build::transport_settings(&loaded)?;
+        settings.inherited = handover::still_wanted(inherited, &loaded.config);
+        let transports = Transports::bind(settings)?;
+        let mut edge = build::edge(loaded.config.limits, &loaded, |id| transports.bound(id));
+        edge.gate = gate;
         let edge = Arc::new(ArcSwap::from_pointee(edge));
         let Config { limits, state, control, node, .. } = &loaded.config;
         let changes = Changes::open(Arc::clone(&edge), state.dir.as_deref(), changes::bounds(limits))?;
@@ -117,9 +135,15 @@ impl Daemon {
         let beside = (Arc::clone(&strangers), clock, trace);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
-        let door = match &control.socket {
-            Some(socket) => {
-                let server = admin::Server::bind(admin::Settings::new(socket.clone()))?;
+        let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        watched.push(Box::new(trace::health(Arc::clone(core.trace()))));
+        let doors = Doors::bind(control)?;
+        if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            watched.push(Box::new(move || locks.causes(Clock::start().unix())));
+        }
+        let watch = Arc::new(Watch::new(watched, control.max_alarms));
+        let doors = match doors {
+            Some(doors) => {
                 let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
@@ -130,12 +154,18 @@ impl Daemon {
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
+                    watch: Arc::clone(&watch),
                 };
-                Some((server, Arc::new(Desk::new(parts))))
+                Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
-        Ok(Self { core, life, changes, calls, strangers, overload, door, transports, tasks: Vec::new() })
+        core.meters().set(&loaded.config.metrics);
+        exposition.add(Arc::clone(core.meters()) as _);
+        exposition.add(Arc::clone(core.probes()) as _);
+        exposition.commit(endpoint);
+        let tasks = Vec::new();
+        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
     }
 
     /// Starts to read messages and to turn timers.
@@ -146,19 +176,32 @@ impl Daemon {
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
         self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.trace()))).abort_handle());
+        let counting = counters::publish(counters::Measured {
+            core: Arc::clone(&self.core),
+            changes: Arc::clone(&self.changes),
+            calls: Arc::clone(&self.calls),
+            transports: Arc::clone(&self.transports),
+            exposition: Arc::clone(&self.exposition),
+        });
+        self.tasks.push(tokio::spawn(counting).abort_handle());
+        self.exposition.set_listening(true);
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
-        let counting = counters::publish(Arc::clone(&self.core), Arc::clone(&self.changes), Arc::clone(&self.calls));
-        self.tasks.push(tokio::spawn(counting).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }
-        if let Some((server, desk)) = self.door.take() {
-            self.tasks.push(tokio::spawn(server.serve(desk)).abort_handle());
+        self.tasks.push(tokio::spawn(control::health::turn(Arc::clone(&self.watch))).abort_handle());
+        if let Some((doors, desk)) = self.doors.take() {
+            self.tasks.push(tokio::spawn(doors.serve(desk)).abort_handle());
         }
+    }
+
+    /// Sockets that were handed over and that no listener wants.
+    pub fn unused_sockets(&self) -> Vec<String> {
+        self.transports.unused()
     }
 
     /// The address that a listener is bound to.
@@ -193,12 +236,15 @@ impl Daemon {
         self.life.left()
     }
 
-    /// Closes all listeners and connections.
+    /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        handover::leave(&self.transports);
+        self.exposition.set_listening(false);
         for task in &self.tasks {
             task.abort();
         }
         self.transports.shutdown().await;
         strangers::keep(&self.strangers);
+        self.exposition.close();
     }
 }

@@ -35,6 +35,7 @@ pub mod translate;
 mod trie;
 pub mod window;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use decide::{Explanation, MAX_NEAR, NearShown, PlanRule, RuleShown, Step, Verdict, WayShown};
@@ -46,7 +47,7 @@ pub use site::{Destination, Site, SiteMark, Sites};
 pub use table::batch::{Batch, BatchError, Change, Edit, Record, State, TenantChange, UserChange};
 pub use table::layer::{Rule, Rules};
 pub use table::ledger::{Bounds, Ledger, Outcome};
-pub use table::page::RuleFilter;
+pub use table::page::{RuleFilter, plain_owner};
 pub use table::rows::{Fields, Row, RowReader};
 pub use table::{Listed, Table};
 pub use tenant::{Anonymous, Tenant, TenantId, Tenants, User, UserError, compile};
@@ -188,6 +189,38 @@ impl Routing {
         let site = self.sites.find(tag.as_bytes()).map(Destination::Site);
         let trunk = || (0..).zip(&*self.origins).find(|(_, origin)| *origin.name == *tag);
         site.or_else(|| trunk().map(|(id, _)| Destination::Trunk(TrunkId(id))))
+    }
+
+    /// What the rules of a tenant have as owner, in lower case: its id, the FQDNs of its sites and their first labels.
+    pub fn owner_names(&self, id: TenantId) -> BTreeSet<String> {
+        self.owner_names_among(id, |other| self.tenants.get(other).is_some_and(|tenant| tenant.removed))
+    }
+
+    /// The same beside the tenants that are not removed.
+    ///
+    /// A label that may as well mean another tenant is left out, since that one's rules must stay.
+    fn owner_names_among(&self, id: TenantId, is_removed: impl Fn(TenantId) -> bool) -> BTreeSet<String> {
+        let (mut names, mut labels, mut of_others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (index, tenant) in (0..).map(TenantId).zip(self.tenants.iter()) {
+            let name = tenant.id.to_ascii_lowercase();
+            match index == id {
+                true => _ = names.insert(name),
+                false if is_removed(index) => {}
+                false => _ = of_others.insert(name),
+            }
+        }
+        for site in self.sites.iter() {
+            let fqdn = site.fqdn.to_ascii_lowercase();
+            let label = fqdn.split('.').next().unwrap_or_default().to_owned();
+            if site.owner == id {
+                names.insert(fqdn);
+                labels.insert(label);
+            } else if !is_removed(site.owner) {
+                of_others.insert(label);
+            }
+        }
+        names.extend(labels.into_iter().filter(|label| !of_others.contains(label)));
+        names
     }
 
     /// Where a request goes.

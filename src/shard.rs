@@ -6,6 +6,8 @@
 mod calls;
 pub mod homes;
 mod pracks;
+mod progress;
+mod refusals;
 pub mod requests;
 #[cfg(test)]
 mod tests;
@@ -21,6 +23,7 @@ use slab::Slab;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::context::{Context, Event};
 use crate::call::live::{Homes, Lives, Room};
+use crate::call::progress::Through;
 use crate::call::{Env, Output, Tools};
 use crate::sip::{Essentials, Message, Via};
 use crate::transaction::{Due, Key, Moment, Wheel};
@@ -81,6 +84,8 @@ pub struct Shard {
     /// Answers of the edge's own to an INVITE whose ACK will come under this key.
     awaiting_ack: HashMap<u64, u32>,
     pracks: pracks::Pracks,
+    /// INVITEs that were refused without a transaction.
+    refusals: refusals::Refusals,
     /// When the memory of calls is gone through next; `None`: there is nothing in it.
     sweep: Option<Moment>,
     /// Counts the generations of slots.
@@ -140,7 +145,12 @@ impl Shard {
             legacy: HashMap::new(),
             wheel: Wheel::new(now, budget.limit.saturating_add(EMERGENCY_RESERVE).saturating_mul(TIMERS)),
             due: Vec::new(),
-            tools: Tools { lives: Lives::new(Arc::clone(&budget.calls)), ..Tools::default() },
+            tools: Tools {
+                lives: Lives::new(Arc::clone(&budget.calls)),
+                through: Through::new(Arc::clone(&budget.calls)),
+                ..Tools::default()
+            },
+            refusals: refusals::Refusals::default(),
             awaiting_ack: HashMap::new(),
             pracks: pracks::Pracks::default(),
             sweep: None,

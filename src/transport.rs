@@ -22,6 +22,7 @@ mod dial;
 mod inherited;
 mod limits;
 mod listeners;
+mod meter;
 mod outbox;
 mod read;
 mod retirement;
@@ -29,6 +30,7 @@ mod scratch;
 mod socket;
 mod streams;
 mod sweep;
+mod view;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +41,9 @@ use tokio::task::AbortHandle;
 pub use change::Prepared;
 pub use counters::{Counts, DropReason};
 pub use inherited::Inherited;
+pub use meter::Passed;
 pub use settings::{Limits, ListenerSettings, Settings};
+pub use view::{CertificateView, ConnectionView, Filter, Peer, Tally, TlsView};
 
 use crate::sip::Transport;
 pub use crate::sip::frame::FrameFault;

@@ -5,6 +5,7 @@ pub mod flow;
 pub mod guard;
 pub mod health;
 pub mod identify;
+pub mod limits;
 pub mod listener;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use dialect::Dialect;
 pub use flow::{ConnectionId, Flow, Hop, ListenerId};
 pub use identify::Identify;
+pub use limits::{CallLimits, CallRate};
 pub use listener::Listener;
 
 use crate::sip::Transport;
@@ -182,6 +184,8 @@ pub struct Trunk {
     /// A textbook proxy towards this peer: Record-Route, and Contact and Call-ID as they came. Otherwise the edge owns
     /// both legs of the calls that this trunk takes part in.
     pub transparent: bool,
+    /// How many calls it may have; `None`: they are counted and not limited.
+    pub limits: Option<Arc<CallLimits>>,
     /// How the peer speaks.
     pub dialect: Arc<Dialect>,
 }

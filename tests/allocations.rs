@@ -66,6 +66,7 @@ fn a_plain_decision_is_made_without_an_allocation() {
         trunk: TrunkId(1),
         pbx: None,
         hairpin: false,
+        limits: None,
     };
     let sites = Sites::new(vec![site]);
     let mut tenant = Tenant::new("contoso", NumberingPlan::new(Country::find("GB")));
@@ -119,6 +120,7 @@ fn owned_legs_ask_for_few_blocks_more() {
             let env = Env {
                 now: Moment::from_millis(1),
                 unix: 1_795_996_800,
+                unix_ms: 1_795_996_800_000,
                 edge,
                 secrets: &secrets,
                 names: &NoNames,

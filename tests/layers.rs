@@ -120,7 +120,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["transport/", "transport.rs", "lab/", "lab.rs"]),
     ("rcgen", &["transport/tls", "lab/", "cli/certs"]),
     ("rustls_pemfile", &["transport/tls/pem.rs"]),
-    ("aws_lc_rs", &["call/seal/", "transport/tls", "lab/wire"]),
+    ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "transport/tls", "lab/wire"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),
     ("rsip", &["sip/rsip.rs"]),
@@ -132,6 +132,9 @@ const KEPT: &[(&str, &[&str])] = &[
     ("axum", &["admin/"]),
     ("hyper", &["admin/server.rs", "admin/trace/lines.rs", "cli/control.rs"]),
     ("hyper_util", &["admin/server.rs", "cli/control.rs"]),
+    ("axum", &["admin/", "telemetry/metrics/"]),
+    ("hyper", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
+    ("hyper_util", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
     ("http_body_util", &["admin/bodies.rs", "cli/control.rs"]),
     ("metrics_exporter_prometheus", &["daemon/", "daemon.rs"]),
 ];

@@ -3,6 +3,10 @@
 #[path = "transport/support.rs"]
 mod support;
 
+#[path = "transport/change.rs"]
+mod change;
+#[path = "transport/renewal.rs"]
+mod renewal;
 #[path = "transport/stream.rs"]
 mod stream;
 #[path = "transport/tls.rs"]

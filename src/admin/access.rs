@@ -17,7 +17,6 @@ use axum::routing::{MethodRouter, on};
 
 use super::fault::Fault;
 use super::routes::Desk;
-use crate::routing::Routing;
 
 /// What a caller may do; each includes those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,13 +109,6 @@ impl Caller {
         if self.sees(tenant) { Ok(()) } else { Err(not_yours(&format!("tenant `{tenant}`"))) }
     }
 
-    /// Whether the rules of an owner are the caller's business: the owner is a tenant's id, the FQDN of one of its
-    /// sites or the first label of that.
-    pub(super) fn owns(&self, routing: &Routing, owner: &str) -> bool {
-        let Some(tenants) = &self.tenants else { return true };
-        !owner.is_empty() && tenants.iter().any(|tenant| **tenant == *owner || has_site(routing, tenant, owner))
-    }
-
     /// As it stands in records of changes.
     pub(super) fn label(&self) -> String {
         match &self.who {
@@ -142,12 +134,6 @@ impl Caller {
 /// Refuses what is not a caller's business.
 pub(super) fn not_yours(what: &str) -> Fault {
     Fault::new(StatusCode::FORBIDDEN, "not_yours", format!("{what} is not in the tenants of your token"))
-}
-
-fn has_site(routing: &Routing, tenant: &str, owner: &str) -> bool {
-    let Some(tenant) = routing.tenants().find(tenant).and_then(|id| routing.tenants().get(id)) else { return false };
-    let fqdns = tenant.sites.iter().filter_map(|site| routing.sites().get(*site)).map(|site| &*site.fqdn);
-    fqdns.into_iter().any(|fqdn| fqdn == owner || fqdn.split('.').next() == Some(owner))
 }
 
 /// An endpoint as it was declared.

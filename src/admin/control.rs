@@ -32,8 +32,8 @@ pub trait Control:
     /// [`Refusal`]; nothing has changed then.
     fn revert(&self, id: &str, by: &Batch) -> Result<Made, Refusal>;
 
-    /// The last batches, the newest first.
-    fn changes(&self, limit: usize) -> Vec<Summary>;
+    /// The last batches of those that may be seen, the newest first.
+    fn changes(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary>;
 
     /// The record of a batch, while it is remembered.
     fn change(&self, id: &str) -> Option<Record>;

@@ -1,11 +1,14 @@
 //! Lists in pages: no reply is longer than a page, however much there is.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::control::TrunkStatus;
 use super::fault::Fault;
+use super::tenancy::View;
 use crate::routing::people::UserRecord;
-use crate::routing::{Listed, Plan, Routing, RuleFilter, Source};
+use crate::routing::{Listed, Plan, Routing, RuleFilter, Source, Tenant};
 
 /// Entries of one page, when nothing is said.
 const PAGE: usize = 100;
@@ -103,13 +106,18 @@ pub(super) fn page(limit: Option<usize>) -> usize {
 }
 
 /// A page of the rules of a plan.
-pub(super) fn rules(routing: &Routing, plan: &str, query: &RuleQuery) -> Result<RulePage, Fault> {
+pub(super) fn rules(view: &View<'_>, plan: &str, query: &RuleQuery) -> Result<RulePage, Fault> {
     let limit = page(query.limit);
     let after = query.after.as_deref().map(cursor).transpose()?;
-    let filter =
-        RuleFilter { prefix: query.prefix.trim(), owner: query.owner.as_deref(), tag: query.tag.as_deref(), after };
+    let filter = RuleFilter {
+        prefix: query.prefix.trim(),
+        owner: query.owner.as_deref(),
+        owners: view.owners(),
+        tag: query.tag.as_deref(),
+        after,
+    };
     // One more than fits tells whether there is more.
-    let found = routing.table().page(plan, &filter, limit + 1).ok_or_else(|| unknown_plan(plan))?;
+    let found = view.routing().table().page(plan, &filter, limit + 1).ok_or_else(|| unknown_plan(plan))?;
     let more = found.len() > limit;
     let rules: Vec<RuleShown> = found.into_iter().take(limit).map(shown).collect();
     let next = rules.last().filter(|_| more).map(|last| {
@@ -120,10 +128,11 @@ pub(super) fn rules(routing: &Routing, plan: &str, query: &RuleQuery) -> Result<
 }
 
 /// The rule of a plan that a number meets.
-pub(super) fn rule_of(routing: &Routing, plan: &str, number: &str) -> Result<RuleShown, Fault> {
-    let plan: &Plan = routing.table().plan(plan).ok_or_else(|| unknown_plan(plan))?;
+pub(super) fn rule_of(view: &View<'_>, plan: &str, number: &str) -> Result<RuleShown, Fault> {
+    let plan: &Plan = view.routing().table().plan(plan).ok_or_else(|| unknown_plan(plan))?;
     let found = plan
         .find(number.as_bytes())
+        .filter(|found| view.owns(found.owner()))
         .ok_or_else(|| Fault::missing("no_rule", format!("dial plan `{}` has no rule for `{number}`", plan.name())))?;
     let (prefix, source) = plan.rule(number.as_bytes(), &found);
     let (tag, owner) = (found.tag.to_owned(), found.owner().to_owned());
@@ -145,9 +154,11 @@ pub(super) fn users(routing: &Routing, tenant: &str, query: &PageQuery) -> Resul
 }
 
 /// A page of the tenants, ascending by their names.
-pub(super) fn tenants(routing: &Routing, query: &PageQuery) -> TenantPage {
+pub(super) fn tenants(view: &View<'_>, query: &PageQuery) -> TenantPage {
     let after = query.after.as_deref().unwrap_or_default();
-    let mut left: Vec<_> = routing.tenants().iter().filter(|tenant| after.is_empty() || *tenant.id > *after).collect();
+    let routing = view.routing();
+    let asked = |tenant: &&Arc<Tenant>| (after.is_empty() || *tenant.id > *after) && view.caller().sees(&tenant.id);
+    let mut left: Vec<&Arc<Tenant>> = routing.tenants().iter().filter(asked).collect();
     left.sort_by(|a, b| a.id.cmp(&b.id));
     let limit = page(query.limit);
     let fqdn = |site: &u32| routing.sites().get(*site).map(|site| site.fqdn.to_string());

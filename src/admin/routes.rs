@@ -17,6 +17,7 @@ use super::bodies::{Bodies, Held};
 use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
+use super::tenancy::View;
 use super::{Settings, calls, connections, guard, health, history, logs, reloading, service, trace};
 use crate::routing::{Batch, Record};
 
@@ -89,21 +90,24 @@ async fn status(State(desk): State<Desk>) -> Reply<Response> {
 
 async fn rules(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     plan: Result<Path<String>, PathRejection>,
     query: Result<Query<RuleQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let (Path(plan), Query(query)) = (plan?, query?);
-    let page = desk.aside(move |control| listing::rules(&control.routing(), &plan, &query)).await?;
+    let page =
+        desk.aside(move |control| listing::rules(&View::new(&caller, &control.routing()), &plan, &query)).await?;
     Ok(Json(page).into_response())
 }
 
 async fn find(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     plan: Result<Path<String>, PathRejection>,
     query: Result<Query<NumberQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let (Path(plan), Query(query)) = (plan?, query?);
-    Ok(Json(listing::rule_of(&desk.control.routing(), &plan, &query.number)?).into_response())
+    Ok(Json(listing::rule_of(&View::new(&caller, &desk.control.routing()), &plan, &query.number)?).into_response())
 }
 
 async fn trunks(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Response> {
@@ -112,34 +116,51 @@ async fn trunks(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryR
     Ok(Json(page).into_response())
 }
 
-async fn tenants(State(desk): State<Desk>, query: Result<Query<PageQuery>, QueryRejection>) -> Reply<Response> {
+async fn tenants(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Reply<Response> {
     let Query(query) = query?;
-    Ok(Json(listing::tenants(&desk.control.routing(), &query)).into_response())
+    Ok(Json(listing::tenants(&View::new(&caller, &desk.control.routing()), &query)).into_response())
 }
 
 async fn users(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     tenant: Result<Path<String>, PathRejection>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let (Path(tenant), Query(query)) = (tenant?, query?);
+    caller.must_see(&tenant)?;
     Ok(Json(listing::users(&desk.control.routing(), &tenant, &query)?).into_response())
 }
 
 async fn changes(
     State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Reply<Json<Vec<Summary>>> {
     let Query(query) = query?;
     let limit = listing::page(query.limit);
-    Ok(Json(desk.aside(move |control| Ok(control.changes(limit))).await?))
+    let found = desk.aside(move |control| {
+        let routing = control.routing();
+        let view = View::new(&caller, &routing);
+        Ok(control.changes(limit, &|record| view.sees(record)))
+    });
+    Ok(Json(found.await?))
 }
 
-async fn change(State(desk): State<Desk>, id: Result<Path<String>, PathRejection>) -> Reply<Json<Record>> {
+async fn change(
+    State(desk): State<Desk>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<String>, PathRejection>,
+) -> Reply<Json<Record>> {
     let Path(id) = id?;
     let record = desk.aside(move |control| {
         let unknown = || Fault::missing("unknown_change", format!("there is no change `{id}`"));
-        control.change(&id).ok_or_else(unknown)
+        let routing = control.routing();
+        control.change(&id).filter(|record| View::new(&caller, &routing).sees(record)).ok_or_else(unknown)
     });
     Ok(Json(record.await?))
 }
@@ -153,7 +174,10 @@ async fn apply(
     let held: Held<Batch> = desk.bodies.json(&headers, body).await?;
     let made = desk.aside(move |control| {
         let (batch, _room) = held.into_parts();
-        Ok(control.apply(&signed(batch, &caller)?)?)
+        let routing = control.routing();
+        let view = View::new(&caller, &routing);
+        view.may_make(&batch)?;
+        view.made(control.apply(&signed(batch, &caller)?)?)
     });
     Ok(reply(made.await?))
 }
@@ -173,7 +197,13 @@ async fn revert(
         if !by.edits.is_empty() {
             return Err(Fault::bad("bad_json", "what takes a change back has no edits of its own"));
         }
-        Ok(control.revert(&id, &by)?)
+        // One who sees no such change is told so.
+        let routing = control.routing();
+        let view = View::new(&caller, &routing);
+        if let Some(record) = control.change(&id) {
+            view.may_revert(&record)?;
+        }
+        view.made(control.revert(&id, &by)?)
     });
     Ok(reply(made.await?))
 }

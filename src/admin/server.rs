@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -40,6 +42,8 @@ pub enum BindError {
     NoSocket { path: PathBuf },
     #[error("another process listens on {path}", path = path.display())]
     Taken { path: PathBuf },
+    #[error("cannot open the control port {addr}: {error}")]
+    Port { addr: SocketAddr, error: io::Error },
 }
 
 /// The open door; the socket is removed when it is dropped.
@@ -58,15 +62,15 @@ struct Name {
 }
 
 impl Server {
-    /// Opens the socket; one that a process left behind that listens no more is replaced. Needs a runtime.
+    /// Opens the socket, with mode 0660; one that a process left behind that listens no more is replaced. Needs a
+    /// runtime.
     ///
     /// # Errors
     /// [`BindError`], also when somebody listens there.
-    pub fn bind(settings: Settings) -> Result<Self, BindError> {
-        let path = &settings.socket;
+    pub fn bind(path: &Path, settings: Settings) -> Result<Self, BindError> {
         give_way(path)?;
         // The name appears when the mode is right, so that nobody comes in before.
-        let mut draft = path.clone().into_os_string();
+        let mut draft = path.to_owned().into_os_string();
         draft.push(format!(".{}", std::process::id()));
         let draft = PathBuf::from(draft);
         let io = |what, path: &Path| {
@@ -82,7 +86,7 @@ impl Server {
             let _ = fs::remove_file(&draft);
             io("open", path)(error)
         })?;
-        let name = Name { path: path.clone(), inode: (metadata.dev(), metadata.ino()) };
+        let name = Name { path: path.to_owned(), inode: (metadata.dev(), metadata.ino()) };
         Ok(Self { listener, settings, _name: name })
     }
 
@@ -107,22 +111,26 @@ impl Server {
             };
             let (router, settings) = (router.clone(), self.settings.clone());
             connections.spawn(async move {
-                let _ = tokio::time::timeout(settings.connection_time, converse(stream, router, &settings)).await;
+                let _ = tokio::time::timeout(settings.connection_time, welcome(stream, router, &settings)).await;
                 drop(place);
             });
         }
     }
 }
 
-/// Answers the requests of one connection.
-async fn converse(stream: UnixStream, router: Router, settings: &Settings) {
+/// Answers the requests of one connection over the socket.
+async fn welcome(stream: UnixStream, router: Router, settings: &Settings) {
     let Ok(credentials) = stream.peer_cred() else { return };
-    let router = router.layer(Extension(Caller::local(credentials.uid())));
+    converse(stream, router.layer(Extension(Caller::local(credentials.uid()))), settings).await;
+}
+
+/// Answers the requests of one connection.
+pub(super) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, settings: &Settings) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(settings.head_timeout).max_buf_size(MAX_HEAD);
     let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     if let Err(error) = connection.await {
-        tracing::debug!(%error, "a connection of the control socket");
+        tracing::debug!(%error, "a connection for operators");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,26 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
-impl Health for Stand {}
+impl Health for Stand {
+    fn health(&self) -> Report {
+        Report { health: Level::Warning, causes: vec![cause()], more: 0 }
+    }
+
+    fn alarms(&self) -> Vec<Alarm> {
+        let alarm = |id: u64| Alarm { id, cause: cause(), since: id * 1_000, until: (id % 2 == 0).then_some(9_000) };
+        [3, 1, 4, 2, 5].map(alarm).into()
+    }
+}
+
+fn cause() -> Cause {
+    Cause {
+        severity: Severity::Warning,
+        name: "target-down",
+        source: "pbx1".to_owned(),
+        text: "it is down".to_owned(),
+        advice: "look at it".to_owned(),
+    }
+}
 impl History for Stand {}
 impl Logs for Stand {}
 impl Reloading for Stand {}
@@ -135,8 +155,8 @@ impl Control for Stand {
         self.make(|routing, ledger| Ok(routing.revert(ledger, id, by)?))
     }
 
-    fn changes(&self, limit: usize) -> Vec<Summary> {
-        self.0.lock().unwrap().1.records().rev().take(limit).map(Summary::of).collect()
+    fn changes(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary> {
+        self.0.lock().unwrap().1.records().rev().filter(|record| seen(record)).take(limit).map(Summary::of).collect()
     }
 
     fn change(&self, id: &str) -> Option<Record> {
@@ -189,24 +209,36 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
+fn settings() -> Settings {
+    Settings {
+        max_connections: 64,
+        max_body_bytes: 32 << 20,
+        max_bytes_of_all_bodies: 64 << 20,
+        head_timeout: Duration::from_secs(10),
+        body_timeout: Duration::from_secs(60),
+        connection_time: Duration::from_secs(900),
+    }
+}
+
 struct Open {
     runtime: tokio::runtime::Runtime,
     directory: tempfile::TempDir,
-    settings: Settings,
+    socket: PathBuf,
 }
 
 impl Open {
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut settings = Settings::new(directory.path().join("control.sock"));
+        let socket = directory.path().join("control.sock");
+        let mut settings = settings();
         change(&mut settings);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let server = {
             let _inside = runtime.enter();
-            Server::bind(settings.clone()).unwrap()
+            Server::bind(&socket, settings).unwrap()
         };
         runtime.spawn(server.serve(stand()));
-        Self { runtime, directory, settings }
+        Self { runtime, directory, socket }
     }
 
     fn new() -> Self {
@@ -214,7 +246,7 @@ impl Open {
     }
 
     fn connect(&self) -> UnixStream {
-        let stream = UnixStream::connect(&self.settings.socket).unwrap();
+        let stream = UnixStream::connect(&self.socket).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
@@ -400,12 +432,12 @@ fn connections_are_bounded_by_number_and_time() {
 #[test]
 fn socket_is_for_owner_and_group_and_replaced_only_when_nobody_listens() {
     let open = Open::new();
-    let path = open.settings.socket.clone();
+    let path = open.socket.clone();
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
     let bind = || {
         let _inside = open.runtime.enter();
-        Server::bind(Settings::new(path.clone()))
+        Server::bind(&path, settings())
     };
     assert!(matches!(bind(), Err(BindError::Taken { .. })));
     assert_eq!(open.ask("GET", "/v1/status", "").0, 200, "the one who listens is not disturbed");
@@ -413,7 +445,7 @@ fn socket_is_for_owner_and_group_and_replaced_only_when_nobody_listens() {
     std::fs::write(&file, "mine").unwrap();
     let error = {
         let _inside = open.runtime.enter();
-        Server::bind(Settings::new(file.clone())).unwrap_err()
+        Server::bind(&file, settings()).unwrap_err()
     };
     assert!(matches!(error, BindError::NoSocket { .. }), "{error}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
@@ -423,7 +455,7 @@ fn socket_is_for_owner_and_group_and_replaced_only_when_nobody_listens() {
     assert!(stale.exists());
     let server = {
         let _inside = open.runtime.enter();
-        Server::bind(Settings::new(stale.clone())).unwrap()
+        Server::bind(&stale, settings()).unwrap()
     };
     drop(server);
     assert!(!stale.exists(), "the name goes with the server");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::admission::Scope;
 use super::branch::{BranchId, ContextId};
 use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
@@ -74,6 +75,8 @@ pub struct Counts {
     pub over_message_limit: u32,
     /// Requests of no known trunk.
     pub strangers: u32,
+    /// Requests that routing was asked about.
+    pub decisions: u32,
     /// Requests that routing sent nowhere.
     pub unrouted: Unrouted,
     /// Calls to numbers that are a tenant's and nobody's, refused or sent to the tenant's destination for them.
@@ -108,6 +111,10 @@ pub struct Counts {
     pub transfers: u32,
     /// Transfers that have connected the two, and INVITEs that have taken a leg's place.
     pub transferred: u32,
+    /// Calls that did not pass a limit, in the order of [`Scope::ALL`].
+    pub limits_reached: Tally<{ Scope::ALL.len() }>,
+    /// Soft thresholds of limits that were passed on the way up, likewise.
+    pub soft_limits: Tally<{ Scope::ALL.len() }>,
 }
 
 /// One number for each of some reasons.
@@ -173,6 +180,7 @@ impl Counts {
         self.over_trunk_pace += other.over_trunk_pace;
         self.over_message_limit += other.over_message_limit;
         self.strangers += other.strangers;
+        self.decisions += other.decisions;
         self.unrouted.0.iter_mut().zip(other.unrouted.0).for_each(|(count, more)| *count += more);
         self.unassigned += other.unassigned;
         self.ambiguous += other.ambiguous;
@@ -190,6 +198,8 @@ impl Counts {
         self.calls_ended.add_all(&other.calls_ended);
         self.transfers += other.transfers;
         self.transferred += other.transferred;
+        self.limits_reached.add_all(&other.limits_reached);
+        self.soft_limits.add_all(&other.soft_limits);
     }
 }
 

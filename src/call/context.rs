@@ -12,6 +12,7 @@ mod lanes;
 mod launch;
 mod local;
 mod outcome;
+mod progress;
 mod server;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ use super::command::Output;
 use super::destination::Destination;
 use super::edge::Edge;
 use super::live::LiveId;
+use super::progress::Progress;
 use super::{Env, Tools, owned};
 use crate::sip::{Essentials, Message};
 use crate::transaction::{Alarm, Moment};
@@ -102,6 +104,8 @@ struct Work {
     early: Option<Box<EarlySide>>,
     /// When a caller who has heard no more than 100 is told that somebody is there.
     progress_at: Option<Moment>,
+    /// What is learned of the call that the request begins, until somebody else keeps it or it is told of.
+    progress: Option<Box<Progress>>,
 }
 
 /// Something that happens to a context.
@@ -123,6 +127,8 @@ pub enum Event<'a> {
     Resolved { lane: u8, hops: Vec<Hop> },
     /// The caller has acknowledged the last provisional answer of an early dialog.
     Acknowledged { tag: &'a [u8] },
+    /// An operator ends the call before it is answered.
+    HangUp,
 }
 
 /// A request that begins a context.
@@ -137,6 +143,8 @@ pub struct Begin<'a> {
     pub destination: Destination,
     /// The live call that the request is in.
     pub live: Option<LiveId>,
+    /// What is known of the call that it begins.
+    pub progress: Option<Box<Progress>>,
 }
 
 impl Context {
@@ -144,10 +152,10 @@ impl Context {
     pub fn begin(env: &Env<'_>, tools: &mut Tools, out: &mut Output, begin: Begin<'_>) -> Self {
         let method = begin.request.method();
         let (invite, ack) = (method == b"INVITE", method == b"ACK");
-        let Begin { id, flow, request, essentials, from, loop_hash, destination, live } = begin;
+        let Begin { id, flow, request, essentials, from, loop_hash, destination, live, progress } = begin;
         let asked = if invite { Asked::of(request) } else { Asked::Nothing };
         let fresh = Work::new(env, (request, essentials), (from, flow.remote), destination);
-        let work = Work { ack, loop_hash, asked, ..fresh };
+        let work = Work { ack, loop_hash, asked, progress, ..fresh };
         let mut context = Self {
             id,
             alarm: Alarm::default(),
@@ -167,7 +175,7 @@ impl Context {
         context.begin_lanes(env, tools, out, Some((request, essentials)));
         context.plan_progress(env);
         context.conclude(env, tools, out);
-        context.let_go();
+        context.let_go(env, out);
         context
     }
 
@@ -182,9 +190,10 @@ impl Context {
             Event::SendFailed { branch } => self.handle_send_failed(env, tools, out, branch),
             Event::Resolved { lane, hops } => self.handle_resolved(env, tools, out, lane, hops),
             Event::Acknowledged { tag } => self.handle_acknowledged(env, tools, out, tag),
+            Event::HangUp => self.handle_hang_up(env, tools, out),
         }
         self.settle_local(tools);
-        self.let_go();
+        self.let_go(env, out);
     }
 
     /// When the context wants [`Event::Due`]; `None` when no timer runs.
@@ -226,7 +235,7 @@ impl Context {
     }
 
     /// Lets go of what no event can ask for any more.
-    fn let_go(&mut self) {
+    fn let_go(&mut self, env: &Env<'_>, out: &mut Output) {
         if !self.server.needs_buffer(self.flow.transport) && !self.last.is_empty() {
             self.last = Bytes::new();
         }
@@ -234,6 +243,7 @@ impl Context {
         let holding = work.early.as_ref().is_some_and(|early| early.is_holding());
         let waiting = holding || work.lanes.iter().any(Lane::is_waiting);
         if !waiting && work.branches.iter().all(Branch::is_over) {
+            self.tell_leftover(env, out);
             self.work = None;
             return;
         }
@@ -306,6 +316,7 @@ impl Work {
             asked: Asked::Nothing,
             early: None,
             progress_at: None,
+            progress: None,
         }
     }
 

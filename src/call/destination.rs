@@ -12,7 +12,7 @@ use super::leg::Leg;
 use super::owned::Dialog;
 use super::route_set::RouteSet;
 use super::screen::Refusal;
-use crate::routing::{Choice, Decision, NoRoute, Query};
+use crate::routing::{Choice, Decision, NoRoute, Query, Site, Tenant};
 use crate::sip::{Essentials, Message, Scheme, Transport, Uri};
 use crate::trunk::health::State;
 use crate::trunk::{Hop, ListenerId, Target, Trunk, TrunkId};
@@ -56,13 +56,22 @@ pub struct Destination {
     pub lanes: SmallVec<[Lane; 1]>,
     /// A call for help: no limit applies.
     pub emergency: bool,
+    /// Whose call it is.
+    pub whose: Whose,
+}
+
+/// Whose a call is, as far as routing knows.
+#[derive(Clone, Debug, Default)]
+pub struct Whose {
+    pub tenant: Option<Arc<Tenant>>,
+    pub site: Option<Arc<Site>>,
 }
 
 impl Destination {
     /// One place and no other.
     pub fn only(candidate: Candidate) -> Self {
         let lane = Lane { beside: None, candidates: vec![candidate] };
-        Self { lanes: SmallVec::from_buf([lane]), emergency: false }
+        Self { lanes: SmallVec::from_buf([lane]), ..Self::default() }
     }
 
     /// The dialog between owned legs that the request is in.
@@ -78,6 +87,11 @@ impl Destination {
         if let Some(first) = self.lanes.first_mut() {
             first.beside = None;
         }
+    }
+
+    /// The called number as routing has it on the first way; `None`: as it was asked for.
+    pub fn called(&self) -> Option<&[u8]> {
+        self.lanes.first()?.candidates.last()?.leg.as_ref()?.called.as_deref()
     }
 
     /// The place that is tried first, alone: for what nobody answers.
@@ -122,20 +136,33 @@ impl<'a> Asking<'a> {
 /// # Errors
 /// The answer to give when no rule leads anywhere.
 pub fn of_initial(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Result<Destination, Refusal> {
+    of_call(asking, uri, counts).map_err(|(refusal, _)| refusal)
+}
+
+/// The destination of a request outside a dialog; where it has none, whose it is all the same.
+///
+/// # Errors
+/// As [`of_initial`].
+pub fn of_call(asking: &Asking<'_>, uri: &Uri<'_>, counts: &mut Counts) -> Result<Destination, (Refusal, Whose)> {
     let (called, caller) = (asking.called(uri), asking.caller());
+    counts.decisions += 1;
     match asking.edge.routing.route(asking.query(uri.host, &called, &caller)) {
         Decision::To(choice) => {
             counts.emergency += u32::from(choice.emergency);
             counts.unassigned += u32::from(choice.noted.unassigned);
             counts.ambiguous += u32::from(choice.noted.ambiguous);
-            of_choice(asking.edge, &choice)
+            of_choice(asking.edge, &choice).map_err(|refusal| {
+                let whose = Whose { tenant: choice.tenant.cloned(), site: choice.site.cloned() };
+                (refusal, whose)
+            })
         }
         Decision::NoRoute(refused) => {
             counts.unassigned += u32::from(refused.why == NoRoute::Unassigned);
             counts.ambiguous += u32::from(refused.why == NoRoute::Ambiguous);
             counts.unrouted.add(refused.why);
             let (status, reason) = refused.why.status();
-            Err(Refusal::new(status, reason))
+            let whose = Whose { tenant: refused.tenant.cloned(), site: refused.site.cloned() };
+            Err((Refusal::new(status, reason), whose))
         }
     }
 }
@@ -173,7 +200,8 @@ pub fn of_choice(edge: &Edge, choice: &Choice<'_>) -> Result<Destination, Refusa
         Some(first) => first.beside = None,
         None => return Err(Refusal::new(503, "No Target")),
     }
-    Ok(Destination { lanes, emergency: choice.emergency })
+    let whose = Whose { tenant: choice.tenant.cloned(), site: choice.site.cloned() };
+    Ok(Destination { lanes, emergency: choice.emergency, whose })
 }
 
 /// Puts targets that are down behind all others of a lane, each kind in its order. None is left out: what is known of
@@ -307,8 +335,10 @@ pub fn of_proxy(
     let first = first.clone().map(|first| Candidate { leg: Some(Arc::clone(leg)), ..first });
     let mut candidates: Vec<_> = first.into_iter().chain(others).take(edge.max_branches).collect();
     candidates.reverse();
-    (!candidates.is_empty())
-        .then(|| Destination { lanes: SmallVec::from_buf([Lane { beside: None, candidates }]), emergency: false })
+    (!candidates.is_empty()).then(|| Destination {
+        lanes: SmallVec::from_buf([Lane { beside: None, candidates }]),
+        ..Destination::default()
+    })
 }
 
 /// The trunk that has a URI's address as one of its targets.

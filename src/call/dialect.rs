@@ -116,6 +116,7 @@ mod tests {
             stream_when_large: true,
             connection_reuse: true,
             transparent: false,
+            limits: None,
             dialect: Arc::new(Dialect::of_kind(kind)),
         }
     }

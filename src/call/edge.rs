@@ -44,6 +44,8 @@ pub struct Edge {
     pub retry_after: u32,
     /// How old what the edge sealed may be when it comes back.
     pub seal_max_age: Duration,
+    /// How long a call between transparent trunks counts as up whose BYE nobody has seen.
+    pub transparent_call_age: Duration,
     own: Arc<Own>,
 }
 
@@ -99,6 +101,7 @@ impl Edge {
             max_branches: 16,
             retry_after: 5,
             seal_max_age: Duration::from_secs(7 * 86_400),
+            transparent_call_age: Duration::from_secs(12 * 3_600),
             own,
         }
     }

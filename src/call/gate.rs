@@ -4,15 +4,23 @@ pub mod shedding;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
+use super::admission::Meters;
+
 /// What the edge as a whole says about new calls. One for the process, in every [`super::Edge`].
 #[derive(Debug, Default)]
 pub struct Gate {
     draining: AtomicBool,
     /// Of a hundred new calls, how many are refused since there is too much to do.
     shed_percent: AtomicU8,
+    meters: Meters,
 }
 
 impl Gate {
+    /// What counts calls against the limits of trunks, tenants, sites and users.
+    pub const fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     /// Whether the edge takes no new calls, since it is about to stop or an operator wants it so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use super::branch::ContextId;
 use super::edge::Edge;
+use super::progress::Kept;
 use super::seal::{Hold, KeyId, Side};
 use crate::routing::SiteMark;
 use crate::sip::{HeaderName, Message, NameAddr};
@@ -106,6 +107,10 @@ pub struct LiveCall {
     /// When a request or answer of it was seen last.
     pub seen: Moment,
     pub tenant: Option<Arc<str>>,
+    /// What was learned of it on its way; `None`: another call that the same INVITE made is told of.
+    pub progress: Kept,
+    /// Its INVITE was answered by several.
+    pub forked: bool,
     /// For its entry in the shard's timer wheel.
     pub alarm: Alarm,
     /// Requests of the edge's own that are under way.

@@ -1,20 +1,18 @@
 //! What is told of a call when it is over: who was called by whom over which trunks, how it ended, and why, in plain words.
 
 pub mod microsoft;
+mod tell;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::edge::Edge;
 use super::id::CallId;
+use super::live::End;
 use super::live::hang_up::Cause;
-use super::live::{End, LiveCall};
-use super::{Env, Output};
-use crate::sip::{HeaderName, Message};
 use crate::trunk::{TrunkId, TrunkKind};
 
-/// Longest text of a peer that a record keeps, in bytes.
-const MAX_TEXT: usize = 256;
+pub use tell::{Ending, Failed, of_bye, of_call, of_failed, of_passing, of_refused, reason_of};
 
 /// A call that is over, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +55,8 @@ pub struct Facts {
     pub called: Box<str>,
     /// The number or name as the last target got it.
     pub sent_to: Box<str>,
+    /// The id of the tenant's user who calls or, of a call that comes from outside, is called.
+    pub user: Option<Box<str>>,
     /// The target that answered, or was tried last, as the configuration has it.
     pub target: Box<str>,
     /// It is a call for help.
@@ -73,10 +73,34 @@ pub struct Facts {
     pub tries: u8,
     /// Transfers that the call has seen.
     pub transfers: u8,
-    /// The limit that it was refused at.
+    /// Who of those that began the call was in it at its end.
+    pub stays: Stays,
+    /// The limit that it was refused at: `trunk carrier max_calls`.
     pub limit: Option<Box<str>>,
     /// Textbook proxying: one dialog end to end.
     pub transparent: bool,
+}
+
+/// Who of those that began a call is in it after transfers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stays {
+    #[default]
+    Both,
+    Caller,
+    Callee,
+    Nobody,
+}
+
+impl Stays {
+    /// A word for logs and records.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Nobody => "nobody",
+        }
+    }
 }
 
 /// A side of a call.
@@ -158,7 +182,7 @@ pub const KINDS: [TrunkKind; 3] = [TrunkKind::Teams, TrunkKind::Carrier, TrunkKi
 pub struct Ended([[u32; KINDS.len()]; Outcome::COUNT]);
 
 impl Ended {
-    fn add(&mut self, outcome: Outcome, kind: TrunkKind) {
+    pub(super) fn add(&mut self, outcome: Outcome, kind: TrunkKind) {
         let column = KINDS.iter().position(|&other| other == kind).unwrap_or_default();
         if let Some(count) = self.0.get_mut(outcome.index()).and_then(|row| row.get_mut(column)) {
             *count += 1;
@@ -178,119 +202,4 @@ impl Ended {
         };
         Outcome::NAMES.into_iter().zip(self.0).flat_map(row)
     }
-}
-
-/// How a live call ended.
-#[derive(Clone, Copy, Debug)]
-pub enum Ending<'a> {
-    /// A side sent this BYE.
-    Bye(End, &'a Message),
-    Edge(Cause),
-    Forgotten,
-}
-
-/// Tells of a call that was up.
-pub fn of_call(env: &Env<'_>, out: &mut Output, call: &LiveCall, ending: Ending<'_>) {
-    let party = |end| Party::of(env.edge, env.edge.trunk_of_mark(call.leg(end).mark)?);
-    let gone = || Party { trunk: "gone".into(), kind: TrunkKind::Pbx };
-    // The answer to a side's BYE tells the call store; a transferred call goes on under the same mark.
-    if let Ending::Edge(cause) = ending
-        && cause != Cause::Transferred
-    {
-        let mark = env.secrets.ring.call_mark(call.key, &call.leg(End::Caller).call_id);
-        env.shelf.borrow_mut().mark_over(mark);
-    }
-    let (outcome, reason) = match ending {
-        Ending::Bye(end, bye) => (Outcome::HungUp(end), reason_of(bye)),
-        Ending::Edge(cause) => (Outcome::Ended(cause), cause.reason().into()),
-        Ending::Forgotten => (Outcome::Forgotten, Box::default()),
-    };
-    tell(
-        out,
-        CallRecord {
-            id: CallId::of(env.secrets, &call.leg(End::Caller).call_id),
-            facts: Facts { transfers: call.transfers, emergency: call.emergency, ..Facts::default() },
-            call_id: text_of(&call.leg(End::Caller).call_id),
-            from: party(End::Caller).unwrap_or_else(gone),
-            to: party(End::Callee),
-            tenant: call.tenant.clone(),
-            began_unix: call.began_unix,
-            lasted: Some(env.now.since(call.began)),
-            relearned: call.relearned,
-            outcome,
-            status: 200,
-            meaning: match ending {
-                Ending::Bye(..) => microsoft::meaning(0, reason.as_bytes()),
-                _ => None,
-            },
-            reason,
-        },
-    );
-}
-
-/// An INVITE between owned legs that failed.
-#[derive(Clone, Debug)]
-pub struct Failed<'a> {
-    pub call_id: &'a [u8],
-    pub from: TrunkId,
-    /// The trunk that was tried last.
-    pub to: Option<TrunkId>,
-    pub tenant: Option<Arc<str>>,
-    pub outcome: Outcome,
-    /// The status that the caller got.
-    pub status: u16,
-    /// The answer of the callee, unless the status is the edge's own.
-    pub response: Option<&'a Message>,
-}
-
-/// Tells of an INVITE that failed.
-pub fn of_failed(env: &Env<'_>, out: &mut Output, failed: Failed<'_>) {
-    let Some(from) = Party::of(env.edge, failed.from) else { return };
-    let reason = failed.response.map(reason_of).unwrap_or_default();
-    tell(
-        out,
-        CallRecord {
-            id: CallId::of(env.secrets, failed.call_id),
-            facts: Facts::default(),
-            call_id: text_of(failed.call_id),
-            from,
-            to: failed.to.and_then(|to| Party::of(env.edge, to)),
-            tenant: failed.tenant,
-            began_unix: env.unix,
-            lasted: None,
-            relearned: false,
-            outcome: failed.outcome,
-            status: failed.status,
-            meaning: failed.response.and_then(|response| microsoft::meaning(response.status(), reason.as_bytes())),
-            reason,
-        },
-    );
-}
-
-fn tell(out: &mut Output, record: CallRecord) {
-    let kind = record.to.as_ref().map_or(record.from.kind, |to| to.kind);
-    out.counts.calls_ended.add(record.outcome, kind);
-    out.records.push(record);
-}
-
-/// What a message gives as the reason: its Reason values, else its Warning.
-fn reason_of(message: &Message) -> Box<str> {
-    let mut text = Vec::new();
-    for line in message.lines_of(HeaderName::Reason) {
-        if !text.is_empty() {
-            text.extend_from_slice(b", ");
-        }
-        text.extend_from_slice(message.value_at(line));
-    }
-    if text.is_empty() {
-        text.extend_from_slice(message.other(b"Warning").unwrap_or_default());
-    }
-    text_of(&text)
-}
-
-/// A peer's bytes as text for a log: no control characters, not too long.
-fn text_of(bytes: &[u8]) -> Box<str> {
-    let bytes = bytes.get(..MAX_TEXT).unwrap_or(bytes);
-    let clean = |letter: char| if letter.is_control() { ' ' } else { letter };
-    String::from_utf8_lossy(bytes).chars().map(clean).collect::<String>().into()
 }

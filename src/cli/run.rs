@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::{ConfigFile, EXIT_FAULTS, Output, runtime};
 use crate::config::{self, Loaded, Service};
-use crate::daemon::{Daemon, Left, StartError, notify, workers};
+use crate::daemon::{Daemon, Left, StartError, handover, notify, workers};
+use crate::transport::Inherited;
 
 /// Exit code when the edge cannot start although its configuration is sound: an address in use, a key that does not
 /// fit (`EX_UNAVAILABLE` of sysexits).
@@ -35,11 +36,12 @@ pub fn run(arguments: &Arguments, color: bool) -> ExitCode {
         Err(error) => return Output::fault(format!("error: --log: {error}\n")).print(),
     };
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color).init();
+    let inherited = handover::take();
     let runtime = match runtime(workers(&loaded.config)) {
         Ok(runtime) => runtime,
         Err(error) => return unavailable(&format!("the system gives no threads: {error}")),
     };
-    match runtime.block_on(serve(loaded)) {
+    match runtime.block_on(serve(loaded, inherited)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error @ StartError::Build(_)) => {
             Output { code: EXIT_FAULTS, ..Output::fault(format!("error: {error}\n")) }.print()
@@ -52,16 +54,19 @@ fn unavailable(why: &str) -> ExitCode {
     Output { code: EXIT_UNAVAILABLE, ..Output::fault(format!("error: {why}\n")) }.print()
 }
 
-async fn serve(loaded: Loaded) -> Result<(), StartError> {
+async fn serve(loaded: Loaded, inherited: Vec<Inherited>) -> Result<(), StartError> {
     for warning in loaded.warnings.warnings() {
         tracing::warn!("{}", warning.message);
     }
     let service = loaded.config.service.clone();
     // Before anybody is told that the edge is ready: no signal is lost then.
     let mut signals = Signals::new()?;
-    let mut daemon = Daemon::bind(loaded).await?;
+    let mut daemon = Daemon::bind_inheriting(loaded, inherited).await?;
     for (name, transport, addr) in daemon.listeners() {
         tracing::info!(%name, "listening on {transport}:{addr}");
+    }
+    for socket in daemon.unused_sockets() {
+        tracing::warn!("the service manager has opened {socket}, and no listener is bound to that");
     }
     daemon.run();
     notify::ready();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::trunk::{Listener, health};
+use crate::trunk::{Listener, Network, health};
 
 /// A checked configuration, apart from the pure values beside it in [`super::Loaded`].
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Config {
     pub dns: Dns,
     pub metrics: Metrics,
     pub state: State,
-    pub control: Control,
+    pub control: super::Control,
     pub service: super::Service,
     pub records: super::Records,
     pub trace: super::Trace,
@@ -144,6 +144,8 @@ pub struct Limits {
     pub max_transactions: usize,
     /// Calls that are up and remembered, so that the edge can act on both their legs.
     pub max_calls_remembered: usize,
+    /// How long a call between transparent trunks counts as up whose BYE nobody has seen.
+    pub transparent_call_age: Duration,
     /// Branches that one request is forked or failed over to.
     pub max_branches: usize,
     /// Stream connections at once.
@@ -185,6 +187,7 @@ impl Default for Limits {
             max_values_per_header: 128,
             max_transactions: 500_000,
             max_calls_remembered: 100_000,
+            transparent_call_age: Duration::from_secs(12 * 3_600),
             max_branches: 16,
             max_connections: 20_000,
             max_connections_per_address: 1_000,
@@ -232,11 +235,25 @@ impl Default for Dns {
     }
 }
 
-/// Where metrics are served.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Where metrics are served, and how many series there may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metrics {
     /// `None`: nowhere.
     pub bind: Option<SocketAddr>,
+    /// Who may read; empty: everybody who can reach the address.
+    pub allow_from: Vec<Network>,
+    /// Trunks with series of their own for their calls; those past it are counted as `other`.
+    pub max_trunks: usize,
+    /// Tenants with series of their own; those past it are counted as `other`.
+    pub max_tenants: usize,
+    /// Pairs of a trunk and a tenant with series of their own; past it, a tenant's calls are counted as `other`.
+    pub max_pairs: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { bind: None, allow_from: Vec::new(), max_trunks: 1_000, max_tenants: 1_000, max_pairs: 4_000 }
+    }
 }
 
 /// Where changes at run time are kept.
@@ -244,11 +261,4 @@ pub struct Metrics {
 pub struct State {
     /// `None`: nowhere, a restart forgets them.
     pub dir: Option<PathBuf>,
-}
-
-/// Where the daemon takes commands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// A Unix domain socket; `None`: nowhere.
-    pub socket: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::credential;
 use super::log::{At, Draft, FileId, Log, Place};
 use super::nearest::did_you_mean;
 
@@ -273,16 +274,21 @@ impl<'t> Table<'t> {
         self.base
     }
 
+    /// The path of a file that this table names.
+    fn file_of(&self, text: &str) -> PathBuf {
+        credential::path(self.base, text, credential::handed().as_deref())
+    }
+
     /// A path, whether there is something or not.
     pub(super) fn path(&mut self, key: &'static str) -> Option<At<PathBuf>> {
         let text = self.text(key)?;
-        Some(At::new(self.base.join(text.value), text.place))
+        Some(At::new(self.file_of(text.value), text.place))
     }
 
     /// A file that must be there and be readable; after a complaint, where it should be.
     pub(super) fn existing(&mut self, key: &'static str) -> Option<At<PathBuf>> {
         let text = self.text(key)?;
-        let path = self.base.join(text.value);
+        let path = self.file_of(text.value);
         let opened = std::fs::File::open(&path).and_then(|file| file.metadata());
         let why = match opened {
             Ok(metadata) if metadata.is_dir() => "it is a directory".to_owned(),

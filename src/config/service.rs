@@ -10,6 +10,8 @@ pub struct Service {
     /// How long a stop waits at the most.
     pub drain_timeout: Duration,
     pub stop_waits_for: StopWaits,
+    /// How long a connection made with an older certificate may go on with what is under way.
+    pub connection_drain: Duration,
 }
 
 /// What a stop waits for before it ends the process.
@@ -26,7 +28,11 @@ pub enum StopWaits {
 
 impl Default for Service {
     fn default() -> Self {
-        Self { drain_timeout: Duration::from_secs(60), stop_waits_for: StopWaits::default() }
+        Self {
+            drain_timeout: Duration::from_secs(60),
+            stop_waits_for: StopWaits::default(),
+            connection_drain: Duration::from_secs(300),
+        }
     }
 }
 
@@ -37,6 +43,7 @@ pub(super) fn read(mut table: Table<'_>) -> Service {
     let service = Service {
         drain_timeout: table.seconds("drain_timeout_s", 0..=86_400, default.drain_timeout),
         stop_waits_for: table.choice("stop_waits_for", &words).map_or(default.stop_waits_for, |word| word.value),
+        connection_drain: table.seconds("connection_drain_s", 10..=86_400, default.connection_drain),
     };
     table.finish();
     service
@@ -57,12 +64,18 @@ mod tests {
     #[test]
     fn stop_waits_for_what_the_file_says() {
         assert_eq!(load("").unwrap(), Service::default());
-        let wanted = Service { drain_timeout: Duration::from_secs(7_200), stop_waits_for: StopWaits::Calls };
-        assert_eq!(load("[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"").unwrap(), wanted);
+        let wanted = Service {
+            drain_timeout: Duration::from_secs(7_200),
+            stop_waits_for: StopWaits::Calls,
+            connection_drain: Duration::from_secs(30),
+        };
+        let text = "[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"\nconnection_drain_s = 30";
+        assert_eq!(load(text).unwrap(), wanted);
         for (keys, fault) in [
             ("drain_timeout_s = 86401", "drain_timeout_s"),
             ("drain_timeout_s = \"60\"", "drain_timeout_s"),
             ("stop_waits_for = \"call\"", "calls"),
+            ("connection_drain_s = 9", "connection_drain_s"),
             ("drain_timeout = 60", "drain_timeout_s"),
         ] {
             let faults = load(&format!("[service]\n{keys}")).unwrap_err();

@@ -1,11 +1,11 @@
-//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]`, `[metrics]`,
-//! `[state]` and `[control]`.
+//! The tables that stand once: `[node]`, `[tls_client]`, `[timers]`, `[limits]`, `[dns]`, `[metrics]`
+//! and `[state]`.
 
 use std::sync::Arc;
 
-use super::address::{host_name, socket};
+use super::address::{host_name, network, socket};
 use super::log::Draft;
-use super::model::{ClientTls, Control, Dns, Limits, Metrics, Node, State, Timers};
+use super::model::{ClientTls, Dns, Limits, Metrics, Node, State, Timers};
 use super::reader::{Complaint, Table};
 use crate::sip::limits::MAX_HEADERS_TOP;
 
@@ -80,6 +80,7 @@ pub(super) fn limits(mut table: Table<'_>) -> Limits {
         max_values_per_header: t.count("max_values_per_header", 8..=4_096, d.max_values_per_header),
         max_transactions: t.count("max_transactions", 100..=50_000_000, d.max_transactions),
         max_calls_remembered: t.count("max_calls_remembered", 0..=10_000_000, d.max_calls_remembered),
+        transparent_call_age: t.seconds("transparent_call_age_s", 600..=7 * DAY_S, d.transparent_call_age),
         max_branches: t.count("max_branches", 1..=64, d.max_branches),
         max_connections: t.count("max_connections", 1..=1_000_000, d.max_connections),
         max_connections_per_address: t.count(
@@ -123,28 +124,21 @@ pub(super) fn dns(mut table: Table<'_>) -> Dns {
 }
 
 pub(super) fn metrics(mut table: Table<'_>) -> Metrics {
-    let bind = table.parsed("bind", |text| socket(text, None));
+    let default = Metrics::default();
+    let allow_from = table.parsed_list("allow_from", network).unwrap_or_default();
+    let metrics = Metrics {
+        bind: table.parsed("bind", |text| socket(text, None)).map(|bind| bind.value),
+        allow_from: allow_from.into_iter().map(|network| network.value).collect(),
+        max_trunks: table.count("max_trunks", 0..=100_000, default.max_trunks),
+        max_tenants: table.count("max_tenants", 0..=100_000, default.max_tenants),
+        max_pairs: table.count("max_pairs", 0..=1_000_000, default.max_pairs),
+    };
     table.finish();
-    Metrics { bind: bind.map(|bind| bind.value) }
+    metrics
 }
 
 pub(super) fn state(mut table: Table<'_>) -> State {
     let state = State { dir: table.path("dir").map(|path| path.value) };
     table.finish();
     state
-}
-
-/// How long the path of a Unix domain socket may be, in bytes: the kernel has 108 and ends it with a zero.
-const MAX_SOCKET_PATH: usize = 107;
-
-pub(super) fn control(mut table: Table<'_>) -> Control {
-    let socket = table.path("socket");
-    if let Some(socket) = &socket
-        && socket.value.as_os_str().len() > MAX_SOCKET_PATH
-    {
-        let message = format!("{}: `socket`: the path of a socket has at most {MAX_SOCKET_PATH} bytes", table.title);
-        table.log().add(Draft::error(socket.place, message));
-    }
-    table.finish();
-    Control { socket: socket.map(|path| path.value) }
 }

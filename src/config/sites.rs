@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::address::host_name;
+use super::call_limits::{self, Profiles};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::reader::{Table, quoted};
@@ -40,9 +41,8 @@ pub(super) struct Note<'t> {
 pub(super) fn read<'t>(
     log: &Log,
     tenant: &mut Table<'t>,
-    id: &Arc<str>,
-    owner: TenantId,
-    trunks: &TrunkSet<'_>,
+    (id, owner): (&Arc<str>, TenantId),
+    around: (&TrunkSet<'_>, &Profiles),
     sites: &mut SiteSet<'t>,
 ) -> Vec<u32> {
     let title = |index| format!("site {} of tenant {}", index + 1, quoted(id));
@@ -51,14 +51,14 @@ pub(super) fn read<'t>(
         let message = format!("{} has no site", tenant.title);
         log.add(Draft::warning(tenant.place, message).label("in this table"));
     }
-    tables.into_iter().filter_map(|table| site(log, (id, owner), table, trunks, sites)).collect()
+    tables.into_iter().filter_map(|table| site(log, (id, owner), table, around, sites)).collect()
 }
 
 fn site<'t>(
     log: &Log,
     (tenant, owner): (&Arc<str>, TenantId),
     mut table: Table<'t>,
-    trunks: &TrunkSet<'_>,
+    (trunks, profiles): (&TrunkSet<'_>, &Profiles),
     sites: &mut SiteSet<'t>,
 ) -> Option<u32> {
     for key in ["fqdn", "teams", "trunk"] {
@@ -81,6 +81,7 @@ fn site<'t>(
     let teams = side(&teams, "`teams` must be a trunk of kind teams", |kind| kind == TrunkKind::Teams);
     let behind = side(&trunk, "`trunk` must not be a trunk of kind teams", |kind| kind != TrunkKind::Teams);
     let named = side(&pbx, "`pbx` must be a trunk of kind pbx", |kind| kind == TrunkKind::Pbx);
+    let limits = call_limits::read(&mut table, profiles);
     let (title, fqdn_at) = (table.title.clone(), fqdn);
     table.finish();
     let fqdn = fqdn_at?;
@@ -100,6 +101,7 @@ fn site<'t>(
         trunk: behind.unwrap_or(TrunkId(0)),
         pbx: named.or(behind.filter(|id| trunks.kind(*id) == Some(TrunkKind::Pbx))),
         hairpin,
+        limits,
     });
     Some(index)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::call_limits::{self, Profiles};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
@@ -45,6 +46,7 @@ pub(super) struct Note {
 #[derive(Debug)]
 pub(super) struct Surroundings<'a, 's> {
     pub trunks: &'a TrunkSet<'a>,
+    pub profiles: &'a Profiles,
     /// Users files.
     pub sheets: &'s mut Sheets,
     pub max_users: usize,
@@ -82,11 +84,13 @@ pub(super) fn read<'t>(
     for (index, mut table) in open.into_iter().enumerate() {
         let (Some(tenant), Some(note)) = (set.list.get_mut(index), set.notes.get_mut(index)) else { continue };
         set.files.insert(Arc::clone(&tenant.id), sheets::literal(&mut table, "users_files"));
-        let (users, places) = users::read(log, &mut table, tenant, &set.sites, around.sheets, &mut left);
+        let (users, places, limits) =
+            users::read(log, &mut table, (tenant, around.profiles), &set.sites, around.sheets, &mut left);
         note.users = places;
         if users.is_empty() && !tenant.ranges.is_empty() && tenant.unassigned.is_none() {
             nobody(log, &table);
         }
+        tenant.user_limits.extend(limits);
         *tenant = std::mem::take(tenant).with_users(users);
         table.finish();
     }
@@ -122,7 +126,11 @@ fn tenant<'t>(
     sites: &mut SiteSet<'t>,
 ) -> (Tenant, Vec<At<TrunkId>>) {
     let mut tenant = Tenant::new(name.value, numbering::read(table));
-    tenant.sites = sites::read(log, table, &tenant.id, owner, around.trunks, sites);
+    tenant.limits = call_limits::read(table, around.profiles);
+    tenant
+        .user_limits
+        .extend(call_limits::named(table, "user_limits", around.profiles).map(|limits| (Box::default(), limits)));
+    tenant.sites = sites::read(log, table, (&tenant.id, owner), (around.trunks, around.profiles), sites);
     tenant.ranges = ranges(log, table, around.max_ranges);
     if let Some(unassigned) = table.parsed("unassigned", |text| numbering::destination(text, &tenant.numbering)) {
         if tenant.ranges.is_empty() && tenant.numbering.extensions().is_empty() {

@@ -34,6 +34,8 @@ pub struct Trace {
     pub follower_queue: usize,
     /// Where messages are sent to.
     pub hep: Option<Hep>,
+    /// The file that the secrets of TLS sessions are written to, so that captures can be decrypted.
+    pub key_log: Option<PathBuf>,
 }
 
 impl Default for Trace {
@@ -47,6 +49,7 @@ impl Default for Trace {
             max_followers: 8,
             follower_queue: 1_024,
             hep: None,
+            key_log: None,
         }
     }
 }
@@ -94,6 +97,7 @@ pub(super) fn read(mut table: Table<'_>) -> Trace {
         max_followers: table.count("max_followers", 0..=64, default.max_followers),
         follower_queue: table.count("follower_queue", 16..=65_536, default.follower_queue),
         hep,
+        key_log: table.path("key_log").map(|path| path.value),
     };
     table.finish();
     trace
@@ -181,6 +185,22 @@ mod tests {
         ] {
             let told = load(keys).unwrap_err();
             assert!(told.contains(fault), "{keys}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_key_log_is_named_relative_to_the_file_and_off_by_default() {
+        let load = |keys: &str| {
+            let listen = "[[listen]]\nname = \"l\"\nbind = \"udp:127.0.0.1:5060\"";
+            let text = format!("[node]\nname = \"n\"\n{listen}\n[trace]\n{keys}\n");
+            let loaded = load_str("t", &text, Path::new("/etc/x")).map(|loaded| loaded.config.trace.key_log);
+            loaded.map_err(|faults| faults.to_string())
+        };
+        assert_eq!(load(""), Ok(None));
+        assert_eq!(load("key_log = \"keys.log\""), Ok(Some(Path::new("/etc/x/keys.log").to_owned())));
+        for bad in ["key_log = true", "key_logs = \"keys.log\""] {
+            let faults = load(bad).unwrap_err();
+            assert!(faults.contains("key_log"), "{bad}: {faults}");
         }
     }
 }

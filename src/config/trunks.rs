@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::address::{self, TargetText};
+use super::call_limits::{self, Profiles};
 use super::listeners::Listeners;
 use super::log::{At, Draft, Log, Place};
 use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
@@ -63,6 +64,7 @@ pub(super) struct Surroundings<'a> {
     pub timers: &'a Timers,
     pub listeners: &'a Listeners,
     pub tls_client: &'a ClientTls,
+    pub profiles: &'a Profiles,
     /// How many rates a trunk may have.
     pub max_rates: usize,
 }
@@ -177,6 +179,7 @@ fn trunk<'t>(
         stream_when_large: t.boolean("stream_when_large").is_none_or(|flag| flag.value),
         connection_reuse: t.boolean("connection_reuse").is_none_or(|flag| flag.value),
         transparent: transparent(t, teams, around.node),
+        limits: call_limits::read(t, around.profiles),
         dialect: Arc::new(super::dialect::read(t, kind.unwrap_or(TrunkKind::Pbx))),
     };
     let tls = TrunkTls {

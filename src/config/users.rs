@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
+use super::call_limits::{self, Profiles};
 use super::log::{Draft, FileId, Log, Place};
 use super::nearest::did_you_mean;
 use super::reader::{Table, quoted};
@@ -12,6 +14,7 @@ use crate::routing::number::{Digits, Number, NumberingPlan};
 use crate::routing::people::line::{self, Brackets};
 use crate::routing::people::{Column, Lives, UserKind, UserRecord, UserRows};
 use crate::routing::{Tenant, User};
+use crate::trunk::CallLimits;
 
 /// Where the users of a tenant stand, in the order of their ids.
 #[derive(Debug, Default)]
@@ -55,11 +58,11 @@ impl Left {
 pub(super) fn read(
     log: &Log,
     table: &mut Table<'_>,
-    tenant: &Tenant,
+    (tenant, profiles): (&Tenant, &Profiles),
     sites: &SiteSet<'_>,
     sheets: &mut Sheets,
     left: &mut Left,
-) -> (Vec<User>, UserPlaces) {
+) -> (Vec<User>, UserPlaces, Vec<(Box<str>, Arc<CallLimits>)>) {
     let mut reading = Reading {
         log,
         title: table.title.clone(),
@@ -73,9 +76,12 @@ pub(super) fn read(
     for file in sheets.named(table, "users_files") {
         reading.file(file, left);
     }
+    let mut limits = Vec::new();
     let title = |index| format!("user {} of {}", index + 1, reading.title);
     for mut user in table.tables("user", "tenant.ID.user", title) {
         let record = record(&mut user);
+        let own = call_limits::read(&mut user, profiles);
+        limits.extend(record.as_ref().zip(own).map(|(record, own)| (record.id.as_str().into(), own)));
         if left.take(log, user.place)
             && let Some(record) = record
         {
@@ -83,7 +89,7 @@ pub(super) fn read(
         }
         user.finish();
     }
-    (reading.users, UserPlaces(reading.places))
+    (reading.users, UserPlaces(reading.places), limits)
 }
 
 /// The user that a table describes; `None` after a complaint.

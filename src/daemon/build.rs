@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::seal_key::{self, SealKeyError, SealKeys};
@@ -11,7 +11,7 @@ use crate::config::{self, Loaded};
 use crate::sip::{self, Transport};
 use crate::transaction::{HashKey, Timing};
 use crate::transport::settings::{Limits, ListenerSettings, Settings};
-use crate::transport::tls::{self, ClientTls, PeerRule, ServerTls, TlsError};
+use crate::transport::tls::{self, ClientTls, KeyLog, PeerRule, ServerTls, TlsError};
 use crate::trunk::guard::Pace;
 use crate::trunk::health;
 use crate::trunk::{Listener, ListenerId, Trunk, TrunkId, TrunkKind};
@@ -25,6 +25,8 @@ pub enum BuildError {
     ServerTls { listener: Arc<str>, error: TlsError },
     #[error("trunk \"{trunk}\": {error}")]
     ClientTls { trunk: Arc<str>, error: TlsError },
+    #[error("trace.key_log: {path}: {error}", path = path.display())]
+    KeyLog { path: PathBuf, error: std::io::Error },
 }
 
 /// Draws the process's keys and reads the shared one.
@@ -51,17 +53,19 @@ pub fn dns_settings(dns: &config::Dns) -> dns::Settings {
 /// What the transports are told.
 pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
     let workers = workers(&loaded.config);
+    let key_log = key_log(loaded)?;
+    let key_log = key_log.as_ref();
     let listeners = loaded
         .config
         .listeners
         .iter()
-        .map(|listen| listener_settings(loaded, listen, workers))
+        .map(|listen| listener_settings(loaded, listen, workers, key_log))
         .collect::<Result<_, _>>()?;
     let mut trunk_tls = HashMap::new();
     for trunk in loaded.trunks.0.iter().filter(|trunk| !shares_identity(loaded, trunk)) {
-        trunk_tls.extend(client_tls(loaded, trunk.id)?.map(|tls| (trunk.id, tls)));
+        trunk_tls.extend(client_tls(loaded, trunk.id, key_log)?.map(|tls| (trunk.id, tls)));
     }
-    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config.limits), inherited: Vec::new() })
+    Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config), inherited: Vec::new() })
 }
 
 /// Worker threads of the runtime.
@@ -69,7 +73,12 @@ pub fn workers(config: &config::Config) -> usize {
     config.node.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
-fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -> Result<ListenerSettings, BuildError> {
+fn listener_settings(
+    loaded: &Loaded,
+    listen: &config::Listen,
+    workers: usize,
+    key_log: Option<&KeyLog>,
+) -> Result<ListenerSettings, BuildError> {
     let Listener { id, transport, bind, .. } = listen.listener;
     let mut settings = ListenerSettings::new(id, transport, bind);
     let teams = loaded.trunks.0.iter().filter(|trunk| trunk.listener == id && trunk.kind == TrunkKind::Teams);
@@ -77,10 +86,11 @@ fn listener_settings(loaded: &Loaded, listen: &config::Listen, workers: usize) -
     settings.sockets = listen.sockets.unwrap_or(workers).max(1);
     if let Some(server) = &listen.tls {
         let fault = |error| BuildError::ServerTls { listener: Arc::clone(&listen.listener.name), error };
-        settings.server_tls = Some(Arc::new(ServerTls::load(&server_tls(loaded, id, server)).map_err(fault)?));
+        let tls = ServerTls::load_logged(&server_tls(loaded, id, server), key_log).map_err(fault)?;
+        settings.server_tls = Some(Arc::new(tls));
     }
     if let Some(first) = first_trunk(loaded, id) {
-        settings.client_tls = client_tls(loaded, first)?;
+        settings.client_tls = client_tls(loaded, first, key_log)?;
     }
     Ok(settings)
 }
@@ -131,7 +141,7 @@ fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls)
 }
 
 /// The identity and trust with which the edge dials for a trunk; `None` where nothing is dialled over TLS.
-fn client_tls(loaded: &Loaded, trunk: TrunkId) -> Result<Option<Arc<ClientTls>>, BuildError> {
+fn client_tls(loaded: &Loaded, trunk: TrunkId, key_log: Option<&KeyLog>) -> Result<Option<Arc<ClientTls>>, BuildError> {
     let Some(tls) = loaded.config.trunk_tls.get(usize::from(trunk.0)).map(|tls| &tls.client) else { return Ok(None) };
     if tls.ca.is_none() && tls.certificate.is_none() {
         return Ok(None);
@@ -140,12 +150,21 @@ fn client_tls(loaded: &Loaded, trunk: TrunkId) -> Result<Option<Arc<ClientTls>>,
     let name = loaded.trunks.get(trunk).map(|trunk| Arc::clone(&trunk.name)).unwrap_or_default();
     let peer_names = loaded.trunks.get(trunk).map(|trunk| known_as(trunk).to_vec()).unwrap_or_default();
     let settings = tls::ClientSettings { ca: tls.ca.clone(), identity, peer_names };
-    let loaded = ClientTls::load(&settings).map_err(|error| BuildError::ClientTls { trunk: name, error })?;
+    let loaded =
+        ClientTls::load_logged(&settings, key_log).map_err(|error| BuildError::ClientTls { trunk: name, error })?;
     Ok(Some(Arc::new(loaded)))
 }
 
-fn transport_limits(limits: &config::Limits) -> transport::settings::Limits {
+/// The file for the secrets of TLS sessions, where there shall be one.
+fn key_log(loaded: &Loaded) -> Result<Option<KeyLog>, BuildError> {
+    let Some(path) = &loaded.config.trace.key_log else { return Ok(None) };
+    KeyLog::open(path).map(Some).map_err(|error| BuildError::KeyLog { path: path.clone(), error })
+}
+
+fn transport_limits(config: &config::Config) -> transport::settings::Limits {
+    let limits = &config.limits;
     Limits {
+        connection_drain: config.service.connection_drain,
         max_message_bytes: limits.max_message_bytes,
         max_connections: limits.max_connections,
         max_connections_per_address: limits.max_connections_per_address,
@@ -184,6 +203,7 @@ pub fn edge(limits: config::Limits, loaded: &Loaded, bound: impl Fn(ListenerId) 
     let listeners = loaded.config.listeners.iter().map(with_port).collect();
     let mut edge = Edge::new(listeners, loaded.trunks.clone(), loaded.routing.clone(), timing, message_limits);
     edge.max_branches = limits.max_branches;
+    edge.transparent_call_age = limits.transparent_call_age;
     edge.seal_max_age = loaded.config.node.seal_max_age;
     edge.translations = loaded.translations.as_slice().into();
     edge.paces = loaded.config.trunk_requests_per_second.iter().map(|&rate| Pace::new(rate)).collect();

@@ -164,9 +164,9 @@ impl Changes {
         Ok(Made { record, known: false })
     }
 
-    /// The last batches, the newest first.
-    pub fn summaries(&self, limit: usize) -> Vec<Summary> {
-        self.lock().ledger.records().rev().take(limit).map(Summary::of).collect()
+    /// The last batches of those that may be seen, the newest first.
+    pub fn summaries(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary> {
+        self.lock().ledger.records().rev().filter(|record| seen(record)).take(limit).map(Summary::of).collect()
     }
 
     /// The record of a batch, while it is remembered.

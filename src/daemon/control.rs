@@ -1,17 +1,23 @@
 //! What the door for operators sees and changes of the daemon.
 
+mod alarms;
 mod calls;
 mod connections;
+mod doors;
 mod guard;
-mod health;
+pub mod health;
 mod history;
 mod logs;
 mod reloading;
 mod service;
 mod trace;
+mod unwell;
 
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use self::doors::{DoorError, Doors, Locks, restart_wanted};
+pub use self::unwell::parts as core_parts;
 
 use serde_json::Value;
 
@@ -49,6 +55,8 @@ pub struct Parts {
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
     pub node: Arc<str>,
+    /// The look at all parts that can be unwell.
+    pub watch: Arc<health::Watch>,
 }
 
 impl Desk {
@@ -95,8 +103,8 @@ impl Control for Desk {
         self.parts.changes.revert(id, by)
     }
 
-    fn changes(&self, limit: usize) -> Vec<Summary> {
-        self.parts.changes.summaries(limit)
+    fn changes(&self, limit: usize, seen: &dyn Fn(&Record) -> bool) -> Vec<Summary> {
+        self.parts.changes.summaries(limit, seen)
     }
 
     fn change(&self, id: &str) -> Option<Record> {

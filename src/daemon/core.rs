@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError, Weak};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::build::framing;
 use super::clock::Clock;
+use super::counters::Meters;
 use super::names;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
@@ -78,8 +79,33 @@ pub struct Core {
     turns: AtomicU64,
     /// Counts of what never reaches a shard.
     outside: Mutex<Output>,
+    seen: Seen,
     /// For tasks that bring news back later.
     this: Weak<Self>,
+}
+
+/// The last [`Status`], for those who ask often.
+#[derive(Debug, Default)]
+struct Seen {
+    contexts: AtomicUsize,
+    timers: AtomicUsize,
+    calls: AtomicUsize,
+}
+
+impl Seen {
+    fn keep(&self, status: Status) {
+        self.contexts.store(status.contexts, Ordering::Relaxed);
+        self.timers.store(status.timers, Ordering::Relaxed);
+        self.calls.store(status.calls, Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Status {
+        Status {
+            contexts: self.contexts.load(Ordering::Relaxed),
+            timers: self.timers.load(Ordering::Relaxed),
+            calls: self.calls.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Core {
@@ -102,15 +128,15 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock);
-        let secrets = Arc::new(ArcSwap::from_pointee(secrets));
-        let taps = Taps::new(trace, Arc::clone(&edge), Arc::clone(&secrets));
+        let secrets_now = Arc::new(ArcSwap::from_pointee(secrets.clone()));
+        let taps = Taps::new(trace, Arc::clone(&edge), Arc::clone(&secrets_now));
+        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
             homes: Arc::clone(&homes),
             edge,
-            secrets,
+            secrets: secrets_now,
             resolver,
             transports,
             probes,
@@ -122,6 +148,7 @@ impl Core {
             unknown: UnknownSources::new(limits.unknown_source_answers_per_second),
             turns: AtomicU64::new(0),
             outside: Mutex::default(),
+            seen: Seen::default(),
         })
     }
 
@@ -154,6 +181,11 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What is measured beside the calls.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.taps.meters
     }
 
     /// What the resolver did so far.
@@ -189,7 +221,13 @@ impl Core {
             status.timers += locked.shard.timers();
             status.calls += locked.shard.calls();
         }
+        self.seen.keep(status);
         (sum, status)
+    }
+
+    /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
+    pub fn last_status(&self) -> Status {
+        self.seen.last()
     }
 
     /// Turns the timers of the shards that want it; gives how long until the next one does.
@@ -223,11 +261,20 @@ impl Core {
 
     fn env<'a>(&'a self, edge: &'a Arc<Edge>, secrets: &'a Secrets, store: &'a CallsNow<'a>) -> Env<'a> {
         let Self { clock, resolver, .. } = self;
-        Env { now: clock.now(), unix: store.unix, edge, secrets, names: resolver, store, shelf: &store.shelf }
+        Env {
+            now: clock.now(),
+            unix: store.unix_ms / 1_000,
+            unix_ms: store.unix_ms,
+            edge,
+            secrets,
+            names: resolver,
+            store,
+            shelf: &store.shelf,
+        }
     }
 
     fn calls_now(&self) -> CallsNow<'_> {
-        CallsNow { calls: &self.calls, unix: self.clock.unix(), shelf: RefCell::default() }
+        CallsNow { calls: &self.calls, unix_ms: self.clock.unix_millis(), shelf: RefCell::default() }
     }
 
     /// Locks a shard, lets `event` in, does what comes out. Sending happens under the lock, so that two workers cannot
@@ -372,7 +419,10 @@ impl Receiver for Core {
         self.taps.received(&source, &bytes);
         let limits = edge.limits;
         match Message::parse(bytes, framing(source.flow.transport), &limits) {
-            Ok(message) => self.handle(source, message),
+            Ok(message) => {
+                self.taps.meters.messages.received(&message);
+                self.handle(source, message);
+            }
             Err(flaw) => {
                 tracing::debug!(remote = %source.flow.remote, %flaw, "not a SIP message");
                 self.strangers.handle_malformed(&edge, &source);
@@ -418,13 +468,13 @@ impl Receiver for Core {
 /// The call store as an event finds it.
 struct CallsNow<'a> {
     calls: &'a Calls,
-    unix: u64,
+    unix_ms: u64,
     shelf: RefCell<Shelf>,
 }
 
 impl CallStore for CallsNow<'_> {
     fn state(&self, key: StoreKey) -> Option<Bytes> {
-        self.calls.state(key, self.unix)
+        self.calls.state(key, self.unix_ms / 1_000)
     }
 
     fn room(&self) -> Room {

@@ -46,7 +46,7 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+pub(super) fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager cannot be told: {}", states.iter().map(ToString::to_string).collect::<String>());
     }

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 
 use self::heard::HeardOptions;
 use self::meters::Meters;
-pub(super) use self::meters::{ROUND_TRIP, ROUND_TRIP_BUCKETS};
 use self::watch::{Do, Watch, Watched, id_of};
 use super::clock::Clock;
 use super::names;
@@ -26,6 +25,7 @@ use crate::call::{Edge, Heard, Secrets};
 use crate::dns::Resolver;
 use crate::routing::Routing;
 use crate::sip::Message;
+use crate::telemetry::metrics::{Page, Series};
 use crate::transport::{SendFault, Token, Transports};
 use crate::trunk::health::{LinkFault, Reason, State};
 use crate::trunk::{Hop, Target, Trunk, TrunkId};
@@ -39,6 +39,7 @@ pub struct Probes {
     /// Something has to be done sooner than the task thinks.
     sooner: Notify,
     options: HeardOptions,
+    seen: Arc<super::counters::Meters>,
     transports: Arc<Transports>,
     resolver: Resolver,
     clock: Clock,
@@ -59,6 +60,7 @@ impl Probes {
         resolver: &Resolver,
         transports: &Arc<Transports>,
         clock: Clock,
+        seen: Arc<super::counters::Meters>,
     ) -> Arc<Self> {
         // Without its dial plan, which the watch does not need and would keep when changes have replaced it.
         let edge = Arc::new(edge.with_routing(Routing::default()));
@@ -68,6 +70,7 @@ impl Probes {
             locked: Mutex::new(locked),
             sooner: Notify::new(),
             options: HeardOptions::register(&edge),
+            seen,
             transports: Arc::clone(transports),
             resolver: resolver.clone(),
             clock,
@@ -148,6 +151,17 @@ impl Probes {
         })
     }
 
+    /// Takes the targets of another edge; those that stay keep what is known of them.
+    pub fn follow(self: &Arc<Self>, edge: &Edge) {
+        let edge = Arc::new(edge.with_routing(Routing::default()));
+        self.options.follow(&edge);
+        self.with(|now, locked, _| {
+            locked.meters.follow(&edge);
+            locked.watch.follow(edge, now);
+        });
+        self.sooner.notify_one();
+    }
+
     /// Does what is due; gives how long until something is again.
     fn handle_time(self: &Arc<Self>) -> Duration {
         self.with(|now, locked, out| {
@@ -164,15 +178,18 @@ impl Probes {
         let mut out = std::mem::take(&mut locked.out);
         let result = event(now, &mut locked, &mut out);
         for todo in out.drain(..) {
-            self.obey(&locked, todo);
+            self.obey(&mut locked, todo);
         }
         locked.out = out;
         result
     }
 
-    fn obey(self: &Arc<Self>, locked: &Locked, todo: Do) {
+    fn obey(self: &Arc<Self>, locked: &mut Locked, todo: Do) {
         match todo {
-            Do::Send { hop, bytes, token } => self.transports.request(&hop, bytes, token),
+            Do::Send { hop, bytes, token } => {
+                self.seen.messages.requested(&bytes);
+                self.transports.request(&hop, bytes, token);
+            }
             Do::Resolve { id, trunk, target } => self.resolve(Arc::clone(locked.watch.edge()), id, trunk, target),
             Do::Took { trunk, time } => locked.meters.took(trunk, time),
             Do::Change { trunk, index, change } => {
@@ -190,6 +207,14 @@ impl Probes {
             probes.with(|now, locked, out| locked.watch.handle_resolved(now, id, hops, out));
             probes.sooner.notify_one();
         });
+    }
+}
+
+impl Series for Probes {
+    fn write(&self, page: &mut Page) {
+        let meters = lock(&self.locked).meters.clone();
+        meters.write(page);
+        self.options.write(&self.clock, page);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use super::counters::Meters;
 use super::records;
 use crate::call::{CallRecord, Edge, Secrets};
 use crate::telemetry::trace::{Direction, Seen, Trace};
@@ -15,6 +16,7 @@ use crate::trunk::{ConnectionId, Flow, Hop, ListenerId};
 /// Those who look at messages and calls. All of them are bounded and none of them blocks.
 #[derive(Debug)]
 pub struct Taps {
+    pub meters: Arc<Meters>,
     trace: Arc<Trace>,
     edge: Arc<ArcSwap<Edge>>,
     secrets: Arc<ArcSwap<Secrets>>,
@@ -22,8 +24,8 @@ pub struct Taps {
 
 impl Taps {
     /// Those who look at an edge.
-    pub const fn new(trace: Arc<Trace>, edge: Arc<ArcSwap<Edge>>, secrets: Arc<ArcSwap<Secrets>>) -> Self {
-        Self { trace, edge, secrets }
+    pub fn new(trace: Arc<Trace>, edge: Arc<ArcSwap<Edge>>, secrets: Arc<ArcSwap<Secrets>>) -> Self {
+        Self { meters: Arc::default(), trace, edge, secrets }
     }
 
     /// The ring of messages.
@@ -40,6 +42,7 @@ impl Taps {
 
     /// An answer is about to leave.
     pub fn answered(&self, flow: &Flow, bytes: &Bytes) {
+        self.meters.messages.answered(bytes);
         if self.trace.is_on() {
             let local = self.local(flow.listener, flow.local.map(|ip| SocketAddr::new(ip, 0)));
             // Whose it is, the message that it answers tells.
@@ -50,6 +53,7 @@ impl Taps {
 
     /// A request is about to leave.
     pub fn requested(&self, hop: &Hop, bytes: &Bytes) {
+        self.meters.messages.requested(bytes);
         if self.trace.is_on() {
             let Hop { listener, transport, addr: remote, trunk, .. } = *hop;
             let flow = Flow { listener, transport, connection: ConnectionId::DATAGRAM, remote, local: None };
@@ -62,6 +66,7 @@ impl Taps {
     /// A call is over. No lock is held.
     pub fn ended(&self, record: &CallRecord) {
         records::log(record);
+        self.meters.ended(record);
         if self.trace.is_on() {
             self.trace.note_ended(record);
         }

@@ -322,7 +322,7 @@ impl<'a> Draft<'a> {
 
     /// Removes a tenant and all that it owns.
     fn remove(&mut self, id: TenantId) {
-        let names = self.owner_names(id);
+        let names = self.routing.owner_names_among(id, |id| self.is_removed(id));
         for owner in self.rules.owners() {
             if names.contains(&owner.trim().trim_end_matches('.').to_ascii_lowercase()) {
                 self.rules.remove_owner(&owner);
@@ -332,33 +332,6 @@ impl<'a> Draft<'a> {
             self.set(id, &user, None);
         }
         self.set_removed(id, true);
-    }
-
-    /// What the rules of a tenant have as owner, in lower case: its id, the FQDNs of its sites and their first labels.
-    ///
-    /// A label that may as well mean another tenant is left out, since that one's rules must stay.
-    fn owner_names(&self, id: TenantId) -> BTreeSet<String> {
-        let (mut names, mut labels, mut of_others) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        for (index, tenant) in (0..).map(TenantId).zip(self.routing.tenants.iter()) {
-            let name = tenant.id.to_ascii_lowercase();
-            match index == id {
-                true => _ = names.insert(name),
-                false if self.is_removed(index) => {}
-                false => _ = of_others.insert(name),
-            }
-        }
-        for site in self.routing.sites.iter() {
-            let fqdn = site.fqdn.to_ascii_lowercase();
-            let label = fqdn.split('.').next().unwrap_or_default().to_owned();
-            if site.owner == id {
-                names.insert(fqdn);
-                labels.insert(label);
-            } else if !self.is_removed(site.owner) {
-                of_others.insert(label);
-            }
-        }
-        names.extend(labels.into_iter().filter(|label| !of_others.contains(label)));
-        names
     }
 
     /// Whether a tag names a trunk, or a site of a tenant that is there.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::tenant::TenantId;
-use crate::trunk::TrunkId;
+use crate::trunk::{CallLimits, TrunkId};
 
 /// One place of a tenant: a name that Teams knows it by, the Teams side and the trunk side.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Site {
     pub pbx: Option<TrunkId>,
     /// Whether a call from Teams may go back to Teams.
     pub hairpin: bool,
+    /// How many calls it may have.
+    pub limits: Option<Arc<CallLimits>>,
 }
 
 /// Where a tag of a dial plan leads.

@@ -10,7 +10,7 @@ use super::number::{Digits, Lookup, MAX_EXTENSION, Number, NumberingPlan, UserId
 use super::people::UserRecord;
 use super::plan::Plan;
 use super::site::Sites;
-use crate::trunk::TrunkId;
+use crate::trunk::{CallLimits, TrunkId};
 
 /// Index of a tenant in [`Tenants`]; stable for one configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,6 +137,10 @@ pub struct Tenant {
     /// Calls to and from other tenants of this edge that say so too may stay on the edge.
     pub between_tenants: bool,
     pub anonymous: Anonymous,
+    /// How many calls it may have.
+    pub limits: Option<Arc<CallLimits>>,
+    /// How many calls each of its users may have, by id; the empty id stands for all that are not named.
+    pub user_limits: BTreeMap<Box<str>, Arc<CallLimits>>,
     /// Removed at run time: nothing of it is found any more, though a configuration still names it.
     pub removed: bool,
     /// By [`UserId`], ascending by id.
@@ -195,6 +199,27 @@ impl Tenant {
     /// The user of an id that [`Tenant::lookup`] gave.
     pub fn user(&self, id: UserId) -> Option<&User> {
         self.users.get(id as usize).map(|user| &**user)
+    }
+
+    /// Whether any of its users is limited.
+    pub fn has_user_limits(&self) -> bool {
+        !self.user_limits.is_empty()
+    }
+
+    /// The user of a number as it stands in a URI, and how many calls that user may have.
+    pub fn limits_of_user(&self, user: &[u8]) -> Option<(&str, &CallLimits)> {
+        let id = &*self.user_of(user)?.record.id;
+        let limits = self.user_limits.get(id).or_else(|| self.user_limits.get(""))?;
+        Some((id, limits))
+    }
+
+    /// The user of a number as it stands in a URI.
+    pub fn user_of(&self, user: &[u8]) -> Option<&User> {
+        let number = self.numbering.read(std::str::from_utf8(user).ok()?).number;
+        match self.lookup(&number) {
+            Lookup::User(id) => self.user(id),
+            _ => None,
+        }
     }
 
     /// All users, ascending by id.

@@ -180,6 +180,7 @@ fn routing() -> Routing {
         trunk,
         pbx: (trunk == PBX).then_some(PBX),
         hairpin: false,
+        limits: None,
     };
     let sites = Sites::new(vec![site(0, "contoso", PBX), site(1, "fabrikam", CARRIER_B)]);
     let resolve = |tag: &str| match tag {

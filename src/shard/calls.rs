@@ -19,7 +19,7 @@ use crate::call::live::{
     Ack, End, Errand, Known, LegKey, LiveCall, LiveId, MAX_ERRANDS, Midcall, News, Order, Purpose, session, transfer,
 };
 use crate::call::owned::{Behalf, Dialog, cseq};
-use crate::call::record::{self, Ending, Failed, Outcome};
+use crate::call::record::{self, Ending};
 use crate::call::screen::Refusal;
 use crate::call::{Env, Output, Tools, draw, key_parts};
 use crate::sip::{Essentials, HeaderName, Message};
@@ -40,24 +40,6 @@ const SWEEP_ENTRY: u32 = u32::MAX;
 pub(super) fn leg_key(env: &Env<'_>, essentials: &Essentials<'_>) -> LegKey {
     let (peer_tag, own_tag) = (essentials.from_tag.unwrap_or_default(), essentials.to_tag.unwrap_or_default());
     LegKey::new(env.secrets, essentials.call_id, peer_tag, own_tag)
-}
-
-/// Tells of an INVITE between owned legs that the edge did not let pass.
-pub(super) fn note_not_passed(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
-    let Incoming { from, request, essentials, .. } = *incoming;
-    if request.method() != b"INVITE" || essentials.to_tag.is_some() || !env.edge.owns_legs(from, from) {
-        return;
-    }
-    let failed = Failed {
-        call_id: essentials.call_id,
-        from,
-        to: None,
-        tenant: None,
-        outcome: Outcome::NotPassed,
-        status: refusal.status,
-        response: None,
-    };
-    record::of_failed(env, out, failed);
 }
 
 /// Where routing sends an INVITE that the edge makes in the name of a side.
@@ -121,8 +103,11 @@ impl Shard {
         let within = Within { request, essentials, flow, from, dialog, call, context };
         let answer = match midcall::decide(env, &mut self.tools, out, &within) {
             Midcall::Pass => {
+                if known.is_none() && method == b"BYE" {
+                    self.tell_unknown(env, out, incoming, dialog);
+                }
                 self.note_passing(env, out, &within);
-                return self.begin(env, out, incoming, (context, Some(key)), 0, destination);
+                return self.begin(env, out, incoming, (context, Some(key)), 0, destination, None);
             }
             Midcall::Answer(answer) => Some(answer),
             Midcall::Take => None,
@@ -180,8 +165,9 @@ impl Shard {
     /// Forgets a call that a side has ended, or nobody speaks of any more.
     fn drop_call(&mut self, env: &Env<'_>, out: &mut Output, id: LiveId, ending: Ending<'_>) {
         let memory = env.edge.timing.timer_l();
-        let Some(call) = self.tools.lives.remove(env.secrets, (env.now, memory), id, false) else { return };
-        record::of_call(env, out, &call, ending);
+        let lives = &mut self.tools.lives;
+        let Some(mut call) = lives.remove(env.secrets, (env.now, memory), id, false) else { return };
+        record::of_call(env, lives, out, &mut call, ending);
         self.tools.orders.extend(call.errands.iter().map(|&(_, context)| Order::GiveUp { context }));
     }
 
@@ -368,7 +354,7 @@ impl Shard {
     }
 
     fn arm_sweep(&mut self, env: &Env<'_>) {
-        if self.sweep.is_none() && !self.tools.lives.is_blank() {
+        if self.sweep.is_none() && !(self.tools.lives.is_blank() && self.tools.through.is_empty()) {
             let at = env.now + SWEEP;
             self.sweep = Some(at);
             self.wheel.arm(SWEEP_ENTRY, 0, at);
@@ -386,5 +372,6 @@ impl Shard {
                 self.drop_call(env, out, id, Ending::Forgotten);
             }
         }
+        self.sweep_through(env, out);
     }
 }

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::calls::{leg_key, note_not_passed};
+use super::calls::leg_key;
+use super::progress::{begin_progress, tell_refused};
 use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
-use crate::call::destination::{self, Asking, Destination, Place, tls_name};
+use crate::call::destination::{self, Asking, Destination, Place, Whose, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
 use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
@@ -18,6 +19,7 @@ use crate::call::live::{End, Known, Lives, replace};
 use crate::call::loops::loop_hash;
 use crate::call::owned::{Crossing, Dialog, Refused};
 use crate::call::probe::product;
+use crate::call::progress::Progress;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
 use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
@@ -122,7 +124,7 @@ impl Shard {
                 return;
             }
             let id = self.next_id(env);
-            return self.begin(env, out, incoming, (id, None), 0, Destination::only(candidate));
+            return self.begin(env, out, incoming, (id, None), 0, Destination::only(candidate), None);
         };
         let forward = Forward {
             edge: env.edge,
@@ -160,6 +162,10 @@ impl Shard {
 
     /// A request that begins a transaction.
     fn handle_new(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, key: Key) {
+        if let Some(refusal) = self.refusals.of(key, env.now) {
+            out.counts.absorbed += 1;
+            return refuse(env, out, incoming, &refusal);
+        }
         match route(env, out, (&self.tools.lives, self.index), incoming) {
             Ok((hash, destination)) if !self.is_full(destination.emergency) => match destination.dialog() {
                 Some(dialog) => {
@@ -167,17 +173,25 @@ impl Shard {
                     self.handle_midcall(env, out, incoming, key, (&dialog, destination));
                 }
                 None => {
-                    let id = self.next_id(env);
-                    self.begin(env, out, incoming, (id, Some(key)), hash, destination);
+                    self.note_bye_through(env, out, incoming, &destination);
+                    match begin_progress(env, out, incoming, &destination) {
+                        Ok(progress) => {
+                            let id = self.next_id(env);
+                            self.begin(env, out, incoming, (id, Some(key)), hash, destination, progress);
+                        }
+                        Err(refusal) => self.refuse_call(env, incoming, key, refusal, out),
+                    }
                 }
             },
-            Ok(_) => {
+            Ok((_, destination)) => {
                 out.counts.over_limit += 1;
-                refuse(env, out, incoming, &Refusal::overloaded(env.edge));
+                let refusal = Refusal::overloaded(env.edge);
+                tell_refused(env, out, incoming, (&destination.whose, Some("max_transactions")), &refusal);
+                self.refuse_call(env, incoming, key, refusal, out);
             }
-            Err(refusal) => {
-                note_not_passed(env, out, incoming, &refusal);
-                refuse(env, out, incoming, &refusal);
+            Err((refusal, whose)) => {
+                tell_refused(env, out, incoming, (&whose, None), &refusal);
+                self.refuse_call(env, incoming, key, refusal, out);
             }
         }
     }
@@ -190,10 +204,11 @@ impl Shard {
         (id, key): (ContextId, Option<Key>),
         loop_hash: u32,
         destination: Destination,
+        progress: Option<Box<Progress>>,
     ) {
         let Incoming { flow, from, request, essentials, .. } = *incoming;
         let live = destination.dialog().and_then(|_| self.known_leg(env, essentials)).and_then(Known::call);
-        let begin = Begin { id, flow, request, essentials, from, loop_hash, destination, live };
+        let begin = Begin { id, flow, request, essentials, from, loop_hash, destination, live, progress };
         let context = Context::begin(env, &mut self.tools, out, begin);
         self.enter(env, out, incoming, key, context);
     }
@@ -238,7 +253,7 @@ fn ruled(edge: &Edge, incoming: &Incoming<'_>, edits: &mut Edits) -> Option<Mess
 }
 
 /// A request as routing is asked about it.
-fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
+pub(super) fn asking<'a>(env: &Env<'a>, incoming: &Incoming<'a>) -> Asking<'a> {
     let draw = draw(env.secrets, incoming.essentials.call_id);
     Asking { edge: env.edge, from: incoming.from, request: incoming.request, unix: env.unix, draw }
 }
@@ -249,29 +264,32 @@ fn route(
     out: &mut Output,
     (lives, shard): (&Lives, u8),
     incoming: &Incoming<'_>,
-) -> Result<(u32, Destination), Refusal> {
+) -> Result<(u32, Destination), (Refusal, Whose)> {
     let Incoming { request, essentials, .. } = *incoming;
     let initial = essentials.to_tag.is_none();
+    let nobodys = |refusal| (refusal, Whose::default());
     let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
-    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash))?;
+    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash)).map_err(nobodys)?;
     let fault = |what: What| {
         let (status, reason) = what.status();
-        Refusal::new(status, reason)
+        nobodys(Refusal::new(status, reason))
     };
     let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
     let asking = asking(env, incoming);
-    let destination = if let Some(dialog) = replace::find(env, lives, incoming.from, request, essentials)? {
+    let replaced = replace::find(env, lives, incoming.from, request, essentials).map_err(nobodys)?;
+    let destination = if let Some(dialog) = replaced {
         // Its CANCEL and its ACK name no other call.
         let until = env.now + env.edge.timing.timer_c + env.edge.timing.timer_h();
         lives.homes().adopt(env.secrets, (env.now, Some(until)), essentials.call_id, shard);
-        destination::of_dialog(env.edge, dialog)?
+        destination::of_dialog(env.edge, dialog).map_err(nobodys)?
     } else if initial {
-        let mut destination = destination::of_initial(&asking, &routes.request_uri, &mut out.counts)?;
-        ask_the_gate(env, out, incoming, destination.emergency)?;
-        admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination)?;
+        let mut destination = destination::of_call(&asking, &routes.request_uri, &mut out.counts)?;
+        let taken = ask_the_gate(env, out, incoming, destination.emergency)
+            .and_then(|()| admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination));
+        taken.map_err(|refusal| (refusal, destination.whose.clone()))?;
         destination
     } else {
-        inside_dialog(env, out, lives, incoming, &routes)?
+        inside_dialog(env, out, lives, incoming, &routes).map_err(nobodys)?
     };
     Ok((hash, destination))
 }

@@ -9,6 +9,7 @@ mod dialogs;
 mod edits;
 mod failover;
 mod forks;
+mod gate;
 mod health;
 mod hostile;
 mod legacy;

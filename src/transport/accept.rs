@@ -21,7 +21,7 @@ use super::outbox::Session;
 use super::read;
 use super::socket::{BACKLOG, prepare_stream};
 use super::streams::Streams;
-use super::tls::{Credentials, explain};
+use super::tls::{Credentials, Handshake, explain};
 use crate::sip::Transport;
 use crate::trunk::TrunkId;
 
@@ -127,6 +127,7 @@ async fn open(streams: Arc<Streams>, newcomer: Newcomer) -> Option<Arc<Connectio
         proof,
         (socket, session),
         newcomer.permit,
+        streams.now(),
     )))
 }
 
@@ -136,10 +137,18 @@ async fn handshake(streams: &Streams, listener: &Listener, socket: TcpStream) ->
     let tls = listener.server_tls().ok_or("the listener has no certificate any more")?;
     let limits = streams.limits();
     let handshake = TlsAcceptor::from(tls.config()).accept(socket);
-    let stream = timeout(limits.tls_handshake_timeout, handshake)
-        .await
-        .map_err(|_| "took too long".to_owned())?
-        .map_err(|error| explain(&error))?;
+    let stream = match timeout(limits.tls_handshake_timeout, handshake).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            streams.counters.handshake(false, Handshake::of(&error));
+            return Err(explain(&error));
+        }
+        Err(_) => {
+            streams.counters.handshake(false, Handshake::Timeout);
+            return Err("took too long".to_owned());
+        }
+    };
+    streams.counters.handshake(false, Handshake::Done);
     let (socket, mut session) = stream.into_inner();
     let authenticated = session.peer_certificates().map(|chain| tls.trunks_of(chain)).unwrap_or_default();
     session.set_buffer_limit(Some(limits.session_buffer_bytes()));

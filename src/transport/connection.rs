@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
+use rustls::ProtocolVersion;
 use rustls::pki_types::CertificateDer;
 use smallvec::SmallVec;
 use socket2::SockRef;
@@ -21,6 +22,7 @@ use tokio::net::TcpStream;
 
 use super::limits::Permit;
 use super::listeners::Listener;
+use super::meter::Meter;
 use super::outbox::{Outbox, Refused, Session, write_session};
 use super::streams::Key;
 use super::tls::Credentials;
@@ -44,6 +46,9 @@ pub(super) struct Connection {
     /// The peer has sent something.
     heard: AtomicBool,
     pub(super) watch: Watch,
+    pub(super) meter: Meter,
+    /// When it was begun, in milliseconds of the transports' clock.
+    pub(super) since: u64,
     permit: Permit,
 }
 
@@ -125,6 +130,7 @@ impl Connection {
         credentials: Option<Arc<Credentials>>,
         room: Room,
         permit: Permit,
+        now: u64,
     ) -> Self {
         let mut state = State::new(Phase::Connecting, SmallVec::from_iter([key.clone()]));
         state.outbox.unheard_room = room.pending;
@@ -144,6 +150,8 @@ impl Connection {
             state: Mutex::new(state),
             heard: AtomicBool::new(false),
             watch: Watch::default(),
+            meter: Meter::default(),
+            since: now,
             permit,
         }
     }
@@ -156,6 +164,7 @@ impl Connection {
         proof: (SmallVec<[TrunkId; 2]>, Option<Arc<Credentials>>),
         opened: (TcpStream, Option<Session>),
         permit: Permit,
+        now: u64,
     ) -> Self {
         let (socket, session) = opened;
         let (authenticated, credentials) = proof;
@@ -171,6 +180,8 @@ impl Connection {
             state: Mutex::new(State::new(Phase::Open(session), SmallVec::new())),
             heard: AtomicBool::new(true),
             watch: Watch::default(),
+            meter: Meter::default(),
+            since: now,
             permit,
         }
     }
@@ -391,6 +402,18 @@ impl Connection {
         state.session()?.peer_certificates().map(|chain| chain.to_vec())
     }
 
+    /// TLS version and cipher suite, once the handshake is over.
+    pub(super) fn negotiated(&self) -> Option<(String, String)> {
+        let mut state = self.lock();
+        let session = state.session()?;
+        let version = match session.protocol_version()? {
+            ProtocolVersion::TLSv1_2 => "TLS 1.2".to_owned(),
+            ProtocolVersion::TLSv1_3 => "TLS 1.3".to_owned(),
+            other => format!("{other:?}"),
+        };
+        Some((version, format!("{:?}", session.negotiated_cipher_suite()?.suite())))
+    }
+
     /// Whether it was made with something that has changed since.
     pub(super) fn is_outdated(&self) -> bool {
         self.watch.outdated.load(Ordering::Relaxed)
@@ -452,6 +475,11 @@ impl Watch {
     /// Lets no request take the connection any more; whether that was so before.
     pub(super) fn retire(&self, now: u64) -> bool {
         self.retired.compare_exchange(0, now.max(1), Ordering::SeqCst, Ordering::SeqCst).is_err()
+    }
+
+    /// When the connection was retired; zero: it was not.
+    pub(super) fn retired_since(&self) -> u64 {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Whether no request takes the connection any more.

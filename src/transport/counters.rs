@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
+use super::tls::Handshake;
 use crate::sip::Transport;
 
 /// Why something was dropped or refused.
@@ -131,12 +132,25 @@ pub(super) struct Counters {
     tls: Traffic,
     dropped: [(AtomicU64, Counter); DropReason::ALL.len()],
     retired: Counter,
+    /// In the order of [`Handshake::ALL`], for those by peers and for those that the edge began.
+    handshakes: [[Counter; Handshake::ALL.len()]; 2],
     pub(super) connections: AtomicUsize,
     pub(super) queued_bytes: AtomicUsize,
 }
 
 impl Counters {
     pub(super) fn register() -> Self {
+        describe_counter!("trunkway_tls_handshakes_total", "TLS handshakes by who began them and how they ended");
+        describe_counter!("trunkway_transport_received_messages_total", "Messages that have come, by transport");
+        describe_counter!("trunkway_transport_received_bytes_total", "Bytes that have come, by transport");
+        describe_counter!("trunkway_transport_sent_messages_total", "Messages that have left, by transport");
+        describe_counter!("trunkway_transport_sent_bytes_total", "Bytes that have left, by transport");
+        describe_gauge!("trunkway_transport_connections", "Connections that are open, by transport");
+        describe_counter!(
+            "trunkway_transport_connections_retired_total",
+            "Connections that requests take no more: made with an older certificate, or refused more by the peer"
+        );
+        describe_counter!("trunkway_transport_dropped_total", "Messages and connections dropped or refused, by reason");
         Self {
             udp: Traffic::register(Transport::Udp),
             tcp: Traffic::register(Transport::Tcp),
@@ -146,6 +160,11 @@ impl Counters {
                 (AtomicU64::new(0), counter)
             }),
             retired: counter!("trunkway_transport_connections_retired_total"),
+            handshakes: ["accepted", "dialled"].map(|direction| {
+                Handshake::ALL.map(|result| {
+                    counter!("trunkway_tls_handshakes_total", "direction" => direction, "result" => result.word())
+                })
+            }),
             connections: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
         }
@@ -156,6 +175,13 @@ impl Counters {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
             Transport::Tls => &self.tls,
+        }
+    }
+
+    /// A handshake is over.
+    pub(super) fn handshake(&self, dialled: bool, result: Handshake) {
+        if let Some(counter) = self.handshakes.get(usize::from(dialled)).and_then(|it| it.get(result as usize)) {
+            counter.increment(1);
         }
     }
 

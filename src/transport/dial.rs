@@ -11,11 +11,12 @@ use tokio_rustls::TlsConnector;
 use tracing::debug;
 
 use super::connection::Connection;
+use super::counters::Counters;
 use super::outbox::Session;
 use super::settings::Limits;
 use super::socket::{dialling_socket, prepare_stream};
 use super::streams::Streams;
-use super::tls::{ClientTls, Credentials, explain, server_name};
+use super::tls::{ClientTls, Credentials, Handshake, explain, server_name};
 use super::{SendFault, read};
 use crate::sip::Transport;
 use crate::trunk::Hop;
@@ -54,7 +55,8 @@ pub(super) fn plan(streams: &Streams, hop: &Hop) -> Result<Plan, SendFault> {
 pub(super) async fn open(streams: Arc<Streams>, connection: Arc<Connection>, plan: Plan) {
     // Boxed: what connecting needs must not stay with the connection for hours.
     let limits = streams.limits();
-    let connecting = Box::pin(async move { connect(&limits, plan).await });
+    let counters = streams.counters.clone();
+    let connecting = Box::pin(async move { connect(&limits, &counters, plan).await });
     let stopping = streams.stopping.clone();
     let connected = stopping.run_until_cancelled_owned(connecting).await;
     let (socket, session) = match connected {
@@ -70,7 +72,7 @@ pub(super) async fn open(streams: Arc<Streams>, connection: Arc<Connection>, pla
     read::run(streams, connection).await;
 }
 
-async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Session>), SendFault> {
+async fn connect(limits: &Limits, counters: &Counters, plan: Plan) -> Result<(TcpStream, Option<Session>), SendFault> {
     let remote = plan.remote;
     let tcp = timeout(limits.connect_timeout, connect_tcp(limits, &plan))
         .await
@@ -84,10 +86,19 @@ async fn connect(limits: &Limits, plan: Plan) -> Result<(TcpStream, Option<Sessi
     };
     let connector = TlsConnector::from(client.config());
     let handshake = timeout(limits.tls_handshake_timeout, connector.connect(name, tcp));
-    let stream = handshake.await.map_err(|_| SendFault::ConnectTimeout)?.map_err(|error| {
-        debug!(%remote, error = explain(&error), "TLS handshake with a peer");
-        SendFault::Tls
-    })?;
+    let stream = match handshake.await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            counters.handshake(true, Handshake::of(&error));
+            debug!(%remote, error = explain(&error), "TLS handshake with a peer");
+            return Err(SendFault::Tls);
+        }
+        Err(_) => {
+            counters.handshake(true, Handshake::Timeout);
+            return Err(SendFault::ConnectTimeout);
+        }
+    };
+    counters.handshake(true, Handshake::Done);
     let (tcp, mut session) = stream.into_inner();
     session.set_buffer_limit(Some(limits.session_buffer_bytes()));
     Ok((tcp, Some(Box::new(session.into()))))

@@ -194,6 +194,7 @@ impl Reader {
             match frame {
                 Frame::Message(bytes) => {
                     messages += 1;
+                    self.connection.meter.received(&bytes, self.streams.now());
                     let call = AssertUnwindSafe(|| self.receiver.message(source, bytes));
                     if catch_unwind(call).is_err() {
                         error!(remote = %self.connection.remote, "the handling of a message panicked");

@@ -80,6 +80,11 @@ pub struct Limits {
     /// The same for a connection that no request takes any more: longer than a call may ring (RFC 3261 timer C), so that
     /// its answer still comes.
     pub retired_idle_timeout: Duration,
+    /// Time without a message after which a connection ends that was made with an older certificate or over a listener that
+    /// has gone, when nothing is under way over it.
+    pub retired_quiet: Duration,
+    /// Time after which such a connection ends whatever is under way: Microsoft wants none made with an old certificate.
+    pub connection_drain: Duration,
     /// Time for a message that has begun to become whole.
     pub partial_message_timeout: Duration,
     /// Time without progress after which a connection with something to send is closed.
@@ -110,6 +115,8 @@ impl Default for Limits {
             tls_handshake_timeout: Duration::from_secs(5),
             stream_idle_timeout: Duration::from_secs(900),
             retired_idle_timeout: Duration::from_secs(240),
+            retired_quiet: Duration::from_secs(5),
+            connection_drain: Duration::from_secs(300),
             partial_message_timeout: Duration::from_secs(10),
             write_stall_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(1),

@@ -22,6 +22,7 @@ use super::connection::{Connection, Room, Watch, Written};
 use super::counters::{Counters, DropReason};
 use super::limits::Doors;
 use super::listeners::Listeners;
+use super::meter::Step;
 use super::outbox::Refused;
 use super::settings::Limits;
 use super::tls::ClientTls;
@@ -207,6 +208,11 @@ impl Streams {
         }
     }
 
+    /// The identities and trust of trunks that have their own.
+    pub(super) fn own_tls(&self) -> Arc<HashMap<TrunkId, Arc<ClientTls>>> {
+        self.trunk_tls.load_full()
+    }
+
     /// The identity and trust for a connection to a hop: the trunk's own, or the listener's.
     pub(super) fn client_tls_of(&self, trunk: TrunkId, listener: ListenerId) -> Option<Arc<ClientTls>> {
         let own = self.trunk_tls.load().get(&trunk).cloned();
@@ -230,7 +236,8 @@ impl Streams {
                 })?;
                 let key = entry.key().clone();
                 let credentials = plan.credentials().cloned();
-                let connection = Connection::dialling(self.next_id(), key, hop.trunk, credentials, self.room(), permit);
+                let connection =
+                    Connection::dialling(self.next_id(), key, hop.trunk, credentials, self.room(), permit, self.now());
                 let connection = Arc::new(connection);
                 entry.insert(connection.clone());
                 connection
@@ -249,14 +256,18 @@ impl Streams {
         token: Token,
     ) -> Result<(), (SendFault, Option<Bytes>)> {
         let length = bytes.len();
+        let step = Step::of(&bytes);
+        connection.meter.sending(step);
         match connection.send(bytes, token, self.room()) {
             Ok(written) => {
+                connection.meter.sent(step, length, self.now());
                 connection.watch.active.store(self.now(), Ordering::Relaxed);
                 self.counters.traffic(connection.transport).sent(length);
                 self.follow(connection, written);
                 Ok(())
             }
             Err(Refused { fault, bytes, error }) => {
+                connection.meter.not_sent(step);
                 if let Some(error) = error {
                     debug!(remote = %connection.remote, %error, "writing");
                     self.close(connection, SendFault::Closed, false);

@@ -28,12 +28,14 @@ async fn sweep(streams: Arc<Streams>) {
         let now = streams.tick();
         let overdue = streams.select(|connection| due(connection, &limits, now).is_some());
         for connection in overdue {
-            let Some(reason) = due(&connection, &limits, now) else {
+            let Some(due) = due(&connection, &limits, now) else {
                 continue;
             };
-            debug!(remote = %connection.remote, reason = reason.reason(), "closing a connection");
-            streams.counters.dropped(reason);
-            streams.close(&connection, SendFault::Closed, reason == DropReason::WriteStall);
+            if let Due::Dropped(reason) = due {
+                streams.counters.dropped(reason);
+            }
+            debug!(remote = %connection.remote, ?due, "closing a connection");
+            streams.close(&connection, SendFault::Closed, due == Due::Dropped(DropReason::WriteStall));
         }
     }
 }
@@ -43,21 +45,34 @@ fn period(limits: &Limits) -> Duration {
     (shortest / SWEEPS_PER_TIMEOUT).clamp(Duration::from_millis(5), Duration::from_millis(500))
 }
 
+/// Why a connection has to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Dropped(DropReason),
+    /// It was retired, and nothing is under way over it, or has been for too long.
+    Retired,
+}
+
 /// Why a connection has to go now.
-fn due(connection: &Connection, limits: &Limits, now: u64) -> Option<DropReason> {
-    let over = |mark: &AtomicU64, limit: Duration| {
-        let since = mark.load(Ordering::Relaxed);
-        since != 0 && u128::from(now.saturating_sub(since)) > limit.as_millis()
-    };
+fn due(connection: &Connection, limits: &Limits, now: u64) -> Option<Due> {
+    let over = |since: u64, limit: Duration| since != 0 && u128::from(now.saturating_sub(since)) > limit.as_millis();
+    let mark = |mark: &AtomicU64| mark.load(Ordering::Relaxed);
     let watch = &connection.watch;
-    if over(&watch.stalled, limits.write_stall_timeout) {
-        Some(DropReason::WriteStall)
-    } else if over(&watch.partial, limits.partial_message_timeout) {
-        Some(DropReason::PartialMessage)
-    } else if over(&watch.active, limits.stream_idle_timeout)
-        || watch.is_retired() && over(&watch.active, limits.retired_idle_timeout)
+    if over(mark(&watch.stalled), limits.write_stall_timeout) {
+        Some(Due::Dropped(DropReason::WriteStall))
+    } else if over(mark(&watch.partial), limits.partial_message_timeout) {
+        Some(Due::Dropped(DropReason::PartialMessage))
+    } else if over(mark(&watch.active), limits.stream_idle_timeout)
+        || watch.is_retired() && over(mark(&watch.active), limits.retired_idle_timeout)
     {
-        Some(DropReason::Idle)
+        Some(Due::Dropped(DropReason::Idle))
+    } else if connection.is_outdated() {
+        // The peer's keep-alives count for nothing here.
+        let last = connection.meter.last().max(watch.retired_since());
+        let done = over(last, limits.retired_quiet) && !connection.meter.is_busy() && connection.is_drained();
+        // What is on its way to the peer gets a moment more.
+        let longest = limits.connection_drain + if connection.is_drained() { Duration::ZERO } else { limits.linger };
+        (done || over(watch.retired_since(), longest)).then_some(Due::Retired)
     } else {
         None
     }

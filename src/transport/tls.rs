@@ -15,14 +15,17 @@ mod client;
 mod credentials;
 mod der;
 mod error;
+mod key_log;
 pub mod pem;
 mod server;
 mod settings;
+pub mod stream;
 mod verifier;
 
 pub use client::{ClientTls, server_name};
 pub use credentials::{Credentials, Shown};
-pub use error::{TlsError, explain};
+pub use error::{Handshake, TlsError, explain};
+pub use key_log::KeyLog;
 pub use server::ServerTls;
 pub use settings::{ClientCertificate, ClientSettings, PeerRule, ServerSettings};
 pub use verifier::PeerRefused;

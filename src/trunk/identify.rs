@@ -182,6 +182,7 @@ mod tests {
             stream_when_large: true,
             connection_reuse: true,
             transparent: true,
+            limits: None,
             dialect: Arc::new(crate::trunk::Dialect::of_kind(TrunkKind::Pbx)),
         }
     }

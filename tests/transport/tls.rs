@@ -24,36 +24,42 @@ use trunkway::trunk::{Hop, TrunkId};
 
 use super::support::*;
 
-const PBX: TrunkId = TrunkId(3);
-const PBX_NAME: &str = "pbx.example.net";
-const EDGE_NAME: &str = "edge.example.net";
+pub const PBX: TrunkId = TrunkId(3);
+pub const PBX_NAME: &str = "pbx.example.net";
+pub const EDGE_NAME: &str = "edge.example.net";
 
 /// Certificates in files: the edge's, and a PBX's that a peer may show.
-struct Bench {
+pub struct Bench {
     dir: TempDir,
+    authority: DevAuthority,
 }
 
 impl Bench {
-    fn new() -> Self {
-        let bench = Self { dir: TempDir::new().unwrap() };
+    pub fn new() -> Self {
         let authority = DevAuthority::generate("test CA", KeyKind::EcdsaP256).unwrap();
-        std::fs::write(bench.path("ca.pem"), authority.certificate()).unwrap();
+        let bench = Self { dir: TempDir::new().unwrap(), authority };
+        std::fs::write(bench.path("ca.pem"), bench.authority.certificate()).unwrap();
         for (stem, name) in [("edge", EDGE_NAME), ("pbx", PBX_NAME)] {
-            let leaf =
-                Leaf { names: vec![name.to_owned()], purpose: Purpose::Both, expired: false, key: KeyKind::EcdsaP256 };
-            let issued = authority.issue(&leaf).unwrap();
-            std::fs::write(bench.path(&format!("{stem}.pem")), issued.certificate).unwrap();
-            std::fs::write(bench.path(&format!("{stem}.key")), issued.key).unwrap();
+            bench.issue(stem, name);
         }
         bench
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Puts a new certificate and key into the files of `stem`.
+    pub fn issue(&self, stem: &str, name: &str) {
+        let leaf =
+            Leaf { names: vec![name.to_owned()], purpose: Purpose::Both, expired: false, key: KeyKind::EcdsaP256 };
+        let issued = self.authority.issue(&leaf).unwrap();
+        std::fs::write(self.path(&format!("{stem}.pem")), issued.certificate).unwrap();
+        std::fs::write(self.path(&format!("{stem}.key")), issued.key).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// A TLS listener with the identity of `stem`, in both directions, that knows `peer` by name.
-    fn listener(&self, stem: &str, peer: &str) -> ListenerSettings {
+    pub fn listener(&self, stem: &str, peer: &str) -> ListenerSettings {
         let identity = (self.path(&format!("{stem}.pem")), self.path(&format!("{stem}.key")));
         let server = ServerSettings {
             certificate: identity.0.clone(),
@@ -70,12 +76,12 @@ impl Bench {
         listener
     }
 
-    fn edge(&self, limits: Limits) -> Edge {
+    pub fn edge(&self, limits: Limits) -> Edge {
         Edge::new(self.listener("edge", PBX_NAME), limits, Echo::default())
     }
 
     /// A peer's own way to dial, with the PBX's certificate or none.
-    fn peer(&self, version: &'static SupportedProtocolVersion, proved: bool) -> TlsConnector {
+    pub fn peer(&self, version: &'static SupportedProtocolVersion, proved: bool) -> TlsConnector {
         let roots = pem::authorities(&self.path("ca.pem")).unwrap();
         let builder = ClientConfig::builder_with_protocol_versions(&[version]).with_root_certificates(roots);
         let config = if proved {
@@ -89,14 +95,14 @@ impl Bench {
     }
 }
 
-async fn dial(peer: &TlsConnector, addr: SocketAddr) -> TlsStream<TcpStream> {
+pub async fn dial(peer: &TlsConnector, addr: SocketAddr) -> TlsStream<TcpStream> {
     let tcp = TcpStream::connect(addr).await.unwrap();
     tcp.set_nodelay(true).unwrap();
     let name = server_name(EDGE_NAME).unwrap();
     peer.connect(name, tcp).await.unwrap()
 }
 
-fn hop(edge: &Edge, addr: SocketAddr, name: &str) -> Hop {
+pub fn hop(edge: &Edge, addr: SocketAddr, name: &str) -> Hop {
     Hop { name: Some(name.into()), ..edge.hop(Transport::Tls, addr) }
 }
 

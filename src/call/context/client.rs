@@ -134,11 +134,6 @@ impl Branch {
         self.status != 0 && !self.own_status
     }
 
-    /// What routing asked for on the way here.
-    pub(super) fn leg(&self) -> Option<&Leg> {
-        self.leg.as_deref()
-    }
-
     /// The place that it was sent to.
     pub(super) const fn hop(&self) -> &Hop {
         &self.hop
@@ -297,6 +292,7 @@ impl Context {
                 self.stop_others(env, out, index, ELSEWHERE);
             }
             _ => {
+                self.note_gone(env, tools, out, index, response);
                 let meaning = self.meaning(index, status);
                 let Some(branch) = self.branch(index) else { return };
                 branch.finish(meaning);
@@ -375,6 +371,9 @@ impl Context {
         }
         work.cancelled = true;
         work.cancel_headers = reason_lines.into();
+        if let Some(progress) = &mut work.progress {
+            progress.note_cancel(reason_lines);
+        }
         work.lanes.iter_mut().for_each(Lane::clear);
         for index in 0..work.branches.len() {
             self.stop_branch(env, out, index as u16, b"");
@@ -556,8 +555,8 @@ impl Context {
     }
 
     /// Gives a branch up for good, whatever it still says: whoever answers is hung up on.
-    pub(super) fn abandon_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16) {
-        self.stop_branch(env, out, index, b"");
+    pub(super) fn abandon_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16, headers: &'static [u8]) {
+        self.stop_branch(env, out, index, headers);
         if let Some(branch) = self.branch(index).filter(|branch| branch.is_pending()) {
             branch.finish(504);
             branch.own_status = true;

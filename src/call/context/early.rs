@@ -51,6 +51,13 @@ pub(super) struct EarlySide {
     held: Option<Held>,
 }
 
+impl EarlySide {
+    /// A 2xx that waits and is not to go out any more: its branch, itself, and what was sent in that branch.
+    pub(super) fn take_held(&mut self) -> Option<(u16, Bytes, Bytes)> {
+        self.held.take().map(|held| (held.branch, held.response, held.sent))
+    }
+}
+
 /// A 2xx that waits until the caller has acknowledged what came before.
 #[derive(Debug)]
 struct Held {

@@ -78,7 +78,7 @@ impl Context {
         };
         context.begin_lanes(env, tools, out, Some((request, essentials)));
         context.conclude(env, tools, out);
-        context.let_go();
+        context.let_go(env, out);
         context
     }
 
@@ -168,7 +168,7 @@ impl Context {
         if self.work.as_ref().is_some_and(|work| work.invite) {
             self.handle_cancel(env, tools, out, b"");
         }
-        self.let_go();
+        self.let_go(env, out);
     }
 
     fn acknowledge_branch(

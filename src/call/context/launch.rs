@@ -17,7 +17,7 @@ use super::health::hear_no_place;
 use super::{Context, Lane, Work};
 use crate::sip::build::{Answer, answer};
 use crate::sip::limits::MESSAGE_BYTES_TOP;
-use crate::sip::{Essentials, Message, Transport};
+use crate::sip::{Essentials, Message, Transport, Uri};
 use crate::trunk::{Fork, Hop, TrunkId, TrunkKind};
 
 /// From this size on a request goes by a stream transport where that was left open (RFC 3261 section 18.1.1).
@@ -167,6 +167,11 @@ impl Context {
             return Best::offer(&mut work.best, 503, None, tools);
         };
         let trunk = edge.trunk(candidate.trunk);
+        if let Some((status, answer)) = work.refused_by_limit(env, out, request, candidate.trunk) {
+            work.leave_out(index, candidate.trunk);
+            out.counts.failovers += u32::from(work.lanes.iter().any(|lane| !lane.queue.is_empty()));
+            return Best::offer_made(&mut work.best, status, answer);
+        }
         let target = candidate.target.and_then(|index| trunk?.targets.get(usize::from(index)));
         let leg = candidate.leg.clone();
         let number = work.next_branch(id);
@@ -268,6 +273,9 @@ impl Context {
         let impatient = work.invite && initial && work.own.is_none() && is_teams(&edge, work.from);
         let no_answer = (passed_over || impatient).then(|| env.now + edge.no_answer(candidate.trunk));
         let (invite, sent, target) = (work.invite, bytes.clone(), candidate.target);
+        if let Some(progress) = &mut work.progress {
+            progress.note_sent(candidate.trunk, target, user_of(&bytes), crossing.is_some());
+        }
         let start = Start { invite, hop: hop.clone(), target, leg, crossing, lane: index, sent, no_answer, fallback };
         work.branches.push(Branch::start(env, start));
         out.commands.push(Command::Request { hop, bytes, branch: Some(number) });
@@ -290,6 +298,12 @@ impl Work {
         let waiting = (0..).zip(&self.lanes).filter_map(|(index, lane)| Some((lane.begins?, index)));
         waiting.filter(|_| !self.cancelled).min().map(|(_, index)| index)
     }
+}
+
+/// The user part of the Request-URI of a request as it is sent.
+fn user_of(bytes: &[u8]) -> &[u8] {
+    let uri = bytes.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
+    Uri::parse(uri).ok().and_then(|uri| uri.user).unwrap_or_default()
 }
 
 fn is_teams(edge: &super::super::Edge, trunk: TrunkId) -> bool {

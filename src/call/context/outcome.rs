@@ -1,59 +1,55 @@
-//! What is told of an INVITE between owned legs that failed. One that succeeds is told of when the call is over.
+//! What is told of an INVITE that failed. One that succeeds is told of when the call is over.
 
 use bytes::Bytes;
 
 use super::super::Env;
 use super::super::command::Output;
+use super::super::live::hang_up::Cause;
+use super::super::progress::Progress;
 use super::super::record::{self, Failed, Outcome};
+use super::super::seal::Side;
+use super::Context;
 use super::client::Branch;
-use super::{Context, Work};
-use crate::sip::{HeaderName, Message};
+use crate::sip::Message;
 
 impl Context {
     /// A final answer goes to the caller that is no 2xx.
-    pub(super) fn record_failure(&self, env: &Env<'_>, out: &mut Output, status: u16, bytes: &Bytes) {
-        let Some(work) = self.work.as_ref().filter(|work| work.invite && work.own.is_none() && !work.answered) else {
-            return;
-        };
+    pub(super) fn record_failure(&mut self, env: &Env<'_>, out: &mut Output, status: u16, bytes: &Bytes) {
+        let Some(work) = self.work.as_mut().filter(|work| !work.answered) else { return };
+        let Some(mut progress) = work.progress.take() else { return };
         // Whoever is asked who he is calls once more, and that counts.
-        if matches!(status, 401 | 407) || !work.is_of_owned_legs() {
+        if matches!(status, 401 | 407) {
             return;
         }
-        let Some(answer) = Message::reread(bytes) else { return };
+        let answer = Message::reread(bytes);
         let last = work.branches.iter().rev();
         let deciding = last.clone().find(|branch| branch.status() == status).or_else(|| last.clone().next());
-        let response = deciding.filter(|branch| branch.was_answered()).map(|_| &answer);
+        let response = deciding.filter(|branch| branch.was_answered()).and(answer.as_ref());
+        if let Some(branch) = deciding {
+            progress.to = Some((branch.trunk(), branch.target));
+        }
         let outcome = match response {
+            _ if progress.ended_by_operator => Outcome::Ended(Cause::Operator),
             _ if work.cancelled => Outcome::Cancelled,
             Some(_) => Outcome::Refused,
+            None if work.branches.is_empty() && progress.limit.is_some() => Outcome::NotPassed,
             None => Outcome::Unreachable,
         };
-        let leg = deciding.and_then(Branch::leg);
-        let tenant = leg.and_then(|leg| leg.tenant.as_ref().map(|tenant| tenant.id.clone()));
-        let failed = Failed {
-            call_id: answer.value(HeaderName::CallId).unwrap_or_default(),
-            from: work.from,
-            to: deciding.map(Branch::trunk),
-            tenant: tenant.or_else(|| Some(leg?.site.as_ref()?.tenant.clone())),
-            outcome,
-            status,
-            response,
-        };
-        record::of_failed(env, out, failed);
+        let far_call_id = deciding.map(|branch| far_call_id(env, branch, &progress)).unwrap_or_default();
+        let failed = Failed { outcome, status, response, far_call_id: &far_call_id };
+        record::of_failed(env, out, &progress, &failed);
     }
 }
 
-impl Work {
-    /// Whether the INVITE begins a call between owned legs.
-    fn is_of_owned_legs(&self) -> bool {
-        match self.branches.first() {
-            Some(branch) => branch.crossing.as_ref().is_some_and(|crossing| crossing.dialog.is_none()),
-            // It was never sent: that it is in a dialog the caller's own legs would tell.
-            None => self.edge.owns_legs(self.from, self.from) && !self.is_inside(),
-        }
+/// The Call-ID of the leg of a branch; empty where it is the caller's.
+fn far_call_id(env: &Env<'_>, branch: &Branch, progress: &Progress) -> Vec<u8> {
+    let mut far = Vec::new();
+    if let Some(crossing) = &branch.crossing
+        && let Side::Caller { leg } = crossing.near
+        // What cannot be sealed again was not sent either.
+        && env.secrets.ring.seal_call_id(crossing.key, progress.call_id(), leg, &mut far).is_err()
+    {
+        far.clear();
     }
-
-    fn is_inside(&self) -> bool {
-        Message::reread(&self.request).is_none_or(|request| request.to_tag().is_some())
-    }
+    far
 }

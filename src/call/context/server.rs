@@ -141,8 +141,11 @@ impl Context {
             Server::Other(machine) => machine.handle_response(env.now, status, timing),
             Server::Done => ServerActions::default(),
         });
-        if status >= 300 && actions.send.is_some() {
-            self.record_failure(env, out, status, &bytes);
+        if actions.send.is_some() {
+            self.note_answer(env, status);
+            if status >= 300 {
+                self.record_failure(env, out, status, &bytes);
+            }
         }
         self.obey(env.edge, out, actions, Some(bytes));
         if status >= 200

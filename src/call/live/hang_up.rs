@@ -58,7 +58,7 @@ pub fn hang_up(env: &Env<'_>, tools: &mut Tools, out: &mut Output, id: LiveId, c
         }
     }
     let memory = env.edge.timing.timer_l();
-    if let Some(call) = lives.remove(env.secrets, (env.now, memory), id, true) {
-        record::of_call(env, out, &call, record::Ending::Edge(cause));
+    if let Some(mut call) = lives.remove(env.secrets, (env.now, memory), id, true) {
+        record::of_call(env, lives, out, &mut call, record::Ending::Edge(cause));
     }
 }

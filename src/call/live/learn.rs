@@ -8,16 +8,18 @@ use siphasher::sip::SipHasher13;
 use super::table::{Known, LegKey};
 use super::{Allowed, End, LiveCall, LiveId, LiveLeg, SessionState, Supports, replace, session};
 use crate::call::Env;
+use crate::call::admission::Ticket;
 use crate::call::branch::ContextId;
 use crate::call::dialect::media;
 use crate::call::edge::Edge;
 use crate::call::leg::Leg;
 use crate::call::owned::{Crossing, Dialog, LEG_STEP, cseq, mark, site_of};
+use crate::call::progress::{BeginProgress, Kept, Progress};
 use crate::call::seal::{Hold, Side};
 use crate::call::{Output, Tools};
 use crate::routing::{Site, SiteMark};
 use crate::sdp::Lines;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, NameAddr};
 use crate::transaction::{Alarm, Moment};
 use crate::trunk::{Hop, ListenerId, TrunkId};
 
@@ -58,8 +60,15 @@ impl Agreed<'_> {
     }
 }
 
-/// Learns from a 2xx that passes back; gives the call when it is remembered.
-pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed<'_>) -> Option<LiveId> {
+/// Learns from a 2xx that passes back; gives the call when it is remembered. One that is new takes the `progress` of its
+/// INVITE.
+pub fn learn(
+    env: &Env<'_>,
+    tools: &mut Tools,
+    out: &mut Output,
+    agreed: &Agreed<'_>,
+    progress: &mut Option<Box<Progress>>,
+) -> Option<LiveId> {
     let method = agreed.response.cseq().ok()?.method;
     let Agreed { request, response, .. } = *agreed;
     let call_id = request.value(HeaderName::CallId).unwrap_or_default();
@@ -88,9 +97,21 @@ pub fn learn(env: &Env<'_>, tools: &mut Tools, out: &mut Output, agreed: &Agreed
             let first = agreed.first.and_then(|id| tools.lives.get(id));
             let mut call = Box::new(new_call(env, agreed, first)?);
             session::agreed(env, &mut call, agreed);
-            let id = tools.lives.insert(env.secrets, call);
-            out.counts.calls_not_remembered += u32::from(id.is_none());
-            id
+            call.progress.0 = if call.relearned { Some(relearned(env, agreed, &call)) } else { progress.take() };
+            call.forked = first.is_some();
+            if let Some(first) = agreed.first.and_then(|id| tools.lives.get_mut(id)) {
+                first.forked = true;
+            }
+            match tools.lives.insert(env.secrets, call) {
+                Ok(id) => Some(id),
+                Err(mut call) => {
+                    out.counts.calls_not_remembered += 1;
+                    if !call.relearned {
+                        *progress = call.progress.take();
+                    }
+                    None
+                }
+            }
         }
         None => None,
     }
@@ -127,11 +148,36 @@ fn new_call(env: &Env<'_>, agreed: &Agreed<'_>, first: Option<&LiveCall>) -> Opt
         relearned: dialog.is_some(),
         seen: env.now,
         tenant: tenant().or_else(|| Some(agreed.leg?.tenant.as_ref()?.id.clone())),
+        progress: Kept::default(),
+        forked: false,
         alarm: Alarm::default(),
         errands: Vec::new(),
         passing: None,
         legs: if near == End::Caller { [near_leg, far_leg] } else { [far_leg, near_leg] },
     })
+}
+
+/// What can still be said of a call whose INVITE this process has not seen.
+fn relearned(env: &Env<'_>, agreed: &Agreed<'_>, call: &LiveCall) -> Box<Progress> {
+    let user = |end| NameAddr::parse(&call.leg(end).peer).ok().and_then(|peer| peer.uri().ok()?.user);
+    let [caller, callee] = match agreed.near() {
+        End::Caller => [agreed.from, agreed.hop.trunk],
+        End::Callee => [agreed.hop.trunk, agreed.from],
+    };
+    let mut progress = Progress::begin(BeginProgress {
+        from: caller,
+        tenant: call.tenant.clone(),
+        site: None,
+        emergency: call.emergency,
+        now: env.now,
+        unix_ms: 0,
+        call_id: &call.leg(End::Caller).call_id,
+        caller: user(End::Caller).unwrap_or_default(),
+        called: user(End::Callee).unwrap_or_default(),
+        ticket: Ticket::default(),
+    });
+    progress.to = Some((callee, None));
+    Box::new(progress)
 }
 
 /// The leg on which the request came.

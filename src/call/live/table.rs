@@ -30,6 +30,18 @@ impl Room {
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
+
+    /// Takes room for one call, when there is some. Two that look at once may pass the limit by one each.
+    pub fn take(&self) -> bool {
+        let is_free = self.used() < self.limit;
+        self.used.fetch_add(usize::from(is_free), Ordering::Relaxed);
+        is_free
+    }
+
+    /// Gives the room of so many calls back.
+    pub fn give_back(&self, calls: usize) {
+        self.used.fetch_sub(calls, Ordering::Relaxed);
+    }
 }
 
 /// What is known of a leg.
@@ -189,16 +201,18 @@ impl Lives {
         self.room.used() < self.room.limit
     }
 
-    /// Remembers a call, whose `id` is set; `None` when there is no room, or one of its legs is known already.
-    pub fn insert(&mut self, secrets: &Secrets, mut call: Box<LiveCall>) -> Option<LiveId> {
+    /// Remembers a call, whose `id` is set.
+    ///
+    /// # Errors
+    /// The call, when there is no room or one of its legs is known already.
+    pub fn insert(&mut self, secrets: &Secrets, mut call: Box<LiveCall>) -> Result<LiveId, Box<LiveCall>> {
         let keys = End::BOTH.map(|end| LegKey::of(secrets, call.leg(end)).0);
         let [caller, callee] = keys;
         let is_known = |key| self.by_leg.get(key).is_some_and(|entry| !matches!(entry, Entry::Early { .. }));
         let known = caller == callee || keys.iter().any(is_known);
-        if known || !self.has_room() {
-            return None;
+        if known || !self.room.take() {
+            return Err(call);
         }
-        self.room.used.fetch_add(1, Ordering::Relaxed);
         self.begun = self.begun.wrapping_add(1);
         let entry = self.calls.vacant_entry();
         let id = LiveId { slot: entry.key() as u32, generation: self.begun }; // bounded by the room
@@ -210,7 +224,7 @@ impl Lives {
             }
         }
         entry.insert(call);
-        Some(id)
+        Ok(id)
     }
 
     /// Notes that a request with this number passed to a leg whose call is not known (yet): numbers of the edge's own
@@ -246,7 +260,7 @@ impl Lives {
     pub fn take_out(&mut self, secrets: &Secrets, id: LiveId) -> Option<Box<LiveCall>> {
         self.get(id)?;
         let call = self.calls.remove(id.slot as usize);
-        self.room.used.fetch_sub(1, Ordering::Relaxed);
+        self.room.give_back(1);
         for end in End::BOTH {
             self.by_leg.remove(&LegKey::of(secrets, call.leg(end)).0);
         }
@@ -260,7 +274,18 @@ impl Lives {
         for end in End::BOTH {
             self.homes.adopt(secrets, (now, None), &call.leg(end).call_id, shard);
         }
-        self.insert(secrets, call);
+        // Its room has just been given back.
+        drop(self.insert(secrets, call));
+    }
+
+    /// Another call that the same INVITE made and that nothing is to be told of.
+    pub fn sibling(&mut self, call: &LiveCall) -> Option<&mut LiveCall> {
+        let caller = call.leg(End::Caller);
+        let is_sibling = |other: &LiveCall| {
+            let leg = other.leg(End::Caller);
+            other.forked && other.progress.is_none() && (&leg.call_id, &leg.peer) == (&caller.call_id, &caller.peer)
+        };
+        self.calls.iter_mut().map(|(_, other)| &mut **other).find(|other| is_sibling(other))
     }
 
     /// Notes that a leg which is not the call's belongs to it.
@@ -280,6 +305,11 @@ impl Lives {
         let mut after = after;
         after.id = id;
         std::mem::swap(&mut after.errands, &mut slot.errands);
+        after.progress.0 = slot.progress.take();
+        if let Some(progress) = &mut *after.progress {
+            progress.connect(keep);
+        }
+        after.forked = slot.forked;
         (after.alarm, after.passing) = (slot.alarm, slot.passing);
         let before = std::mem::replace(slot, after);
         let keys = End::BOTH.map(|end| LegKey::of(secrets, slot.leg(end)).0);
@@ -299,7 +329,7 @@ impl Lives {
     ) -> Option<Box<LiveCall>> {
         self.get(id)?;
         let call = self.calls.remove(id.slot as usize);
-        self.room.used.fetch_sub(1, Ordering::Relaxed);
+        self.room.give_back(1);
         for end in End::BOTH {
             self.bury(LegKey::of(secrets, call.leg(end)), now + memory, by_edge);
         }
@@ -365,6 +395,6 @@ impl Lives {
 
 impl Drop for Lives {
     fn drop(&mut self) {
-        self.room.used.fetch_sub(self.calls.len(), Ordering::Relaxed);
+        self.room.give_back(self.calls.len());
     }
 }

@@ -255,8 +255,8 @@ fn leave(
     }
     // Nobody is left to tell.
     let memory = env.edge.timing.timer_l();
-    if let Some(call) = tools.lives.remove(env.secrets, (env.now, memory), id, true) {
-        record::of_call(env, out, &call, record::Ending::Bye(end, within.request));
+    if let Some(mut call) = tools.lives.remove(env.secrets, (env.now, memory), id, true) {
+        record::of_call(env, &mut tools.lives, out, &mut call, record::Ending::Bye(end, within.request));
     }
     refused(200, "OK")
 }

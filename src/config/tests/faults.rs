@@ -271,6 +271,8 @@ fn every_table_complains_of_what_it_cannot_take() {
             "20:9 [timers]: `t2_ms` (400) is below `t1_ms` (500)",
         ]),
         ("[dns]\nservers = ['host']", &["18:12 [dns]: `servers`: `host` is no address with a port | write an address and a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\""]),
+        ("[metrics]\nmax_tenants = 100001", &["18:15 [metrics]: `max_tenants` must be from 0 to 100000"]),
+        ("[metrics]\nallow_from = ['127.0.0.1/33']", &["18:15 [metrics]: `allow_from`: `127.0.0.1/33` is no network | write an address or a network, such as \"192.0.2.1\", \"192.0.2.0/24\" or \"2001:db8::/32\""]),
         ("[metrics]\nbind = '127.0.0.1'", &["18:8 [metrics]: `bind`: `127.0.0.1` is no address with a port | write an address and a port, such as \"192.0.2.1:9090\" or \"[2001:db8::1]:9090\""]),
         ("[dialplan.a]\nrules = [{ prefix = '', tag = 'pbx' }, { prefix = '1' }]", &[
             "18:21 dial plan `a`: the rule's prefix is empty | a rule for every number is a [[route]] without a prefix",

@@ -21,6 +21,16 @@ fn copied() -> tempfile::TempDir {
         for name in
             ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key", "hep.password"]
         {
+        for name in [
+            "edge.pem",
+            "edge.key",
+            "roots.pem",
+            "carrier-roots.pem",
+            "carrier.pem",
+            "carrier.key",
+            "operators.token",
+            "contoso.token",
+        ] {
             fs::write(certs.join(name), "").unwrap();
         }
     }

@@ -15,7 +15,16 @@ fn start() -> Routing {
     let site = |owner: u32, fqdn: &str| {
         let tenant = ["acme", "bee"][owner as usize].into();
         let (teams, trunk) = (TrunkId(0), TrunkId(1));
-        Site { tenant, owner: TenantId(owner), fqdn: fqdn.into(), teams, trunk, pbx: None, hairpin: false }
+        Site {
+            tenant,
+            owner: TenantId(owner),
+            fqdn: fqdn.into(),
+            teams,
+            trunk,
+            pbx: None,
+            hairpin: false,
+            limits: None,
+        }
     };
     let sites = Sites::new(vec![site(0, "sbc1.acme.example"), site(1, "sbc1.bee.example"), site(0, "hq.acme.example")]);
     let resolve = |tag: &str| sites.find(tag.as_bytes()).map(Destination::Site);

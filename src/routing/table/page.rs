@@ -1,6 +1,6 @@
 //! Some of a plan's rules in an order that does not change, so that they can be had in pages.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use super::layer::Rule;
 use super::{Listed, Origin, Table, changes};
@@ -11,6 +11,8 @@ pub struct RuleFilter<'a> {
     /// What the prefix, as it is written, begins with.
     pub prefix: &'a str,
     pub owner: Option<&'a str>,
+    /// Whose rules may be seen, in lower case; `None`: everybody's.
+    pub owners: Option<&'a BTreeSet<String>>,
     pub tag: Option<&'a str>,
     /// Only rules behind this one: prefix, owner, tag, and whether it is active.
     pub after: Option<(&'a str, &'a str, &'a str, bool)>,
@@ -20,9 +22,15 @@ impl RuleFilter<'_> {
     fn fits(&self, rule: &Rule<'_>) -> bool {
         rule.prefix.starts_with(self.prefix)
             && self.owner.is_none_or(|owner| rule.owner == owner)
+            && self.owners.is_none_or(|owners| owners.contains(&plain_owner(rule.owner)))
             && self.tag.is_none_or(|tag| rule.tag == tag)
             && self.after.is_none_or(|after| (rule.prefix, rule.owner, rule.tag, rule.active) > after)
     }
+}
+
+/// An owner without what does not tell two apart.
+pub fn plain_owner(owner: &str) -> String {
+    owner.trim().trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// A rule that may come into the page.

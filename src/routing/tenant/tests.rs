@@ -8,7 +8,7 @@ use crate::trunk::TrunkId;
 fn site(owner: u32, fqdn: &str) -> Site {
     let (teams, trunk) = (TrunkId(0), TrunkId(1));
     let tenant = format!("t{owner}").into();
-    Site { tenant, owner: TenantId(owner), fqdn: fqdn.into(), teams, trunk, pbx: None, hairpin: false }
+    Site { tenant, owner: TenantId(owner), fqdn: fqdn.into(), teams, trunk, pbx: None, hairpin: false, limits: None }
 }
 
 fn sites() -> Sites {

@@ -83,6 +83,7 @@ fn furnish(edge: &mut Edge) {
         trunk: alice,
         pbx,
         hairpin: false,
+        limits: None,
     };
     let sites =
         Sites::new(vec![site(CONTOSO, "contoso", SITE, Some(bob)), site(FABRIKAM, "fabrikam", OTHER_SITE, None)]);

@@ -360,6 +360,7 @@ impl World {
         let env = Env {
             now,
             unix,
+            unix_ms: EPOCH * 1_000 + now.as_millis(),
             edge: &self.edge,
             secrets: &self.secrets,
             names: &self.names,

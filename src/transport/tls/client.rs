@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::sign::SingleCertAndKey;
 
 use super::verifier::{DialledVerifier, NoTrust};
-use super::{ClientSettings, Credentials, TlsError, pem, provider};
+use super::{ClientSettings, Credentials, KeyLog, TlsError, pem, provider};
 
 /// The TLS side of dialled connections: whom they trust, and what they show.
 #[derive(Debug)]
@@ -18,11 +18,17 @@ pub struct ClientTls {
     config: Arc<ClientConfig>,
     verifier: Arc<dyn ServerCertVerifier>,
     credentials: Arc<Credentials>,
+    key_log: Option<KeyLog>,
 }
 
 impl ClientTls {
     /// Reads the files and checks that they fit together.
     pub fn load(settings: &ClientSettings) -> Result<Self, TlsError> {
+        Self::load_logged(settings, None)
+    }
+
+    /// The same, with the secrets of its sessions written to a file.
+    pub fn load_logged(settings: &ClientSettings, key_log: Option<&KeyLog>) -> Result<Self, TlsError> {
         let identity =
             settings.identity.as_ref().map(|(certificate, key)| pem::identity(certificate, key)).transpose()?;
         let provider = provider();
@@ -45,13 +51,21 @@ impl ClientTls {
             None => builder.with_no_client_auth(),
         };
         config.resumption = Resumption::disabled();
-        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
+        if let Some(key_log) = key_log {
+            config.key_log = Arc::new(key_log.clone());
+        }
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials), key_log: key_log.cloned() })
     }
 
     /// What a TLS connector needs; the name to check and to send as SNI is [`server_name`] of the host
     /// that is dialled.
     pub fn config(&self) -> Arc<ClientConfig> {
         self.config.clone()
+    }
+
+    /// Where the secrets of sessions are written, if anywhere.
+    pub const fn key_log(&self) -> Option<&KeyLog> {
+        self.key_log.as_ref()
     }
 
     /// What is shown and trusted.

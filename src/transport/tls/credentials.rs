@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
+use time::OffsetDateTime;
 
 use super::certificate::Certificate;
 use super::pem;
@@ -26,6 +27,8 @@ pub struct Shown {
     /// The names that it carries.
     pub names: Vec<String>,
     pub certificate: Certificate,
+    /// When the first certificate of the chain that is sent ends.
+    pub ends: OffsetDateTime,
     /// SHA-256 of the certificate.
     fingerprint: Vec<u8>,
 }
@@ -61,10 +64,12 @@ impl Shown {
     /// `None` for a certificate of which not even the dates can be read.
     fn new(file: &Path, identity: &CertifiedKey) -> Option<Self> {
         let own = identity.cert.first()?;
+        let chain = identity.cert.iter().map(Certificate::parse).collect::<Option<Vec<_>>>()?;
         Some(Self {
             file: file.to_owned(),
             names: pem::names_of(own).unwrap_or_default(),
-            certificate: Certificate::parse(own)?,
+            ends: chain.iter().map(|certificate| certificate.not_after).min()?,
+            certificate: chain.into_iter().next()?,
             fingerprint: digest(&SHA256, own).as_ref().to_vec(),
         })
     }

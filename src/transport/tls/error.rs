@@ -48,6 +48,47 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
+/// How a handshake ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Done,
+    /// The peer's certificate is missing or not accepted.
+    PeerCertificate,
+    /// The peer refused the edge, by an alert.
+    Refused,
+    /// It took too long.
+    Timeout,
+    /// Anything else: no TLS at all, no common version or cipher, a connection that ended.
+    Failed,
+}
+
+impl Handshake {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Done, Self::PeerCertificate, Self::Refused, Self::Timeout, Self::Failed];
+
+    /// What a fault makes of it.
+    pub fn of(error: &io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+                Self::PeerCertificate
+            }
+            Some(rustls::Error::AlertReceived(_)) => Self::Refused,
+            _ => Self::Failed,
+        }
+    }
+
+    /// The value of the metric's `result` label.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "ok",
+            Self::PeerCertificate => "peer_certificate",
+            Self::Refused => "refused_by_peer",
+            Self::Timeout => "timeout",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// Plain words for a failed handshake, taken from the TLS fault inside an I/O error when there is one.
 ///
 /// An alert that the peer sent is explained as the peer's complaint about the edge.

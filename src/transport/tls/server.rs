@@ -10,7 +10,7 @@ use rustls::sign::SingleCertAndKey;
 use smallvec::SmallVec;
 
 use super::verifier::PeerVerifier;
-use super::{ClientCertificate, Credentials, ServerSettings, TlsError, pem, provider};
+use super::{ClientCertificate, Credentials, KeyLog, ServerSettings, TlsError, pem, provider};
 use crate::trunk::TrunkId;
 
 /// The TLS side of a listener: what it shows, and whom it lets in. Loaded anew and swapped on a reload.
@@ -20,11 +20,17 @@ pub struct ServerTls {
     /// `None`: the listener asks for no certificate.
     verifier: Option<Arc<PeerVerifier>>,
     credentials: Arc<Credentials>,
+    key_log: Option<KeyLog>,
 }
 
 impl ServerTls {
     /// Reads the files of a listener and checks that they fit together.
     pub fn load(settings: &ServerSettings) -> Result<Self, TlsError> {
+        Self::load_logged(settings, None)
+    }
+
+    /// The same, with the secrets of its sessions written to a file.
+    pub fn load_logged(settings: &ServerSettings, key_log: Option<&KeyLog>) -> Result<Self, TlsError> {
         let identity = pem::identity(&settings.certificate, &settings.key)?;
         let trusted = settings.client_ca.as_deref().map(pem::certificates).transpose()?.unwrap_or_default();
         let rules = (settings.client_certificate, &settings.peers);
@@ -43,12 +49,20 @@ impl ServerTls {
             config.ticketer = Ticketer::new()?;
             config.send_tls13_tickets = 1;
         }
-        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials) })
+        if let Some(key_log) = key_log {
+            config.key_log = Arc::new(key_log.clone());
+        }
+        Ok(Self { config: Arc::new(config), verifier, credentials: Arc::new(credentials), key_log: key_log.cloned() })
     }
 
     /// What a TLS acceptor needs.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.clone()
+    }
+
+    /// Where the secrets of sessions are written, if anywhere.
+    pub const fn key_log(&self) -> Option<&KeyLog> {
+        self.key_log.as_ref()
     }
 
     /// What is shown and trusted.

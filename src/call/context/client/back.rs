@@ -111,8 +111,11 @@ impl Context {
         (response, sent): (&Message, &Bytes),
     ) {
         let first = self.live;
-        let learned = self.agreed(index, response, sent, |agreed| live::learn::learn(env, tools, out, agreed));
+        let mut progress = self.answered_progress(index);
+        let learned =
+            self.agreed(index, response, sent, |agreed| live::learn::learn(env, tools, out, agreed, &mut progress));
         self.live = first.or(learned.flatten());
+        self.keep_progress(env, tools, out, index, response, progress);
     }
 
     /// The leg to whoever answered an INVITE that the edge made in the name of a side.

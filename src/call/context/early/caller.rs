@@ -191,7 +191,7 @@ impl Context {
         let held = work.early.as_mut().and_then(|early| early.held.take());
         let count = work.branches.len() as u16; // `max_branches` is far below 65,536.
         for index in 0..count {
-            self.abandon_branch(env, out, index);
+            self.abandon_branch(env, out, index, b"");
         }
         if let Some(Held { branch, response, sent, .. }) = held {
             self.take_back(env, out, branch, sent, &response);

@@ -334,8 +334,9 @@ impl Running<'_, '_> {
 
     fn forget(&mut self, id: LiveId) {
         let memory = (self.env.now, self.env.edge.timing.timer_l());
-        if let Some(call) = self.tools.lives.remove(self.env.secrets, memory, id, true) {
-            record::of_call(self.env, self.out, &call, record::Ending::Edge(Cause::Transferred));
+        let lives = &mut self.tools.lives;
+        if let Some(mut call) = lives.remove(self.env.secrets, memory, id, true) {
+            record::of_call(self.env, lives, self.out, &mut call, record::Ending::Edge(Cause::Transferred));
         }
     }
 }

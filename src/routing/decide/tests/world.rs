@@ -115,6 +115,7 @@ pub fn sites() -> Vec<Site> {
         trunk,
         pbx,
         hairpin: false,
+        limits: None,
     };
     vec![
         site(0, CONTOSO, CARRIER, Some(PBX)),
