@@ -18,9 +18,6 @@ fn copied() -> tempfile::TempDir {
     for directory in ["", "examples", "examples/hosting"] {
         let certs = copy.path().join(directory).join("certs");
         fs::create_dir_all(&certs).unwrap();
-        for name in
-            ["edge.pem", "edge.key", "roots.pem", "carrier-roots.pem", "carrier.pem", "carrier.key", "hep.password"]
-        {
         for name in [
             "edge.pem",
             "edge.key",
@@ -30,6 +27,7 @@ fn copied() -> tempfile::TempDir {
             "carrier.key",
             "operators.token",
             "contoso.token",
+            "hep.password",
         ] {
             fs::write(certs.join(name), "").unwrap();
         }
