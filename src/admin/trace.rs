@@ -140,6 +140,9 @@ pub struct TraceShown {
     pub redacted: bool,
     /// When its first message came (RFC 3339).
     pub began: String,
+    /// As the first message has them in From and To.
+    pub caller: Option<String>,
+    pub called: Option<String>,
     /// Who the edge spoke with, the caller first.
     pub peers: Vec<TracePeer>,
     pub messages: Vec<TraceMessage>,

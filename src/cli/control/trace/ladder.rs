@@ -54,6 +54,9 @@ pub(super) fn notes(message: &TraceMessage) -> Vec<String> {
 /// All about a call: who, the ladder, how it ended, and the messages where they were asked for.
 pub(super) fn story(shown: &TraceShown, drawing: Drawing) -> String {
     let mut out = format!("call {}  began {}\n", shown.call, shown.began);
+    if let (Some(caller), Some(called)) = (&shown.caller, &shown.called) {
+        out += &format!("{caller} calls {called}\n");
+    }
     for (index, call_id) in shown.call_ids.iter().enumerate() {
         out += &format!("{} {call_id}\n", if index == 0 { "Call-ID" } else { "       " });
     }
@@ -160,7 +163,7 @@ impl Sheet<'_> {
         if let Some(cell) = arrow.get_mut(head) {
             *cell = mark;
         }
-        let label = format!(" {} ", shortened(&label(message), room.saturating_sub(6)));
+        let label = format!(" {} ", shortened(&label(message), room.saturating_sub(4)));
         put(&mut arrow, room.saturating_sub(label.chars().count()) / 2, &label);
         put(&mut line, left + 1, &arrow.into_iter().collect::<String>());
         finish(&line)
@@ -216,6 +219,8 @@ mod tests {
             call_ids: vec!["near".to_owned(), "far".to_owned()],
             node: "edge-1".to_owned(),
             whole: true,
+            caller: Some("1000".to_owned()),
+            called: Some("2001".to_owned()),
             began: "2026-11-22T09:00:01Z".to_owned(),
             peers: vec![peer("pbx1"), peer("teams"), peer("carrier")],
             messages: vec![message(0, 0, true, "INVITE"), message(200, 2, false, "INVITE"), busy, again],
@@ -244,6 +249,7 @@ mod tests {
         let text = story(&shown(), Drawing::Utf8);
         for line in [
             "call 0123456789abcdef  began 2026-11-22T09:00:01Z",
+            "1000 calls 2001",
             "Call-ID near",
             "        far",
             "carrier at carrier:1",

@@ -100,6 +100,8 @@ impl<'a> Teller<'a> {
             first.entry.direction == Direction::In
                 && Peek::at(&first.bytes).is_some_and(|peek| peek.begins_call(&first.bytes) || peek.method != b"INVITE")
         });
+        shown.caller = first.and_then(|first| party(&first.bytes, b"from", b"f"));
+        shown.called = first.and_then(|first| party(&first.bytes, b"to", b"t"));
         shown.peers = peers.named();
         shown
     }
