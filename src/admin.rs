@@ -15,6 +15,7 @@ mod history;
 mod http;
 mod listing;
 mod logs;
+mod openapi;
 mod reloading;
 mod routes;
 mod server;
@@ -26,19 +27,22 @@ mod trace;
 use std::time::Duration;
 
 pub use access::Scope;
-pub use calls::Calls;
-pub use connections::Connections;
+pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
+pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
-pub use history::History;
+pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
-pub use logs::Logs;
-pub use reloading::Reloading;
+pub use reloading::{
+    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
+    Reloading,
+};
+pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use trace::{

@@ -28,6 +28,7 @@ pub mod id;
 pub mod leg;
 pub mod live;
 pub mod loops;
+pub mod mask;
 pub mod numbers;
 pub mod owned;
 pub mod probe;

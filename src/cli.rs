@@ -7,6 +7,7 @@ pub mod check;
 pub mod control;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod export;
 pub mod import;
 pub mod lab;
@@ -84,6 +85,22 @@ pub enum Command {
     /// with 1 when they do not, with 64 when one of them cannot be read.
     Diff(diff::Arguments),
 
+    /// See what the running edge does, on one screen.
+    ///
+    /// Exit codes are those of `rules`.
+    Status(control::status::Arguments),
+
+    /// Tell how the running edge is doing, and what to do about it.
+    ///
+    /// Exits as monitoring plugins do: with 0 when all is well, with 1 at a warning, with 2 at an error; with 64 when an
+    /// argument is at fault, with 69 when nobody answers.
+    Health(control::health::HealthArguments),
+
+    /// See what is wrong at the running edge, and what was.
+    ///
+    /// Exit codes are those of `rules`.
+    Alarms(control::health::AlarmArguments),
+
     /// See and change the dial plans of the running edge.
     ///
     /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
@@ -116,10 +133,45 @@ pub enum Command {
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
     Keys(control::keys::Arguments),
 
+    /// Have the running edge read its configuration again.
+    ///
+    /// Everything is checked first; with anything wrong nothing changes. Calls go on.
+    Reload(control::reload::Arguments),
+    /// See calls in progress at the running edge, and end them.
+    ///
+    /// Exit codes are those of `rules`; 1 also for a call that has ended, or that only a side can end.
+    Calls(control::calls::Arguments),
+
+    /// See how many calls each trunk, tenant, site and user has, and how many it may have.
+    ///
+    /// Exit codes are those of `rules`.
+    Limits(control::calls::LimitArguments),
+
+    /// See calls that are over: who called whom, how it ended, and why.
+    ///
+    /// Needs a history (`[records]`, `[state]`). Exit codes are those of `rules`.
+    History(Box<control::history::Arguments>),
+
+    /// See and change what the running edge logs.
+    ///
+    /// Exit codes are those of `rules`.
+    Log(control::log::Arguments),
     /// See, make and remove bans of addresses at the running edge.
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
     Bans(control::bans::Arguments),
+
+    /// See and end the TCP and TLS connections of the running edge.
+    ///
+    /// Those that are retired take no more requests and end when nothing is under way over them. Exit codes are those of
+    /// `rules`.
+    Connections(control::connections::Arguments),
+
+    /// See the certificates that the running edge shows, until when they are good and what uses them.
+    ///
+    /// Exit codes are those of `rules`.
+    Certificates(control::certificates::Arguments),
+
     /// Refuse new calls at the running edge, and wait until it is empty if you like.
     ///
     /// New calls get 503, and OPTIONS to the edge too, so that peers turn to another edge. Calls that are up go on, and
@@ -130,6 +182,13 @@ pub enum Command {
     ///
     /// Exit codes are those of `rules`; 1 when the edge is about to end.
     Undrain(control::drain::UndrainArguments),
+
+    /// Look into all that has to be right before calls pass, and say what to do.
+    ///
+    /// Reads the configuration as `check` does, looks the edge's own names and the targets up, opens connections of its own
+    /// to each target and sends OPTIONS as the edge would, and asks the running edge what it sees. Exits with 0 when no
+    /// step failed, with 1 when one did, with 64 when the configuration or an argument is at fault.
+    Doctor(doctor::Arguments),
 
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
@@ -171,17 +230,28 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, colored()).print(),
         Command::Diff(arguments) => diff::diff(&arguments, colored()).print(),
         Command::Run(arguments) => run::run(&arguments, colored()),
+        Command::Status(arguments) => control::status::status(&arguments).print(),
+        Command::Health(arguments) => control::health::health(&arguments).print(),
+        Command::Alarms(arguments) => control::health::alarms(&arguments).print(),
         Command::Rules(arguments) => control::rules::rules(&arguments).print(),
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
         Command::Trace(arguments) => control::trace::trace(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
+        Command::Calls(arguments) => control::calls::calls(&arguments).print(),
+        Command::Limits(arguments) => control::calls::limits(&arguments).print(),
+        Command::History(arguments) => control::history::history(&arguments).print(),
+        Command::Log(arguments) => control::log::log(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
+        Command::Connections(arguments) => control::connections::connections(&arguments).print(),
+        Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),
+        Command::Reload(arguments) => control::reload::reload(&arguments).print(),
         Command::Drain(arguments) => control::drain::drain(&arguments).print(),
         Command::Undrain(arguments) => control::drain::undrain(&arguments).print(),
         Command::Completions(arguments) => manual::completions(&arguments).print(),
         Command::Man(arguments) => manual::man(&arguments).print(),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, colored()),
         Command::Demo(options) => demo::demo(&options),
         Command::Lab(arguments) => lab::lab(&arguments),
         Command::Certs(arguments) => certs::certs(&arguments).print(),

@@ -38,6 +38,7 @@ mod service;
 mod settings;
 mod sheets;
 mod sites;
+mod slots;
 mod stretches;
 pub mod teams;
 mod tenants;
@@ -60,14 +61,15 @@ pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
 pub use guard::Guard;
-pub use logging::Logging;
+pub use logging::{LogFormat, Logging};
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
 pub use overload::Overload;
-pub use records::Records;
+pub use records::{RecordFormat, Records, Rotate};
 pub use review::{Finding, Review, Spot};
 pub use service::{Service, StopWaits};
+pub use slots::{Slots, TrunkSlot};
 pub use trace::{Collector, Hep, Trace};
 
 use self::dialplans::Tags;
@@ -114,6 +116,12 @@ pub fn load_reviewed(path: &Path, review: impl FnOnce(&Loaded, &Review<'_>)) -> 
     load_file(Reading::default(), path, review)
 }
 
+/// Reads and checks the configuration of a file over the one in force: what both have keeps its ids, and what the file has
+/// no more keeps its place.
+pub fn load_over(path: &Path, slots: Slots) -> Result<Loaded, Faults> {
+    load_file(Reading { slots: Arc::new(slots), ..Reading::default() }, path, |_, _| ())
+}
+
 /// Reads and checks the configuration of a file as it would be with other texts of its files of rows.
 pub fn load_instead(path: &Path, instead: Instead) -> Result<Loaded, Faults> {
     load_file(Reading { log: Log::over(instead), ..Reading::default() }, path, |_, _| ())
@@ -135,6 +143,12 @@ fn load_file(reading: Reading, path: &Path, review: impl FnOnce(&Loaded, &Review
 /// Checks a configuration that is at hand as text; `name` stands in faults, paths are relative to `base`.
 pub fn load_str(name: &str, text: &str, base: &Path) -> Result<Loaded, Faults> {
     load_text(Reading::default(), name.to_owned(), text, base, None, |_, _| ())
+}
+
+/// The same of a configuration that is at hand as text.
+pub fn load_str_over(name: &str, text: &str, base: &Path, slots: Slots) -> Result<Loaded, Faults> {
+    let reading = Reading { slots: Arc::new(slots), ..Reading::default() };
+    load_text(reading, name.to_owned(), text, base, None, |_, _| ())
 }
 
 fn load_text(
@@ -252,7 +266,7 @@ fn compile(
     for (index, document) in documents.iter().enumerate() {
         sections.add(document.root(reading), index == 0);
     }
-    build(log, sections, files, review)
+    build(reading, sections, files, review)
 }
 
 /// Parses a file; what can be read of a faulty one is kept, so that its other faults are told as well.
@@ -346,6 +360,8 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
             Node { name: "".into(), fqdn: None, seal_key_file: None, seal_max_age: Node::SEAL_MAX_AGE, workers: None }
         }
     };
+    let state = take(&mut sections.state).map(settings::state).unwrap_or_default();
+    let has_state = state.dir.is_some();
     Settings {
         node,
         tls_client: take(&mut sections.tls_client).map(settings::client_tls).unwrap_or_default(),
@@ -353,23 +369,24 @@ fn settings(log: &Log, sections: &mut Sections<'_>) -> Settings {
         limits: take(&mut sections.limits).map(settings::limits).unwrap_or_default(),
         dns: take(&mut sections.dns).map(settings::dns).unwrap_or_default(),
         metrics: take(&mut sections.metrics).map(settings::metrics).unwrap_or_default(),
-        state: take(&mut sections.state).map(settings::state).unwrap_or_default(),
+        state,
         control: take(&mut sections.control).map(control::read).unwrap_or_default(),
         logging: take(&mut sections.logging).map(logging::read).unwrap_or_default(),
         overload: take(&mut sections.overload).map(overload::read).unwrap_or_default(),
         guard: take(&mut sections.guard).map(guard::read).unwrap_or_default(),
         trace: take(&mut sections.trace).map(trace::read).unwrap_or_default(),
-        records: take(&mut sections.records).map(records::read).unwrap_or_default(),
+        records: take(&mut sections.records).map(|table| records::read(table, has_state)).unwrap_or_default(),
         service: take(&mut sections.service).map(service::read).unwrap_or_default(),
     }
 }
 
 fn build(
-    log: &Log,
+    reading: &Reading,
     mut sections: Sections<'_>,
     mut files: Vec<PathBuf>,
     review: impl FnOnce(&Loaded, &Review<'_>),
 ) -> Option<Loaded> {
+    let Reading { log, slots, .. } = reading;
     let Settings {
         node,
         tls_client,
@@ -389,13 +406,14 @@ fn build(
     let mut sheets = Sheets::new(mask::masked);
     let mut users_files = Sheets::new(people::masked);
 
-    let listeners = listeners::read(log, sections.listen, &node);
+    let listeners = listeners::read(log, sections.listen, &node, slots);
     let profiles = call_limits::profiles(log, sections.limits_profile);
     let around = trunks::Surroundings {
         node: &node,
         profiles: &profiles,
         timers: &timers,
         listeners: &listeners,
+        slots,
         tls_client: &tls_client,
         max_rates: limits.max_dialplan_prefixes,
     };

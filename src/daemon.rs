@@ -6,6 +6,7 @@
 
 pub mod build;
 mod calls;
+mod certificates;
 mod changes;
 mod clock;
 mod control;
@@ -14,11 +15,12 @@ mod counters;
 pub mod handover;
 mod keys;
 mod life;
-mod names;
+pub mod names;
 pub mod notify;
 mod overload;
 mod probe;
 mod records;
+pub mod reload;
 mod seal_key;
 mod strangers;
 mod taps;
@@ -39,6 +41,7 @@ pub use keys::{Keys, KeysOffline};
 pub use life::Left;
 pub use seal_key::SealKeyError;
 
+use self::certificates::CertificateSeries;
 use self::changes::Changes;
 use self::clock::Clock;
 use self::control::health::Watch;
@@ -47,7 +50,10 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
+use self::reload::Reloader;
+use self::records::Records;
 use self::strangers::Strangers;
+use self::taps::Taps;
 use crate::call::Gate;
 use crate::config::{Config, Loaded};
 use crate::store::Calls;
@@ -88,6 +94,7 @@ pub struct Daemon {
     life: Arc<Life>,
     changes: Arc<Changes>,
     calls: Arc<Calls>,
+    reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
     /// Until it is served.
@@ -118,7 +125,6 @@ impl Daemon {
         let exposition = Exposition::install(Arc::clone(&gate)).map_err(StartError::Metrics)?;
         let endpoint = exposition.prepare(&loaded.config.metrics)?;
         counters::publish_limits(&loaded.config.limits);
-        counters::publish_certificates(&loaded.config);
         let mut settings = build::transport_settings(&loaded)?;
         settings.inherited = handover::still_wanted(inherited, &loaded.config);
         let transports = Transports::bind(settings)?;
@@ -132,19 +138,45 @@ impl Daemon {
         let overload = Overload::new(&loaded.config, workers(&loaded.config));
         let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
         let trace = trace::open(&loaded.config.trace).map_err(StartError::Trace)?;
-        let beside = (Arc::clone(&strangers), clock, trace);
+        let secrets = Arc::new(ArcSwap::from_pointee(secrets));
+        let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
+        let taps = Taps::new(records, trace, looked);
+        let beside = (Arc::clone(&strangers), clock, taps);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
+        let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
+        let reloader = Reloader::new(
+            &loaded,
+            reload::Parts {
+                core: Arc::clone(&core),
+                changes: Arc::clone(&changes),
+                transports: Arc::clone(&transports),
+                keys: Arc::clone(&keys),
+            },
+        );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
-        watched.push(Box::new(trace::health(Arc::clone(core.trace()))));
+        watched.push(Box::new(trace::health(Arc::clone(core.taps().trace()))));
+        let lives = Arc::clone(&life);
+        watched.push(Box::new(move || lives.causes()));
+        let showing = Arc::clone(&transports);
+        watched.push(Box::new(move || certificates::causes(&showing)));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
+            let renewed = Arc::clone(&locks);
+            reloader.follow_with("control", move |config| {
+                let prepared = renewed.prepare(&config.control).map_err(|error| error.to_string())?;
+                let locks = Arc::clone(&renewed);
+                Ok(Box::new(move || locks.commit(prepared)))
+            });
             watched.push(Box::new(move || locks.causes(Clock::start().unix())));
         }
+        let failing = Arc::clone(&reloader);
+        watched.push(Box::new(move || failing.causes()));
+        let records = Arc::clone(&core.taps().records);
+        watched.push(Box::new(move || records.causes()));
         let watch = Arc::new(Watch::new(watched, control.max_alarms));
         let doors = match doors {
             Some(doors) => {
-                let keys = Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age);
                 let parts = Parts {
                     core: Arc::clone(&core),
                     changes: Arc::clone(&changes),
@@ -154,18 +186,35 @@ impl Daemon {
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
                     node: Arc::clone(&node.name),
+                    reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),
                 };
                 Some((doors, Arc::new(Desk::new(parts))))
             }
             None => None,
         };
+        follow(&reloader, &core, &overload, &strangers, &exposition);
         core.meters().set(&loaded.config.metrics);
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
+        exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
+        exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
-        Ok(Self { core, life, changes, calls, strangers, overload, doors, watch, transports, exposition, tasks })
+        Ok(Self {
+            core,
+            life,
+            changes,
+            calls,
+            reloader,
+            strangers,
+            overload,
+            doors,
+            watch,
+            transports,
+            exposition,
+            tasks,
+        })
     }
 
     /// Starts to read messages and to turn timers.
@@ -175,7 +224,10 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
-        self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.trace()))).abort_handle());
+        self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.taps().trace()))).abort_handle());
+        self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
+        self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());
+        self.tasks.push(tokio::spawn(records::watch(Arc::clone(&self.core.taps().records))).abort_handle());
         let counting = counters::publish(counters::Measured {
             core: Arc::clone(&self.core),
             changes: Arc::clone(&self.changes),
@@ -188,6 +240,8 @@ impl Daemon {
         self.tasks.push(tokio::spawn(strangers::tend(Arc::clone(&self.strangers))).abort_handle());
         let looking = overload::turn(Arc::clone(&self.overload), Arc::clone(&self.core));
         self.tasks.push(tokio::spawn(looking).abort_handle());
+        let certificates = certificates::tend(Arc::clone(&self.transports));
+        self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
             let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
             self.tasks.push(tokio::spawn(shown).abort_handle());
@@ -226,6 +280,11 @@ impl Daemon {
         self.core.probes().status().into_iter().flat_map(|trunk| trunk.targets).collect()
     }
 
+    /// What reloads the configuration.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Refuses new calls, and waits for what is in progress as the configuration has it.
     pub async fn drain(&self, service: &crate::config::Service) -> Left {
         self.life.stop(service).await
@@ -244,7 +303,32 @@ impl Daemon {
             task.abort();
         }
         self.transports.shutdown().await;
+        let records = Arc::clone(&self.core.taps().records);
+        // It waits for the disk; a failure to join would be a panic in there, which is logged.
+        let _ = tokio::task::spawn_blocking(move || records.stop()).await;
         strangers::keep(&self.strangers);
         self.exposition.close();
     }
+}
+
+/// Has each part take its table when the configuration is reloaded.
+fn follow(
+    reloader: &Reloader,
+    core: &Arc<Core>,
+    overload: &Arc<Overload>,
+    strangers: &Arc<Strangers>,
+    exposition: &Arc<Exposition>,
+) {
+    let (overload, strangers) = (Arc::clone(overload), Arc::clone(strangers));
+    reloader.follow("overload", move |config| overload.set(config));
+    reloader.follow("guard", move |config| strangers.set(&config.guard));
+    let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
+    reloader.follow_with("metrics", move |config| {
+        let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;
+        let (core, exposition, settings) = (Arc::clone(&core), Arc::clone(&exposition), config.metrics.clone());
+        Ok(Box::new(move || {
+            core.meters().set(&settings);
+            exposition.commit(prepared);
+        }))
+    });
 }

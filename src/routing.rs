@@ -73,6 +73,8 @@ pub struct Origin {
     pub calling: Form,
     /// What it asks for calls.
     pub rates: Option<Rates>,
+    /// The configuration does not have it any more: nothing leads to it.
+    pub leaving: bool,
 }
 
 impl Origin {
@@ -87,6 +89,7 @@ impl Origin {
             called: Form::AsIs,
             calling: Form::AsIs,
             rates: None,
+            leaving: false,
         }
     }
 }
@@ -164,6 +167,12 @@ impl Routing {
         Self { tenants, ..self.clone() }
     }
 
+    /// The same routing after that of a configuration before it: calls that are up still find their sites.
+    #[must_use]
+    pub fn following(self, old: &Self) -> Self {
+        Self { sites: self.sites.following(&old.sites), ..self }
+    }
+
     /// All tenants.
     pub const fn tenants(&self) -> &Tenants {
         &self.tenants
@@ -187,7 +196,7 @@ impl Routing {
     /// Where a tag of a dial plan leads: the site of that FQDN, or the trunk of that name.
     pub fn resolve(&self, tag: &str) -> Option<Destination> {
         let site = self.sites.find(tag.as_bytes()).map(Destination::Site);
-        let trunk = || (0..).zip(&*self.origins).find(|(_, origin)| *origin.name == *tag);
+        let trunk = || (0..).zip(&*self.origins).find(|(_, origin)| *origin.name == *tag && !origin.leaving);
         site.or_else(|| trunk().map(|(id, _)| Destination::Trunk(TrunkId(id))))
     }
 

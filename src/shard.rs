@@ -5,6 +5,7 @@
 
 mod calls;
 pub mod homes;
+pub mod look;
 mod pracks;
 mod progress;
 mod refusals;
@@ -66,6 +67,8 @@ pub struct Incoming<'a> {
     pub flow: Flow,
     /// The trunk that sent it.
     pub from: TrunkId,
+    /// The trunk is known by how it was known before a reload, or leaves: it may go on with its calls, and nothing else.
+    pub former: bool,
     pub request: &'a Message,
     pub essentials: &'a Essentials<'a>,
 }

@@ -12,6 +12,7 @@
 
 pub mod settings;
 pub mod tls;
+pub mod trial;
 
 mod accept;
 mod change;
@@ -280,6 +281,11 @@ impl Transports {
             listener.yield_socket();
         }
         self.streams.shutdown().await;
+    }
+
+    /// The connection that was opened or accepted last.
+    pub fn newest_connection(&self) -> ConnectionId {
+        self.streams.newest_id()
     }
 
     /// How much is open, queued and dropped.

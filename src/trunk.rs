@@ -21,7 +21,7 @@ pub use listener::Listener;
 
 use crate::sip::Transport;
 
-/// Index of a trunk in [`Trunks`]; stable for one configuration.
+/// Index of a trunk in [`Trunks`]; it belongs to the trunk's name as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrunkId(pub u16);
 
@@ -188,6 +188,8 @@ pub struct Trunk {
     pub limits: Option<Arc<CallLimits>>,
     /// How the peer speaks.
     pub dialect: Arc<Dialect>,
+    /// The configuration does not have it any more: it takes part in calls that are up, and in no new ones.
+    pub leaving: bool,
 }
 
 /// All trunks of a configuration, by [`TrunkId`].
@@ -197,7 +199,12 @@ pub struct Trunks(pub Vec<Trunk>);
 impl Trunks {
     /// The trunk of a name.
     pub fn named(&self, name: &str) -> Option<&Trunk> {
-        self.0.iter().find(|trunk| &*trunk.name == name)
+        self.staying().find(|trunk| &*trunk.name == name)
+    }
+
+    /// Those of the configuration, without what leaves.
+    pub fn staying(&self) -> impl Iterator<Item = &Trunk> {
+        self.0.iter().filter(|trunk| !trunk.leaving)
     }
 
     /// The trunk of an id made by the same configuration.

@@ -132,7 +132,7 @@ fn owned_legs_ask_for_few_blocks_more() {
             let request = Message::parse(invite, Framing::Datagram, &Limits::default()).unwrap();
             let essentials = Essentials::of_request(&request, &Limits::default()).unwrap();
             let (from, flow) = edge::peer(edge, "caller");
-            let incoming = Incoming { flow, from, request: &request, essentials: &essentials };
+            let incoming = Incoming { flow, from, former: false, request: &request, essentials: &essentials };
             let (blocks, ()) = allocations::during(|| shard.handle_request(&env, &mut out, &incoming));
             asked[0] = blocks;
             let sent = out.commands.drain(..).find_map(|command| match command {

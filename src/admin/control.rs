@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, Life, Logs, Reloading, Service, Trace};
+use super::{
+    Calls, Connections, Guard, Health, History, LastReload, Level, Life, LifeState, Logs, Reloading, Service, Trace,
+};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
@@ -124,6 +126,9 @@ pub struct Status {
     pub uptime_s: u64,
     /// Whether new calls are taken.
     pub life: Life,
+    /// How the edge is doing, and how many causes there are.
+    pub health: Level,
+    pub causes: usize,
     /// Requests in progress or remembered.
     pub transactions: usize,
     pub plans: Vec<PlanStatus>,
@@ -136,6 +141,8 @@ pub struct Status {
     /// Bytes of the journal; `None`: changes are not kept over a restart.
     pub journal_bytes: Option<u64>,
     pub targets: TargetCounts,
+    /// The last reload of the configuration; `None`: there was none since the start.
+    pub reload: Option<LastReload>,
 }
 
 /// The targets of all trunks, by their states.

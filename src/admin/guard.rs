@@ -16,7 +16,7 @@ use super::listing::{self, PageQuery};
 use super::routes::{Desk, Reply};
 use crate::trunk::Network;
 
-/// Bytes of a reason that somebody gives for a ban.
+/// Characters of a reason that somebody gives for a ban.
 const MAX_REASON: usize = 256;
 
 /// Seconds that a ban lasts at most, unless it lasts until it is taken out: ten years.
@@ -125,8 +125,8 @@ async fn ban(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Reply<
     let held: Held<BanAsk> = desk.bodies.json(&headers, body).await?;
     let (ask, _room) = held.into_parts();
     let wanted = network(&ask.network)?;
-    if ask.reason.len() > MAX_REASON || ask.reason.chars().any(char::is_control) {
-        let detail = format!("`reason` has more than {MAX_REASON} bytes, or a control character");
+    if ask.reason.chars().count() > MAX_REASON || ask.reason.chars().any(char::is_control) {
+        let detail = format!("`reason` has more than {MAX_REASON} characters, or a control character");
         return Err(Fault::bad("bad_reason", detail));
     }
     if ask.for_s.is_some_and(|seconds| seconds == 0 || seconds > MAX_BAN_S) {

@@ -85,6 +85,7 @@ enum Which {
 #[serde(deny_unknown_fields)]
 struct AlarmQuery {
     state: Option<Which>,
+    #[serde(default, deserialize_with = "listing::limit")]
     limit: Option<usize>,
     after: Option<u64>,
 }

@@ -266,3 +266,6 @@ impl Refused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

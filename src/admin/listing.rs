@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::control::TrunkStatus;
 use super::fault::Fault;
@@ -28,6 +29,7 @@ pub(super) struct RuleQuery {
     prefix: String,
     owner: Option<String>,
     tag: Option<String>,
+    #[serde(default, deserialize_with = "limit")]
     limit: Option<usize>,
     /// The `next` of the page before.
     after: Option<String>,
@@ -37,6 +39,7 @@ pub(super) struct RuleQuery {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PageQuery {
+    #[serde(default, deserialize_with = "limit")]
     pub limit: Option<usize>,
     pub after: Option<String>,
 }
@@ -98,6 +101,15 @@ pub(super) struct TenantPage {
 pub(super) struct TrunkPage {
     trunks: Vec<TrunkStatus>,
     next: Option<String>,
+}
+
+/// Reads how many entries a page is to have.
+pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let limit = usize::deserialize(deserializer)?;
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(Some(limit));
+    }
+    Err(D::Error::custom(format!("`limit` is from 1 to {MAX_PAGE}")))
 }
 
 /// How many entries a page has.

@@ -18,10 +18,10 @@ use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
 use super::tenancy::View;
-use super::{Settings, calls, connections, guard, health, history, logs, reloading, service, trace};
+use super::{Settings, calls, connections, guard, health, history, logs, openapi, reloading, service, trace};
 use crate::routing::{Batch, Record};
 
-/// Bytes of a name that a caller gives: the id of a batch, and who asks for it.
+/// Characters of a name that a caller gives: the id of a batch, and who asks for it.
 const MAX_NAME: usize = 256;
 
 /// What all endpoints work with.
@@ -66,6 +66,7 @@ pub(super) fn all() -> Routes {
         .merge(health::routes())
         .merge(history::routes())
         .merge(logs::routes())
+        .merge(openapi::routes())
         .merge(reloading::routes())
         .merge(service::routes())
         .merge(trace::routes())
@@ -250,8 +251,8 @@ fn reply(made: Made) -> Response {
 /// The batch with the time, and with who really asks beside who it says it is.
 fn signed(mut batch: Batch, caller: &Caller) -> Reply<Batch> {
     for (name, value) in [("id", &batch.id), ("who", &batch.who)] {
-        if value.len() > MAX_NAME || value.chars().any(char::is_control) {
-            let detail = format!("`{name}` has more than {MAX_NAME} bytes, or a control character");
+        if value.chars().count() > MAX_NAME || value.chars().any(char::is_control) {
+            let detail = format!("`{name}` has more than {MAX_NAME} characters, or a control character");
             return Err(Fault::bad("bad_id", detail));
         }
     }

@@ -17,7 +17,7 @@ use crate::routing::{
 };
 use crate::trunk::TrunkKind;
 
-struct Stand(Mutex<(Routing, Ledger)>);
+pub(super) struct Stand(Mutex<(Routing, Ledger)>);
 
 impl Stand {
     fn make(&self, outcome: impl FnOnce(&Routing, &Ledger) -> Result<Outcome, Refusal>) -> Result<Made, Refusal> {
@@ -34,6 +34,56 @@ impl Stand {
 }
 
 impl Calls for Stand {}
+impl Connections for Stand {
+    fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
+        if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
+            return Err(Unknown::Trunk(name.clone()));
+        }
+        let after = wanted.after.unwrap_or_default();
+        Ok((after + 1..=5).map(|id| ConnectionShown { id, ..ConnectionShown::default() }).take(limit).collect())
+    }
+
+    fn close_connection(&self, id: u64) -> bool {
+        id == 5
+    }
+
+    fn certificates(&self) -> Vec<CertificateShown> {
+        let certificate = |(file, serial): (&str, &str)| CertificateShown {
+            file: file.to_owned(),
+            serial: serial.to_owned(),
+            ..CertificateShown::default()
+        };
+        [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
+    }
+}
+impl Calls for Stand {
+    fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
+        let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
+        let mut calls = vec![call("contoso"), call("fabrikam")];
+        calls.retain(|call| filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap())));
+        let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
+        calls.truncate(limit);
+        (calls, next)
+    }
+
+    fn call(&self, id: crate::call::CallId) -> Option<CallShown> {
+        let details = Some(CallDetails { tries: 2, ..CallDetails::default() });
+        let tenant = Some("contoso".to_owned());
+        (id.0 < 16).then(|| CallShown { id: id.to_string(), tenant, details, ..CallShown::default() })
+    }
+
+    fn hang_up(&self, id: crate::call::CallId) -> Result<CallShown, NotEnded> {
+        if id.0 == 2 {
+            return Err(NotEnded::Transparent(id));
+        }
+        self.call(id).ok_or(NotEnded::Unknown(id))
+    }
+
+    fn admission(&self) -> Vec<LimitShown> {
+        let limit = |scope, name: &str| LimitShown { scope, name: name.to_owned(), ..LimitShown::default() };
+        vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
+    }
+}
 impl Connections for Stand {}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
@@ -55,6 +105,30 @@ impl Guard for Stand {
 
     fn overload(&self) -> OverloadStatus {
         OverloadStatus::default()
+    }
+}
+impl Health for Stand {}
+impl History for Stand {
+    fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
+        if ask.outcome.as_deref() == Some("off") {
+            return Err(HistoryRefusal::Off);
+        }
+        let shown = json!({ "user": ask.user, "since": ask.since, "limit": ask.limit });
+        Ok(HistoryPage { records: vec![shown], next: ask.after.clone() })
+    }
+
+    fn history_of(&self, call: crate::call::CallId) -> Result<Vec<Value>, HistoryRefusal> {
+        Ok((call.0 == 1).then(|| json!({ "call": call.to_string() })).into_iter().collect())
+    }
+}
+impl Logs for Stand {
+    fn log(&self) -> Result<LogStatus, LogRefusal> {
+        Ok(LogStatus { filter: "info".to_owned(), ..LogStatus::default() })
+    }
+
+    fn set_log(&self, change: &LogChange) -> Result<LogStatus, LogRefusal> {
+        let filter = change.filter.clone().ok_or(LogRefusal::NotOurs)?;
+        Ok(LogStatus { filter, ..LogStatus::default() })
     }
 }
 impl Health for Stand {
@@ -108,6 +182,19 @@ impl Trace for Stand {
             lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
         }
         Ok(receiver)
+impl Reloading for Stand {
+    fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
+        assert!(by.starts_with("uid "), "{by}");
+        if !dry_run {
+            let fault = FileFault { severity: "error", line: Some(3), column: Some(1), ..FileFault::default() };
+            let (detail, rendered) = ("nothing was changed".to_owned(), "error: at line 3".to_owned());
+            return Err(NotReloaded { error: "bad_configuration", detail, faults: vec![fault], rendered });
+        }
+        Ok(ReloadReport { dry_run, changed: true, ..ReloadReport::default() })
+    }
+
+    fn last_reload(&self) -> Option<LastReload> {
+        None
     }
 }
 impl Service for Stand {
@@ -184,7 +271,7 @@ impl Control for Stand {
     }
 }
 
-fn stand() -> Arc<Stand> {
+pub(super) fn stand() -> Arc<Stand> {
     let mut rules = Rules::new(1000);
     for number in 0..250_u32 {
         rules.add(&format!("{number:03}"), "carrier", number).unwrap();
@@ -209,7 +296,7 @@ fn stand() -> Arc<Stand> {
     Arc::new(Stand(Mutex::new((routing, ledger))))
 }
 
-fn settings() -> Settings {
+pub(super) fn settings() -> Settings {
     Settings {
         max_connections: 64,
         max_body_bytes: 32 << 20,
@@ -336,6 +423,29 @@ fn change_is_made_once_told_and_taken_back() {
 }
 
 #[test]
+fn connections_and_certificates_come_in_pages() {
+    let open = Open::new();
+    let ids =
+        |page: &Value| page["connections"].as_array().unwrap().iter().map(|it| it["id"].clone()).collect::<Vec<_>>();
+    let first = open.get("/v1/connections?limit=2&trunk=teams&retired=false");
+    assert_eq!((ids(&first), &first["next"]), (vec![json!(1), json!(2)], &json!("2")));
+    let last = open.get("/v1/connections?limit=3&after=2");
+    assert_eq!((ids(&last), &last["next"]), (vec![json!(3), json!(4), json!(5)], &Value::Null));
+    let (status, closed) = open.ask("POST", "/v1/connections/5/close", "");
+    assert_eq!((status, closed), (200, json!({ "id": 5 })));
+
+    let shown = |page: &Value| {
+        let list = page["certificates"].as_array().unwrap().iter();
+        list.map(|it| format!("{} {}", it["file"].as_str().unwrap(), it["serial"].as_str().unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let first = open.get("/v1/certificates?limit=1");
+    assert_eq!((shown(&first), &first["next"]), (vec!["a.pem 01".to_owned()], &json!("a.pem\t01")));
+    let rest = open.get("/v1/certificates?after=a.pem%0901");
+    assert_eq!((shown(&rest), &rest["next"]), (vec!["a.pem 02".to_owned(), "b.pem 01".to_owned()], &Value::Null));
+}
+
+#[test]
 fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
     let open = Open::new();
     let edit = |edit: Value| json!({ "id": "x", "edits": [edit] }).to_string();
@@ -353,6 +463,10 @@ fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
         ("GET", "/v1/dialplans/main%20plan/find?number=777", String::new(), 404, "no_rule"),
         ("GET", "/v1/tenants/none/users", String::new(), 404, "unknown_tenant"),
         ("GET", "/v1/changes/none", String::new(), 404, "unknown_change"),
+        ("GET", "/v1/connections?trunk=nobody", String::new(), 404, "unknown_trunk"),
+        ("GET", "/v1/connections?after=x", String::new(), 400, "bad_query"),
+        ("POST", "/v1/connections/4/close", String::new(), 404, "unknown_connection"),
+        ("POST", "/v1/connections/x/close", String::new(), 400, "bad_path"),
         ("POST", "/v1/changes/none/revert", json!({ "id": "r" }).to_string(), 404, "unknown_change"),
         ("POST", "/v1/changes", "{".to_owned(), 400, "bad_json"),
         ("POST", "/v1/changes", "{}".to_owned(), 400, "bad_json"),
@@ -517,6 +631,19 @@ fn traces_are_listed_shown_and_followed() {
         ("/v1/traces/call@pbx?format=xml", 400, "bad_query"),
         ("/v1/traces/follow?number=x", 400, "bad_number"),
         ("/v1/traces/follow", 400, "bad_query"),
+fn history_is_asked_and_a_call_found() {
+    let door = Open::new();
+    let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
+    assert_eq!((status, &page["records"][0]["user"], &page["next"]), (200, &json!("anna"), &json!("9")));
+    assert_eq!((&page["records"][0]["since"], &page["records"][0]["limit"]), (&json!(86_400_000), &json!(7)));
+    let (status, page) = door.ask("GET", "/v1/history/0000000000000001", "");
+    assert_eq!((status, &page["records"][0]["call"]), (200, &json!("0000000000000001")));
+    for (path, status, error) in [
+        ("/v1/history?since=yesterday", 400, "bad_query"),
+        ("/v1/history?who=anna", 400, "bad_query"),
+        ("/v1/history?outcome=off", 404, "no_history"),
+        ("/v1/history/1", 400, "bad_call"),
+        ("/v1/history/0000000000000002", 404, "unknown_call"),
     ] {
         let (found, fault) = door.ask("GET", path, "");
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
@@ -532,4 +659,13 @@ fn traces_are_listed_shown_and_followed() {
     assert!(capture.contains("application/x-pcapng") && capture.ends_with("\u{1}\u{1}\u{1}"), "{capture:?}");
     let followed = raw("/v1/traces/follow?number=all");
     assert!(followed.contains("{\"one\":1}\n") && followed.contains("{\"two\":2}\n"), "{followed}");
+}
+
+#[test]
+fn log_is_shown_and_changed() {
+    let door = Open::new();
+    assert_eq!(door.ask("GET", "/v1/log", "").1["filter"], "info");
+    assert_eq!(door.ask("PUT", "/v1/log", r#"{"filter":"debug","for_s":60}"#).1["filter"], "debug");
+    assert_eq!(door.ask("PUT", "/v1/log", "{}").1["error"], "no_log");
+    assert_eq!(door.ask("PUT", "/v1/log", r#"{"level":"debug"}"#).0, 400);
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use meter::{Key, Meter, Refused};
 pub use ticket::{Ask, Ticket};
 
+use super::edge::Edge;
 use super::screen::Refusal;
 
 /// What a limit is of.
@@ -109,9 +110,27 @@ impl Meters {
         self.0.get(scope as usize)?.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// Lets go of meters that no call counts at and whose name the configuration does not have.
+    pub fn keep(&self, edge: &Edge) {
+        let (tenants, sites) = (edge.routing.tenants(), edge.routing.sites());
+        for (scope, meters) in Scope::ALL.into_iter().zip(&self.0) {
+            let known = |name: &str| match scope {
+                Scope::Trunk => edge.trunks.named(name).is_some(),
+                Scope::Tenant => tenants.find(name).is_some(),
+                Scope::Site => sites.find(name.as_bytes()).is_some(),
+                Scope::User => name.split_once('/').is_some_and(|(tenant, _)| tenants.find(tenant).is_some()),
+            };
+            let mut meters = meters.write().unwrap_or_else(PoisonError::into_inner);
+            meters.retain(|name, meter| meter.used() != (0, 0) || Arc::strong_count(meter) > 1 || known(name));
+        }
+    }
+
     /// All meters of a scope, in no order.
     pub fn all(&self, scope: Scope) -> Vec<Arc<Meter>> {
         let Some(meters) = self.0.get(scope as usize) else { return Vec::new() };
         meters.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -307,7 +307,9 @@ pub fn of_leg(edge: &Edge, trunk: &Trunk, listener: ListenerId, uri: &Uri<'_>) -
     let candidate = of_uri(edge, trunk, uri).filter(|_| !uri.host.is_empty())?;
     let place = match candidate.place {
         // The leg began on another listener of the same transport: it stays there.
-        Place::Hop(hop) if edge.listener(listener).is_some_and(|own| own.transport == hop.transport) => {
+        Place::Hop(hop)
+            if edge.listener(listener).is_some_and(|own| own.transport == hop.transport && !own.leaving) =>
+        {
             Place::Hop(Hop { listener, ..hop })
         }
         place => place,
@@ -345,7 +347,7 @@ pub fn of_proxy(
 fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
     let ip = uri.ip()?;
     let has = |trunk: &&Trunk| trunk.targets.iter().any(|target| target.literal.is_some_and(|addr| addr.ip() == ip));
-    edge.trunks.0.iter().find(has)
+    edge.trunks.staying().find(has)
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.

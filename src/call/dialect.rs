@@ -118,6 +118,7 @@ mod tests {
             transparent: false,
             limits: None,
             dialect: Arc::new(Dialect::of_kind(kind)),
+            leaving: false,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::sip::{Limits, Transport, Uri};
 use crate::transaction::Timing;
 use crate::trunk::guard::Pace;
 use crate::trunk::health;
-use crate::trunk::{Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
+use crate::trunk::{ConnectionId, Identify, Listener, ListenerId, Trunk, TrunkId, Trunks};
 
 /// Everything that decides about a request. One value for one configuration; a change at run time makes the next one,
 /// which shares with this one all that stays.
@@ -104,6 +104,19 @@ impl Edge {
             transparent_call_age: Duration::from_secs(12 * 3_600),
             own,
         }
+    }
+
+    /// The edge that takes the place of another one: what began then goes on. Ids mean the same in both.
+    #[must_use]
+    pub fn following(self, old: &Self) -> Self {
+        let identify = Identify::following(&self.listeners, &self.trunks, (&old.identify, &old.trunks));
+        Self { identify: Arc::new(identify), gate: Arc::clone(&old.gate), ..self }
+    }
+
+    /// The same edge, to which connections up to `last` no longer prove that their peers are these trunks.
+    #[must_use]
+    pub fn doubting(&self, trunks: &[TrunkId], last: ConnectionId) -> Self {
+        Self { identify: Arc::new(self.identify.doubting(trunks, last)), ..self.clone() }
     }
 
     /// The same edge with another routing, which knows the same trunks.
@@ -198,7 +211,8 @@ impl Edge {
         if near.transport == transport {
             return Some(near.id);
         }
-        let mut others = self.listeners.iter().filter(|listener| listener.transport == transport);
+        let of = |leaving: bool| move |it: &&Listener| it.transport == transport && it.leaving == leaving;
+        let mut others = self.listeners.iter().filter(of(false)).chain(self.listeners.iter().filter(of(true)));
         let same_address = others.clone().find(|listener| listener.bind.ip() == near.bind.ip());
         same_address.or_else(|| others.next()).map(|listener| listener.id)
     }
@@ -224,16 +238,20 @@ impl Own {
                 own.add_host(&bound.into(), listener.bind.port(), listener.transport);
             }
         }
-        for trunk in &trunks.0 {
+        // What leaves gives way where a mark is another's too, and is asked for last.
+        let ordered = trunks.0.iter().filter(|trunk| !trunk.leaving).chain(trunks.0.iter().filter(|it| it.leaving));
+        own.faces.resize_with(trunks.0.len(), Face::default);
+        for trunk in ordered {
             let Some(listener) = listeners.get(usize::from(trunk.listener.0)) else {
-                own.faces.push(Face::default());
                 continue;
             };
             let host = trunk.fqdn.as_ref().unwrap_or(&listener.host);
             own.add_host(host, listener.port, listener.transport);
             let face = Face::new(host, listener, trunk, own.free_mark(&trunk.name));
             own.by_mark.insert(face.mark, trunk.id);
-            own.faces.push(face);
+            if let Some(place) = own.faces.get_mut(usize::from(trunk.id.0)) {
+                *place = face;
+            }
         }
         own
     }

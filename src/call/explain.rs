@@ -85,7 +85,7 @@ pub type Known<'a> = &'a dyn Fn(TrunkId, u16) -> Option<TargetHealth>;
 /// Those of [`explain`].
 pub fn explain_running(edge: &Edge, ask: &Ask, now: u64, known: Known<'_>) -> Result<Explained, AskError> {
     let trunk = edge.trunks.named(&ask.from_trunk).ok_or_else(|| {
-        let names: Vec<&str> = edge.trunks.0.iter().map(|trunk| &*trunk.name).collect();
+        let names: Vec<&str> = edge.trunks.staying().map(|trunk| &*trunk.name).collect();
         AskError::UnknownTrunk { name: ask.from_trunk.clone(), known: names.join(", ") }
     })?;
     let request = Synthetic::new(ask, || usual_host(edge, trunk))?.message;

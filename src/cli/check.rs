@@ -7,6 +7,8 @@ mod teams_side;
 mod uncovered;
 mod unkept;
 
+pub use uncovered::is_covered;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -76,9 +78,17 @@ fn review(loaded: &Loaded, review: &Review<'_>) {
     unkept::look(loaded, review);
 }
 
+/// Reads a configuration and looks at it as closely as `check` does.
+///
+/// # Errors
+/// All that is wrong with it.
+pub fn load_reviewed(file: &std::path::Path) -> Result<Loaded, Faults> {
+    config::load_reviewed(file, review)
+}
+
 /// Checks a configuration.
 pub fn check(arguments: &Arguments, color: bool) -> Output {
-    let result = config::load_reviewed(&arguments.file.config, review);
+    let result = load_reviewed(&arguments.file.config);
     let (faults, counts) = match &result {
         Ok(loaded) => (&loaded.warnings, Some(Counts::of(loaded))),
         Err(faults) => (faults, None),

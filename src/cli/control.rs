@@ -1,9 +1,17 @@
 //! Commands to a running edge: what its door for operators is asked, and how the answers are shown.
 
 pub mod bans;
+pub mod calls;
+pub mod certificates;
+pub mod connections;
 pub mod drain;
+pub mod health;
+pub mod history;
 pub mod keys;
+pub mod log;
+pub mod reload;
 pub mod rules;
+pub mod status;
 pub mod tenants;
 pub mod trace;
 pub mod trunks;
@@ -11,20 +19,24 @@ pub mod users;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
+use hyper::http::request::Builder;
 use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::run::EXIT_UNAVAILABLE;
 use super::{ConfigFile, EXIT_FAULTS, EXIT_NO, Output};
 use crate::routing::Edit;
+use crate::transport::tls::stream::{self, Duplex};
+use crate::transport::tls::{ClientSettings, ClientTls};
 
 /// Bytes of an answer; a page has fewer, a record of many changes may have as many.
 const MAX_ANSWER: usize = 1 << 30;
@@ -35,6 +47,9 @@ const MAX_LINE: usize = 1 << 20;
 /// How long an answer may take: a tenant with a million rules is removed in seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The usual port of [control.http].
+const CONTROL_PORT: u16 = 8_443;
+
 /// Entries that are asked for at once.
 const PAGE: usize = 1_000;
 
@@ -42,8 +57,20 @@ const PAGE: usize = 1_000;
 #[derive(Debug, Args)]
 pub struct Door {
     /// The control socket of the running edge. Default: `socket` of [control] in the configuration.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
     pub socket: Option<PathBuf>,
+
+    /// An edge of another machine, `https://HOST:PORT`: [control.http] there.
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    pub url: Option<String>,
+
+    /// The file with the token for it.
+    #[arg(long, value_name = "FILE", requires = "url")]
+    pub token_file: Option<PathBuf>,
+
+    /// The authorities that may have issued its certificate.
+    #[arg(long, value_name = "FILE", default_value = "/etc/ssl/certs/ca-certificates.crt", requires = "url")]
+    pub ca: PathBuf,
 
     #[command(flatten)]
     pub file: ConfigFile,
@@ -69,7 +96,7 @@ pub struct Signature {
 #[derive(Debug, Args)]
 pub struct Extent {
     /// How many at most.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = at_least_one)]
     pub limit: usize,
 
     /// All of them.
@@ -81,6 +108,11 @@ impl Extent {
     const fn most(&self) -> usize {
         if self.all { usize::MAX } else { self.limit }
     }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|error| format!("{error}"))?;
+    if number == 0 { Err("there is nothing to see: write 1 or more".to_owned()) } else { Ok(number) }
 }
 
 /// Why there is no answer to be shown.
@@ -124,16 +156,91 @@ impl Failure {
 /// Where the edge listens.
 #[derive(Clone, Debug)]
 pub struct Client {
-    socket: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Socket(PathBuf),
+    Remote(Arc<Remote>),
+}
+
+/// An edge of another machine.
+struct Remote {
+    host: String,
+    port: u16,
+    token: String,
+    tls: ClientTls,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remote").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "{}", path.display()),
+            Self::Remote(remote) => write!(f, "https://{}:{}", remote.host, remote.port),
+        }
+    }
+}
+
+impl Place {
+    /// An edge that is known by URL, token and authorities.
+    fn remote(url: &str, token_file: &Path, ca: &Path) -> Result<Self, Failure> {
+        let fault = || Failure::Fault(format!("--url: {url} is not of the form https://HOST:PORT"));
+        let authority = url.strip_prefix("https://").map(|rest| rest.trim_end_matches('/')).ok_or_else(fault)?;
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| fault())?),
+            _ => (authority, CONTROL_PORT),
+        };
+        if host.is_empty() || host.contains(['/', '@']) {
+            return Err(fault());
+        }
+        let unreadable = |error| Failure::Fault(format!("{}: {error}", token_file.display()));
+        let token = std::fs::read_to_string(token_file).map_err(unreadable)?.trim().to_owned();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Failure::Fault(format!("{}: there is no token in it", token_file.display())));
+        }
+        let settings = ClientSettings { ca: Some(ca.to_owned()), ..ClientSettings::default() };
+        let tls = ClientTls::load(&settings).map_err(|error| Failure::Fault(format!("--ca: {error}")))?;
+        Ok(Self::Remote(Arc::new(Remote { host: host.to_owned(), port, token, tls })))
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Duplex>> {
+        match self {
+            Self::Socket(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+            Self::Remote(remote) => {
+                let host = remote.host.trim_start_matches('[').trim_end_matches(']');
+                let stream = TcpStream::connect((host, remote.port)).await?;
+                stream::connect(&remote.tls, &remote.host, stream).await
+            }
+        }
+    }
+
+    /// What stands in `Host`, and who asks.
+    fn sign(&self, request: Builder) -> Builder {
+        match self {
+            Self::Socket(_) => request.header(header::HOST, "localhost"),
+            Self::Remote(remote) => request
+                .header(header::HOST, format!("{}:{}", remote.host, remote.port))
+                .header(header::AUTHORIZATION, format!("Bearer {}", remote.token)),
+        }
+    }
 }
 
 impl Door {
     /// Who is asked.
     pub fn client(&self) -> Result<Client, Failure> {
-        match &self.socket {
-            Some(socket) => Ok(Client { socket: socket.clone() }),
-            None => Ok(Client { socket: configured(&self.file.config)? }),
-        }
+        let place = match (&self.url, &self.token_file, &self.socket) {
+            (Some(url), Some(token), _) => Place::remote(url, token, &self.ca)?,
+            (_, _, Some(socket)) => Place::Socket(socket.clone()),
+            _ => Place::Socket(configured(&self.file.config)?),
+        };
+        Ok(Client { place })
     }
 
     /// Asks, and shows the answer as JSON or in words.
@@ -158,7 +265,7 @@ impl Door {
 impl Client {
     /// Who listens at this socket.
     pub const fn new(socket: PathBuf) -> Self {
-        Self { socket }
+        Self { place: Place::Socket(socket) }
     }
 
     /// Asks for something.
@@ -169,6 +276,11 @@ impl Client {
     /// Sends something.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.ask(Method::POST, path, body.to_string().into())
+    }
+
+    /// Sets something.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::PUT, path, body.to_string().into())
     }
 
     /// All entries of a list that comes in pages, up to so many; and whether there are more.
@@ -245,7 +357,7 @@ impl Client {
     }
 
     fn broken(&self, why: &dyn std::fmt::Display) -> Failure {
-        Failure::Unreachable(format!("{}: {why}", self.socket.display()))
+        Failure::Unreachable(format!("{}: {why}", self.place))
     }
 
     fn refused(&self, status: u16, answer: &[u8]) -> Failure {
@@ -273,14 +385,13 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
-        let stream = UnixStream::connect(&self.socket).await?;
+        let stream = self.place.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // Ends with the runtime.
         tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "localhost")
+        let request = self
+            .place
+            .sign(Request::builder().method(method).uri(path))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))?;
         Ok(sender.send_request(request).await?)

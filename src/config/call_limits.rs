@@ -180,7 +180,7 @@ fqdn = "edge.example.net"
 [tenant.contoso]
 max_calls = 50
 user_limits = "small"
-extension_ranges = ["1000-1999"]
+numbering = { extension_ranges = ["1000-1999"] }
 [[tenant.contoso.site]]
 fqdn = "contoso.example.net"
 teams = "cloud"

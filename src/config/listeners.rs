@@ -8,6 +8,7 @@ use super::log::{At, Draft, Log, Place};
 use super::model::{ClientCertificate, Listen, Node, ServerTls};
 use super::names::Names;
 use super::reader::Table;
+use super::slots::{self, Slots};
 use crate::sip::Transport;
 use crate::trunk::{Listener, ListenerId};
 
@@ -29,19 +30,14 @@ impl Listeners {
 
 const KEYS_OF_TLS: [&str; 4] = ["certificate", "key", "client_ca", "client_certificate"];
 
-pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners {
-    let mut all = Listeners { names: Names::new("listener"), list: Vec::new(), places: Vec::new() };
+pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node, slots: &Slots) -> Listeners {
+    let mut found: Vec<Listen> = Vec::new();
+    let mut places = Vec::new();
     let mut binds = BTreeMap::new();
     for mut table in tables {
-        let Ok(index) = u16::try_from(all.list.len()) else {
-            log.add(Draft::error(table.place, "there are more than 65535 listeners"));
-            break;
-        };
-        let id = ListenerId(index);
         let name = table.required("name");
         if let Some(name) = &name {
             table.title = format!("listener `{}`", name.value);
-            all.names.add(log, At::new(name.value, name.place), id);
         }
         table.must_have("bind");
         let bound = table.parsed("bind", bind);
@@ -59,20 +55,52 @@ pub(super) fn read(log: &Log, tables: Vec<Table<'_>>, node: &Node) -> Listeners 
         // A faulty address is told; the stand-in never leaves this module, since faults keep the configuration back.
         let addr = addr.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let own = own_name(&table, addr, advertise, node);
-        all.places.push(name.as_ref().map_or(table.place, |name| name.place));
-        all.list.push(Listen {
+        places.push((table.place, name.as_ref().map(|name| name.place)));
+        found.push(Listen {
             listener: Listener {
-                id,
+                id: ListenerId(0),
                 name: name.map_or("", |name| name.value).into(),
                 transport: transport.unwrap_or(Transport::Udp),
                 bind: addr,
                 port: own.port.unwrap_or_else(|| addr.port()),
                 host: own.bracketed(),
+                leaving: false,
             },
             tls,
             sockets: sockets.and_then(|number| usize::try_from(number.value).ok()).filter(|number| *number > 0),
         });
         table.finish();
+    }
+    numbered(log, found, &places, slots)
+}
+
+/// The listeners by their ids, with those that leave.
+fn numbered(log: &Log, found: Vec<Listen>, places: &[(Place, Option<Place>)], slots: &Slots) -> Listeners {
+    let mut all = Listeners { names: Names::new("listener"), list: Vec::new(), places: Vec::new() };
+    let ids = slots.of_listeners(&found);
+    let found: Vec<_> = found.into_iter().zip(places).collect();
+    // Names are taken in the order of the file, so that the second of two is the one too many.
+    for ((listen, (table, name)), id) in found.iter().zip(&ids) {
+        let Ok(id) = u16::try_from(*id) else {
+            let draft = Draft::error(*table, "there are more than 65535 listeners, those before reloads counted");
+            log.add(draft.help("restart the edge: what has left is forgotten then"));
+            return all;
+        };
+        if let Some(place) = name {
+            all.names.add(log, At::new(&listen.listener.name, *place), ListenerId(id));
+        }
+    }
+    for (at, placed) in (0..).zip(slots::placed(found, &ids, slots.listeners.len())) {
+        let (mut listen, place) = match placed {
+            Some((listen, (table, name))) => (listen, name.unwrap_or(*table)),
+            None => match slots.leaving_listener(usize::from(at)) {
+                Some(listen) => (listen, Place::default()),
+                None => break,
+            },
+        };
+        listen.listener.id = ListenerId(at);
+        all.places.push(place);
+        all.list.push(listen);
     }
     all
 }

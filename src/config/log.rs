@@ -20,7 +20,7 @@ const MAX_TAIL: usize = 200;
 pub(super) struct FileId(u32);
 
 /// A stretch of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub file: FileId,
     start: usize,

@@ -24,6 +24,7 @@ pub(super) fn read(
     for (trunk, note) in trunks.trunks.0.iter().zip(&trunks.notes) {
         let plan = match &note.dialplan {
             Some(name) => plans.names.find(log, &note.title, name),
+            None if trunk.leaving => None,
             None => plans.names.only(),
         };
         let host = trunk
@@ -39,6 +40,7 @@ pub(super) fn read(
             called: note.called,
             calling: note.calling,
             rates: note.rates.clone(),
+            leaving: trunk.leaving,
         });
     }
     origins
@@ -53,13 +55,14 @@ pub(super) fn idle(
     origins: &[Origin],
     routes: &[Route],
 ) {
-    if trunks.trunks.0.is_empty() {
+    if trunks.staying().next().is_none() {
         let draft = Draft::of_file(Severity::Warning, FileId::default(), "there is no trunk");
         log.add(draft.help("every request is refused until a [trunk.NAME] table says who may send them"));
         return;
     }
     for (listen, place) in listeners.list.iter().zip(&listeners.places) {
-        if !trunks.trunks.0.iter().any(|trunk| trunk.listener == listen.listener.id) {
+        let mut staying = trunks.staying();
+        if !listen.listener.leaving && !staying.any(|(trunk, _)| trunk.listener == listen.listener.id) {
             let message = format!("no trunk uses listener {}", quoted(&listen.listener.name));
             log.add(Draft::warning(*place, message));
         }
@@ -70,7 +73,8 @@ pub(super) fn idle(
             log.add(Draft::warning(*place, message).help("name it as `dialplan` of a trunk"));
         }
     }
-    for ((trunk, note), origin) in trunks.trunks.0.iter().zip(&trunks.notes).zip(origins) {
+    for (trunk, note) in trunks.staying() {
+        let Some(origin) = origins.get(usize::from(trunk.id.0)) else { continue };
         // A tenant's own trunk reaches the tenant's users and sites.
         let placed = origin.plan.is_some() || origin.tenant.is_some();
         if trunk.kind != TrunkKind::Teams

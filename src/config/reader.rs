@@ -41,6 +41,8 @@ pub(super) type Keys = BTreeMap<&'static str, BTreeSet<&'static str>>;
 pub(super) struct Reading {
     pub log: Log,
     pub keys: RefCell<Keys>,
+    /// Ids that are given already.
+    pub slots: super::slots::Shared,
 }
 
 /// A table being read.
@@ -157,11 +159,16 @@ impl<'t> Table<'t> {
         match parse(text.value) {
             Ok(value) => Some(At::new(value, text.place)),
             Err(complaint) => {
-                let message = format!("{}: `{key}`: {}", self.title, complaint.message);
-                self.log().add(Draft::error(text.place, message).maybe_help(complaint.help));
+                self.complain(key, text.place, complaint);
                 None
             }
         }
+    }
+
+    /// Says what is wrong with the value of a key, or with a part of it.
+    pub(super) fn complain(&self, key: &str, place: Place, complaint: Complaint) {
+        let message = format!("{}: `{key}`: {}", self.title, complaint.message);
+        self.log().add(Draft::error(place, message).maybe_help(complaint.help));
     }
 
     /// One of a few words.
@@ -303,6 +310,26 @@ impl<'t> Table<'t> {
         }
         self.log().add(draft);
         Some(At::new(path, text.place))
+    }
+
+    /// A table of strings under names that the operator chooses.
+    pub(super) fn texts_by_name(&mut self, key: &'static str) -> Vec<(At<&'t str>, At<&'t str>)> {
+        let Some(value) = self.ask(key) else { return Vec::new() };
+        let DeValue::Table(entries) = value.get_ref() else {
+            self.wrong_type(key, "a table", value);
+            return Vec::new();
+        };
+        let pair = |(name, value): (&'t Spanned<DeString<'t>>, &'t Spanned<DeValue<'t>>)| match value.get_ref() {
+            DeValue::String(text) => {
+                let name = At::new(&**name.get_ref(), Place::new(self.file(), name.span()));
+                Some((name, At::new(&**text, self.at(value))))
+            }
+            _ => {
+                self.wrong_type(key, "a table of strings", value);
+                None
+            }
+        };
+        entries.iter().filter_map(pair).collect()
     }
 
     /// A table below this one.

@@ -10,6 +10,8 @@ pub struct Service {
     /// How long a stop waits at the most.
     pub drain_timeout: Duration,
     pub stop_waits_for: StopWaits,
+    /// Whether a change of the files is a reload.
+    pub watch: bool,
     /// How long a connection made with an older certificate may go on with what is under way.
     pub connection_drain: Duration,
 }
@@ -31,6 +33,7 @@ impl Default for Service {
         Self {
             drain_timeout: Duration::from_secs(60),
             stop_waits_for: StopWaits::default(),
+            watch: false,
             connection_drain: Duration::from_secs(300),
         }
     }
@@ -43,6 +46,7 @@ pub(super) fn read(mut table: Table<'_>) -> Service {
     let service = Service {
         drain_timeout: table.seconds("drain_timeout_s", 0..=86_400, default.drain_timeout),
         stop_waits_for: table.choice("stop_waits_for", &words).map_or(default.stop_waits_for, |word| word.value),
+        watch: table.boolean("watch").is_some_and(|flag| flag.value),
         connection_drain: table.seconds("connection_drain_s", 10..=86_400, default.connection_drain),
     };
     table.finish();
@@ -68,13 +72,16 @@ mod tests {
             drain_timeout: Duration::from_secs(7_200),
             stop_waits_for: StopWaits::Calls,
             connection_drain: Duration::from_secs(30),
+            watch: true,
         };
-        let text = "[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"\nconnection_drain_s = 30";
+        let text =
+            "[service]\ndrain_timeout_s = 7200\nstop_waits_for = \"calls\"\nconnection_drain_s = 30\nwatch = true";
         assert_eq!(load(text).unwrap(), wanted);
         for (keys, fault) in [
             ("drain_timeout_s = 86401", "drain_timeout_s"),
             ("drain_timeout_s = \"60\"", "drain_timeout_s"),
             ("stop_waits_for = \"call\"", "calls"),
+            ("watch = 1", "watch"),
             ("connection_drain_s = 9", "connection_drain_s"),
             ("drain_timeout = 60", "drain_timeout_s"),
         ] {

@@ -15,6 +15,7 @@ use super::rates;
 use super::reader::{Table, quoted};
 use super::settings::client_tls;
 use super::sheets::Sheets;
+use super::slots::{self, Slots, TrunkSlot};
 use super::teams::{self, Cloud};
 use super::translations;
 use crate::routing::Rates;
@@ -63,6 +64,7 @@ pub(super) struct Surroundings<'a> {
     pub node: &'a Node,
     pub timers: &'a Timers,
     pub listeners: &'a Listeners,
+    pub slots: &'a Slots,
     pub tls_client: &'a ClientTls,
     pub profiles: &'a Profiles,
     /// How many rates a trunk may have.
@@ -86,6 +88,31 @@ impl TrunkSet<'_> {
             list.push(At::new(id, name.place));
         }
         list
+    }
+
+    /// Those of the configuration, without what leaves, each with its note.
+    pub(super) fn staying(&self) -> impl Iterator<Item = (&Trunk, &Note<'_>)> {
+        self.trunks.0.iter().zip(&self.notes).filter(|(trunk, _)| !trunk.leaving)
+    }
+
+    /// Fills the place of a trunk that leaves.
+    fn leave(&mut self, slots: &Slots, at: usize) {
+        let Some(TrunkSlot { trunk, tls, health, translations }) = slots.leaving_trunk(at) else { return };
+        self.notes.push(Note {
+            title: format!("trunk `{}`", trunk.name),
+            place: Place::default(),
+            dialplan: None,
+            health,
+            tenant: None,
+            called: Form::AsIs,
+            calling: Form::AsIs,
+            rates: None,
+            networks: Vec::new(),
+            requests_per_second: None,
+        });
+        self.trunks.0.push(trunk);
+        self.tls.push(tls);
+        self.translations.push(translations);
     }
 
     /// The kind of a trunk.
@@ -113,9 +140,16 @@ pub(super) fn read<'t>(
         translations: Vec::new(),
         notes: Vec::new(),
     };
-    for (name, mut table) in tables {
-        let Ok(index) = u16::try_from(set.notes.len()) else {
-            log.add(Draft::error(name.place, "there are more than 65535 trunks"));
+    let slots = around.slots;
+    let numbers = slots.of_trunks(tables.iter().map(|(name, _)| name.value));
+    for (at, placed) in (0..).zip(slots::placed(tables, &numbers, slots.trunks.len())) {
+        let Some((name, mut table)) = placed else {
+            set.leave(slots, at);
+            continue;
+        };
+        let Ok(index) = u16::try_from(at) else {
+            let draft = Draft::error(name.place, "there are more than 65535 trunks, those before reloads counted");
+            log.add(draft.help("restart the edge: what has left is forgotten then"));
             break;
         };
         let id = TrunkId(index);
@@ -181,6 +215,7 @@ fn trunk<'t>(
         transparent: transparent(t, teams, around.node),
         limits: call_limits::read(t, around.profiles),
         dialect: Arc::new(super::dialect::read(t, kind.unwrap_or(TrunkKind::Pbx))),
+        leaving: false,
     };
     let tls = TrunkTls {
         client: client(t, listen, around.tls_client),
@@ -428,7 +463,7 @@ type Mark = (ListenerId, Option<(u128, u8)>, Option<Arc<str>>);
 /// Complains of trunks that the same requests could come from.
 fn told_apart(log: &Log, set: &TrunkSet<'_>, listeners: &Listeners) {
     let mut marks: BTreeMap<Mark, (TrunkId, Place)> = BTreeMap::new();
-    for (trunk, note) in set.trunks.0.iter().zip(&set.notes) {
+    for (trunk, note) in set.staying() {
         let tls = listeners.get(trunk.listener).is_some_and(|listen| listen.tls.is_some());
         let names: Vec<Option<Arc<str>>> = match trunk.peer_names.as_slice() {
             names @ [_, ..] if tls => names.iter().cloned().map(Some).collect(),

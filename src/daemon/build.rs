@@ -59,11 +59,17 @@ pub fn transport_settings(loaded: &Loaded) -> Result<Settings, BuildError> {
         .config
         .listeners
         .iter()
+        .filter(|listen| !listen.listener.leaving)
         .map(|listen| listener_settings(loaded, listen, workers, key_log))
         .collect::<Result<_, _>>()?;
     let mut trunk_tls = HashMap::new();
     for trunk in loaded.trunks.0.iter().filter(|trunk| !shares_identity(loaded, trunk)) {
-        trunk_tls.extend(client_tls(loaded, trunk.id, key_log)?.map(|tls| (trunk.id, tls)));
+        match client_tls(loaded, trunk.id, key_log) {
+            Ok(tls) => trunk_tls.extend(tls.map(|tls| (trunk.id, tls))),
+            // Its files may have gone with it.
+            Err(error) if trunk.leaving => tracing::debug!(%error, "a trunk that leaves is dialled no more"),
+            Err(error) => return Err(error),
+        }
     }
     Ok(Settings { listeners, trunk_tls, limits: transport_limits(&loaded.config), inherited: Vec::new() })
 }
@@ -81,7 +87,7 @@ fn listener_settings(
 ) -> Result<ListenerSettings, BuildError> {
     let Listener { id, transport, bind, .. } = listen.listener;
     let mut settings = ListenerSettings::new(id, transport, bind);
-    let teams = loaded.trunks.0.iter().filter(|trunk| trunk.listener == id && trunk.kind == TrunkKind::Teams);
+    let teams = loaded.trunks.staying().filter(|trunk| trunk.listener == id && trunk.kind == TrunkKind::Teams);
     settings.welcome = teams.flat_map(|trunk| trunk.allow_from.iter().copied()).collect();
     settings.sockets = listen.sockets.unwrap_or(workers).max(1);
     if let Some(server) = &listen.tls {
@@ -97,7 +103,7 @@ fn listener_settings(
 
 /// The trunk whose identity and trust stand for those of its listener.
 fn first_trunk(loaded: &Loaded, listener: ListenerId) -> Option<TrunkId> {
-    loaded.trunks.0.iter().find(|trunk| trunk.listener == listener).map(|trunk| trunk.id)
+    loaded.trunks.staying().find(|trunk| trunk.listener == listener).map(|trunk| trunk.id)
 }
 
 /// Whether a trunk dials as its listener does: then both may use one connection to the same peer.
@@ -141,7 +147,14 @@ fn server_tls(loaded: &Loaded, listener: ListenerId, server: &config::ServerTls)
 }
 
 /// The identity and trust with which the edge dials for a trunk; `None` where nothing is dialled over TLS.
-fn client_tls(loaded: &Loaded, trunk: TrunkId, key_log: Option<&KeyLog>) -> Result<Option<Arc<ClientTls>>, BuildError> {
+///
+/// # Errors
+/// [`BuildError::ClientTls`]: a file that cannot be read, a key that does not fit.
+pub fn client_tls(
+    loaded: &Loaded,
+    trunk: TrunkId,
+    key_log: Option<&KeyLog>,
+) -> Result<Option<Arc<ClientTls>>, BuildError> {
     let Some(tls) = loaded.config.trunk_tls.get(usize::from(trunk.0)).map(|tls| &tls.client) else { return Ok(None) };
     if tls.ca.is_none() && tls.certificate.is_none() {
         return Ok(None);

@@ -14,7 +14,7 @@ use crate::admin::{Made, Refusal, Summary};
 use crate::call::Edge;
 use crate::config::Limits;
 use crate::routing::table::FOLD_PENDING;
-use crate::routing::{Batch, Bounds, Ledger, Outcome, Record, Routing};
+use crate::routing::{Batch, BatchError, Bounds, Ledger, Outcome, Record, Routing};
 use crate::store::{Journal, StoreError};
 
 /// The journal's name in the state directory.
@@ -126,6 +126,29 @@ impl Changes {
         self.make(&self.counts.reverted, |routing, ledger| Ok(routing.revert(ledger, id, by)?))
     }
 
+    /// Makes all changes again over the routing of another configuration, and hands over what came of it and what no
+    /// longer fits; nobody makes a change meanwhile. Whoever takes it puts the edge in force, or does not.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn over<T>(
+        &self,
+        routing: &Routing,
+        take: impl FnOnce(Routing, Vec<BatchError>) -> T,
+    ) -> Result<T, StoreError> {
+        let mut inner = self.lock();
+        let (routing, errors) = match &mut inner.journal {
+            Some(journal) => journal.contents()?.replay(routing),
+            None => routing.replay(inner.ledger.records()),
+        };
+        Ok(take(routing, errors))
+    }
+
+    /// Takes other bounds.
+    pub fn set_bounds(&self, bounds: Bounds) {
+        self.lock().ledger.set_bounds(bounds);
+    }
+
     fn make(
         self: &Arc<Self>,
         count: &AtomicU64,
@@ -215,6 +238,10 @@ impl Changes {
         let folded = before.routing.folded();
         let inner = self.lock();
         let edge = self.edge.load_full();
+        // A reload came in between: what was folded is of another configuration.
+        if !Arc::ptr_eq(&edge.trunks, &before.trunks) {
+            return true;
+        }
         let rebased =
             edge.routing.rebased(&folded).map(|routing| self.edge.store(Arc::new(edge.with_routing(routing))));
         drop(inner);

@@ -27,9 +27,10 @@ use super::core::Core;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
+use super::reload::Reloader;
 use super::strangers::Strangers;
 use crate::admin::{
-    Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
+    self, Control, KeyList, KeyRefusal, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TrunkStatus,
 };
 use crate::call::explain::{Ask, explain_running};
 use crate::routing::{Batch, Record, Routing};
@@ -50,7 +51,8 @@ pub struct Parts {
     pub core: Arc<Core>,
     pub changes: Arc<Changes>,
     pub transports: Arc<Transports>,
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
+    pub reloader: Arc<Reloader>,
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
@@ -71,11 +73,14 @@ impl Control for Desk {
         let routing = self.routing();
         let plan = |plan: &crate::routing::Plan| PlanStatus { name: plan.name().to_string(), rules: plan.len() };
         let (revision, journal_bytes) = self.parts.changes.revision_and_bytes();
+        let report = admin::Health::health(self);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: self.parts.node.to_string(),
             uptime_s: self.started.elapsed().as_secs(),
             life: self.parts.life.shown(),
+            health: report.health,
+            causes: report.causes.len() + report.more,
             transactions: self.parts.core.status().contexts,
             plans: routing.plans().iter().map(plan).collect(),
             tenants: routing.tenants().iter().filter(|tenant| !tenant.removed).count(),
@@ -84,6 +89,7 @@ impl Control for Desk {
             pending: routing.table().pending(),
             journal_bytes,
             targets: counted(self.trunks()),
+            reload: self.parts.reloader.last(),
         }
     }
 

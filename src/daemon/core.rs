@@ -24,12 +24,12 @@ use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{CallId, Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
+use crate::shard::look::{CallPlace, NotEnded};
 use crate::shard::homes::{call_to_bring, shard_of};
-use crate::shard::requests::{refuse_flawed, refuse_stranger};
+use crate::shard::requests::{is_party, refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
 use crate::store::Calls;
-use crate::telemetry::trace::Trace;
 use crate::transaction::Moment;
 use crate::transport::{FrameFault, Receiver, SendFault, Source, Token, Transports};
 use crate::trunk::{Flow, ListenerId, Target, TrunkId};
@@ -112,11 +112,11 @@ impl Core {
     /// The core of one edge, on the runtime that it is made on.
     pub fn new(
         edge: Arc<ArcSwap<Edge>>,
-        secrets: Secrets,
+        secrets: Arc<ArcSwap<Secrets>>,
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
-        (strangers, clock, trace): (Arc<Strangers>, Clock, Arc<Trace>),
+        (strangers, clock, taps): (Arc<Strangers>, Clock, Taps),
         limits: &config::Limits,
     ) -> Arc<Self> {
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
@@ -128,15 +128,13 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let secrets_now = Arc::new(ArcSwap::from_pointee(secrets.clone()));
-        let taps = Taps::new(trace, Arc::clone(&edge), Arc::clone(&secrets_now));
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
+        let probes = Probes::new(&edge.load(), &secrets.load(), &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
             homes: Arc::clone(&homes),
             edge,
-            secrets: secrets_now,
+            secrets,
             resolver,
             transports,
             probes,
@@ -157,6 +155,16 @@ impl Core {
         self.edge.load_full()
     }
 
+    /// Puts another configuration in force. Whoever calls holds [`super::changes::Changes`].
+    pub fn set_edge(&self, edge: Arc<Edge>) {
+        self.edge.store(edge);
+    }
+
+    /// Watches the targets of an edge that is about to come into force: what is known of those that stay goes on.
+    pub fn watch_targets_of(&self, edge: &Edge) {
+        self.probes.follow(edge);
+    }
+
     /// Takes other seal keys: what was sealed with a key that has gone is refused from now on.
     pub fn set_seal_keys(&self, keys: &SealKeys) {
         let SealKeys { seal, ring } = keys;
@@ -168,14 +176,14 @@ impl Core {
         self.secrets.load().ring.ids().collect()
     }
 
-    /// The ring of messages.
-    pub fn trace(&self) -> &Arc<Trace> {
-        self.taps.trace()
-    }
-
     /// The call that a Call-ID of any leg belongs to.
     pub fn call_of(&self, call_id: &str) -> CallId {
         CallId::of(&self.secrets.load(), call_id.as_bytes())
+    }
+
+    /// Those who look at what passes.
+    pub const fn taps(&self) -> &Taps {
+        &self.taps
     }
 
     /// The watch over the targets of trunks.
@@ -200,7 +208,7 @@ impl Core {
             let locked = lock(&cell.locked);
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         status
     }
@@ -219,10 +227,29 @@ impl Core {
             sum.add(&std::mem::take(&mut locked.out.counts));
             status.contexts += locked.shard.len();
             status.timers += locked.shard.timers();
-            status.calls += locked.shard.calls();
+            status.calls += locked.shard.calls() + locked.shard.calls_through();
         }
         self.seen.keep(status);
         (sum, status)
+    }
+
+    /// Lets somebody look at a shard, who must be quick: its calls wait.
+    pub fn look<T>(&self, shard: usize, look: impl FnOnce(&Env<'_>, &Shard) -> T) -> Option<T> {
+        let cell = self.cells.get(shard)?;
+        let (edge, secrets, store) = (self.edge.load(), self.secrets.load(), self.calls_now());
+        let env = self.env(&edge, &secrets, &store);
+        Some(look(&env, &lock(&cell.locked).shard))
+    }
+
+    /// Ends a call as an operator wants it.
+    ///
+    /// # Errors
+    /// [`NotEnded`].
+    pub fn end_call(&self, shard: usize, place: CallPlace) -> Result<(), NotEnded> {
+        let Some(cell) = self.cells.get(shard) else { return Err(NotEnded::Gone) };
+        let mut ended = Err(NotEnded::Gone);
+        self.with(cell, |env, locked| ended = locked.shard.end_call(env, &mut locked.out, place));
+        ended
     }
 
     /// What [`Core::take_counts`] has last seen in the shards, without a look at them.
@@ -291,7 +318,7 @@ impl Core {
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         drop(guard);
-        records.iter().for_each(|record| self.taps.ended(record));
+        records.into_iter().for_each(|record| self.taps.ended(record));
     }
 
     fn obey(&self, edge: &Arc<Edge>, out: &mut Output) {
@@ -345,13 +372,26 @@ impl Core {
         }
         let edge = self.edge.load();
         let flow = source.flow;
-        let Some(from) = edge.identify.trunk(flow.listener, flow.remote.ip(), source.authenticated) else {
+        let (identify, connection) = (&edge.identify, Some(flow.connection));
+        let now = identify.trunk_over(flow.listener, flow.remote.ip(), source.authenticated, connection);
+        let has_former = identify.has_former();
+        if now.is_none() && !has_former {
             drop(edge);
             return self.refuse_stranger(&source, &message);
+        }
+        let essentials = match (now, Essentials::of_request(&message, &edge.limits)) {
+            (_, Ok(essentials)) => essentials,
+            (None, Err(_)) => return self.refuse_stranger(&source, &message),
+            (Some(from), Err(what)) => {
+                return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what));
+            }
         };
-        let essentials = match Essentials::of_request(&message, &edge.limits) {
-            Ok(essentials) => essentials,
-            Err(what) => return self.outside(&edge, |env, out| refuse_flawed(env, out, flow, from, &message, what)),
+        let (from, former) = match now {
+            Some(from) if !has_former || essentials.to_tag.is_none() => (from, false),
+            now => match self.party(&edge, &source, now, (&message, &essentials)) {
+                Some(party) => party,
+                None => return self.refuse_stranger(&source, &message),
+            },
         };
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
@@ -360,9 +400,41 @@ impl Core {
         self.bring_call(&message, from, shard);
         let Some(cell) = self.cells.get(shard) else { return };
         self.with(cell, |env, locked| {
-            let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+            let incoming = Incoming { flow, from, former, request: &message, essentials: &essentials };
             locked.shard.handle_request(env, &mut locked.out, &incoming);
         });
+    }
+
+    /// Whose request it is when it may be in a call that began before a reload: the trunk that is known now, or the one
+    /// that was known so then, with `true`.
+    fn party(
+        &self,
+        edge: &Arc<Edge>,
+        source: &Source<'_>,
+        now: Option<TrunkId>,
+        (message, essentials): (&Message, &Essentials<'_>),
+    ) -> Option<(TrunkId, bool)> {
+        let (flow, secrets, store) = (source.flow, self.secrets.load(), self.calls_now());
+        let env = self.env(edge, &secrets, &store);
+        let is_party = |trunk| is_party(&env, trunk, message, essentials);
+        let in_dialog = essentials.to_tag.is_some();
+        if let Some(now) = now.filter(|now| !in_dialog || is_party(*now)) {
+            return Some((now, false));
+        }
+        let former = |is_right: &dyn Fn(TrunkId) -> bool| {
+            edge.identify.former(flow.listener, flow.remote.ip(), source.authenticated, is_right)
+        };
+        let proved = in_dialog.then(|| former(&is_party)).flatten();
+        if let Some(trunk) = proved {
+            return Some((trunk, true));
+        }
+        if let Some(now) = now {
+            return Some((now, false));
+        }
+        // What is being set up goes on to its end.
+        let former = former(&|_| true)?;
+        let cell = self.cells.get(shard_of(&secrets, &self.homes, message, essentials, SHARDS))?;
+        lock(&cell.locked).shard.knows(&env, message, essentials).then_some((former, true))
     }
 
     /// A REFER that names a second call wants it in the shard of its own.
@@ -395,8 +467,8 @@ impl Core {
     /// A request of no trunk is never routed: it is dropped, or refused at a limited rate.
     fn refuse_stranger(&self, source: &Source<'_>, request: &Message) {
         let (edge, flow) = (self.edge.load(), source.flow);
-        self.strangers.handle_stranger(&edge, source, request);
-        let within = self.strangers.take(&edge, flow.listener, flow.remote.ip());
+        let within = self.strangers.handle_stranger(&edge, source, request)
+            && self.strangers.take(&edge, flow.listener, flow.remote.ip());
         let essentials = Essentials::of_request(request, &edge.limits);
         self.outside(&edge, |env, out| {
             out.counts.strangers += 1;

@@ -4,6 +4,7 @@
 //! The hot path adds to plain numbers; a task carries most of them over to the exporter once a second ([`table`]), and
 //! what has names of the configuration on it is written when somebody reads the page.
 
+mod admission;
 mod calls;
 mod exposition;
 mod limits;
@@ -11,9 +12,10 @@ mod lookups;
 mod messages;
 mod table;
 
+pub use admission::Admission;
 pub use calls::CallMeters;
 pub use exposition::Exposition;
-pub use limits::{publish_certificates, publish_limits};
+pub use limits::publish_limits;
 pub use lookups::Lookups;
 pub use messages::Messages;
 pub use table::{Measured, publish};

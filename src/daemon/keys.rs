@@ -16,7 +16,7 @@ pub struct Keys {
     core: Arc<Core>,
     /// `None`: the key ends with the process.
     file: Option<PathBuf>,
-    max_age: Duration,
+    max_age: Mutex<Duration>,
     /// One change at a time.
     changing: Mutex<()>,
 }
@@ -24,7 +24,7 @@ pub struct Keys {
 impl Keys {
     /// Of a daemon whose keys are in this file.
     pub(super) fn new(core: Arc<Core>, file: Option<PathBuf>, max_age: Duration) -> Self {
-        Self { core, file, max_age, changing: Mutex::default() }
+        Self { core, file, max_age: Mutex::new(max_age), changing: Mutex::default() }
     }
 
     /// The keys in use, and those of the file that are not.
@@ -44,7 +44,8 @@ impl Keys {
     pub(super) fn rotate(&self, force: bool) -> Result<KeyList, KeyRefusal> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.file.as_deref().ok_or(KeyRefusal::NoFile)?;
-        seal_key::rotate(file, Rotation { max_age: self.max_age, force, now: Timestamp::now() }).map_err(refusal)?;
+        seal_key::rotate(file, Rotation { max_age: *self.lock_max_age(), force, now: Timestamp::now() })
+            .map_err(refusal)?;
         self.take_up(file)
     }
 
@@ -52,6 +53,31 @@ impl Keys {
     pub(super) fn reload(&self) -> Result<KeyList, KeyRefusal> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.take_up(self.file.as_deref().ok_or(KeyRefusal::NoFile)?)
+    }
+
+    /// Takes another age that seals may have.
+    pub(super) fn set_max_age(&self, max_age: Duration) {
+        *self.lock_max_age() = max_age;
+    }
+
+    /// The keys that the file has now, if there is a file; nothing is taken up.
+    ///
+    /// # Errors
+    /// [`KeyRefusal`] when it cannot be read.
+    pub(super) fn check(&self) -> Result<(), KeyRefusal> {
+        self.file.as_deref().map_or(Ok(()), |file| seal_key::read(file).map(|_| ()).map_err(refusal))
+    }
+
+    /// Takes up what the file has, where there is a file.
+    pub(super) fn take_up_file(&self) -> Result<(), KeyRefusal> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(file) = &self.file else { return Ok(()) };
+        self.core.set_seal_keys(&seal_key::read(file).map_err(refusal)?);
+        Ok(())
+    }
+
+    fn lock_max_age(&self) -> std::sync::MutexGuard<'_, Duration> {
+        self.max_age.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn take_up(&self, file: &Path) -> Result<KeyList, KeyRefusal> {

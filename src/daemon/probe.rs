@@ -137,7 +137,7 @@ impl Probes {
                 targets: (0..).zip(&trunk.targets).filter_map(|(index, it)| target((trunk, index, it))).collect(),
             }
         };
-        edge.trunks.0.iter().map(one).collect()
+        edge.trunks.staying().map(one).collect()
     }
 
     /// What is known of one target of a trunk; `None`: nothing was heard of it yet.

@@ -139,18 +139,18 @@ impl Strangers {
         within
     }
 
-    /// A request has come that belongs to no trunk.
-    pub fn handle_stranger(&self, edge: &Edge, source: &Source<'_>, request: &Message) {
+    /// A request has come that belongs to no trunk; false: it was the one too many, and gets no answer.
+    pub fn handle_stranger(&self, edge: &Edge, source: &Source<'_>, request: &Message) -> bool {
         let remote = source.flow.remote.ip();
         if self.is_peer(edge, source.flow.listener, remote, source.authenticated) {
-            return;
+            return true;
         }
         let said = [request.other(b"User-Agent"), request.value(HeaderName::From)];
         let scanner = {
             let guard = self.lock();
             said.into_iter().flatten().any(|value| guard.is_scanner(value))
         };
-        self.offend(remote, if scanner { Offence::Scanner } else { Offence::Stranger });
+        !self.offend(remote, if scanner { Offence::Scanner } else { Offence::Stranger })
     }
 
     /// Something has come that is no SIP message.
@@ -218,14 +218,16 @@ impl Strangers {
             || self.never.load().iter().any(|network| network.contains(remote))
     }
 
-    fn offend(&self, remote: IpAddr, offence: Offence) {
+    /// Notes an offence; true: its source is banned from now on.
+    fn offend(&self, remote: IpAddr, offence: Offence) -> bool {
         self.meters.offence(offence);
         let mut guard = self.lock();
-        let Verdict::Banned(ban) = guard.note(self.clock.unix_millis(), remote, offence) else { return };
+        let Verdict::Banned(ban) = guard.note(self.clock.unix_millis(), remote, offence) else { return false };
         self.exchange(None, &ban);
         drop(guard);
         self.meters.banned.increment(1);
         self.tell(&ban, offence);
+        true
     }
 
     /// A peer that was taken for a stranger has proved who it is.

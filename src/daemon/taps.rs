@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::counters::Meters;
-use super::records;
+use super::records::Records;
 use crate::call::{CallRecord, Edge, Secrets};
 use crate::telemetry::trace::{Direction, Seen, Trace};
 use crate::transport::Source;
@@ -17,15 +17,20 @@ use crate::trunk::{ConnectionId, Flow, Hop, ListenerId};
 #[derive(Debug)]
 pub struct Taps {
     pub meters: Arc<Meters>,
+    pub records: Arc<Records>,
     trace: Arc<Trace>,
     edge: Arc<ArcSwap<Edge>>,
     secrets: Arc<ArcSwap<Secrets>>,
 }
 
 impl Taps {
-    /// Those who look at an edge.
-    pub fn new(trace: Arc<Trace>, edge: Arc<ArcSwap<Edge>>, secrets: Arc<ArcSwap<Secrets>>) -> Self {
-        Self { meters: Arc::default(), trace, edge, secrets }
+    /// Those who look at an edge and read its Call-IDs.
+    pub fn new(
+        records: Arc<Records>,
+        trace: Arc<Trace>,
+        (edge, secrets): (Arc<ArcSwap<Edge>>, Arc<ArcSwap<Secrets>>),
+    ) -> Self {
+        Self { meters: Arc::default(), records, trace, edge, secrets }
     }
 
     /// The ring of messages.
@@ -64,12 +69,12 @@ impl Taps {
     }
 
     /// A call is over. No lock is held.
-    pub fn ended(&self, record: &CallRecord) {
-        records::log(record);
-        self.meters.ended(record);
+    pub fn ended(&self, record: CallRecord) {
+        self.meters.ended(&record);
         if self.trace.is_on() {
-            self.trace.note_ended(record);
+            self.trace.note_ended(&record);
         }
+        self.records.ended(record);
     }
 
     fn trace_received(&self, source: &Source<'_>, bytes: &Bytes) {

@@ -40,6 +40,8 @@ pub struct Sites {
     /// By FQDN in lower case.
     by_fqdn: Arc<HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>>,
     by_mark: Arc<HashMap<SiteMark, u32, foldhash::fast::RandomState>>,
+    /// Sites of before a reload: calls that are up know them by their marks, and nobody else does.
+    former: Arc<HashMap<SiteMark, Arc<Site>, foldhash::fast::RandomState>>,
 }
 
 /// Numbers that stand for a site where there is little room; the same in every process.
@@ -66,6 +68,9 @@ fn mark_of(name: &str) -> u32 {
 /// The longest name that DNS knows, in text (RFC 1035 section 2.3.4).
 const MAX_HOST_BYTES: usize = 255;
 
+/// How many sites of before reloads are kept.
+const MAX_FORMER: usize = 65_536;
+
 impl Sites {
     /// Takes the sites; of two with one FQDN the first stays.
     pub fn new(list: Vec<Site>) -> Self {
@@ -76,7 +81,20 @@ impl Sites {
             by_mark.entry(site.mark()).or_insert(index);
             by_fqdn.entry(site.fqdn.to_ascii_lowercase().into_bytes().into_boxed_slice()).or_insert(index);
         }
-        Self { list, by_fqdn: Arc::new(by_fqdn), by_mark: Arc::new(by_mark) }
+        Self { list, by_fqdn: Arc::new(by_fqdn), by_mark: Arc::new(by_mark), former: Arc::default() }
+    }
+
+    /// These sites after others: calls that are up still find theirs.
+    #[must_use]
+    pub fn following(self, old: &Self) -> Self {
+        let mut former: HashMap<_, _, foldhash::fast::RandomState> = HashMap::default();
+        let gone = old.list.iter().chain(old.former.values());
+        for site in gone.filter(|site| !self.by_mark.contains_key(&site.mark())).take(MAX_FORMER) {
+            // Tenants have other numbers now.
+            let site = Site { owner: TenantId(u32::MAX), ..Site::clone(site) };
+            former.entry(site.mark()).or_insert_with(|| Arc::new(site));
+        }
+        Self { former: Arc::new(former), ..self }
     }
 
     /// The index of the site with this FQDN, in any case and with or without the root's dot.
@@ -91,7 +109,7 @@ impl Sites {
 
     /// The site that a mark stands for.
     pub fn marked(&self, mark: SiteMark) -> Option<&Arc<Site>> {
-        self.by_mark.get(&mark).and_then(|&index| self.get(index))
+        self.by_mark.get(&mark).and_then(|&index| self.get(index)).or_else(|| self.former.get(&mark))
     }
 
     /// The site of an index.

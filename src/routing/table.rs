@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::batch::{Batch, BatchError, Change, Edit, Record, State};
-use self::layer::Rules;
+use self::layer::{Rule, Rules};
 use self::overlay::{Changes, Origin, Stamp};
 use self::sources::Sources;
 use super::Destination;
@@ -103,6 +103,36 @@ impl Table {
                     active: rule.active,
                     source: origin.source(&plan.sources),
                 });
+            });
+        }
+    }
+
+    /// Calls back with every rule that is otherwise here than in a table before it: plan, prefix, and the tags that it had
+    /// and has while it is active.
+    pub fn for_each_difference(&self, old: &Self, mut call: impl FnMut(&str, &str, Option<&str>, Option<&str>)) {
+        let none = Plan::default();
+        let gone = old.plans.iter().filter(|plan| self.plan(&plan.name).is_none());
+        let pairs = self.plans.iter().map(|plan| (old.plan(&plan.name), Some(plan)));
+        for (before, after) in pairs.chain(gone.map(|plan| (Some(plan), None))) {
+            let name = after.or(before).map_or("", |plan| &plan.name);
+            let (before, after) = (before.unwrap_or(&none), after.unwrap_or(&none));
+            let (old, new) = (changes(before), changes(after));
+            let state = |changes: &Changes, plan: &Plan, rule: &Rule<'_>| {
+                let prefix = Prefix::read(rule.prefix, plan.normalize).ok()?;
+                changes.state(plan, &prefix, rule.owner)
+            };
+            let tag = |state: &Option<State>| state.as_ref().filter(|it| it.active).map(|it| it.tag.clone());
+            new.for_each(after, |rule, _| {
+                let had = tag(&state(&old, before, &rule));
+                let has = rule.active.then_some(rule.tag);
+                if had.as_deref() != has {
+                    call(name, rule.prefix, had.as_deref(), has);
+                }
+            });
+            old.for_each(before, |rule, _| {
+                if rule.active && state(&new, after, &rule).is_none() {
+                    call(name, rule.prefix, Some(rule.tag), None);
+                }
             });
         }
     }

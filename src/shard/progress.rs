@@ -81,21 +81,25 @@ pub(super) fn begin_progress(
     }
 }
 
-/// Tells of an INVITE that the edge does not let pass.
-pub(super) fn tell_refused(
-    env: &Env<'_>,
-    out: &mut Output,
-    incoming: &Incoming<'_>,
-    (whose, limit): (&Whose, Option<&str>),
-    refusal: &Refusal,
-) {
-    if !begins_call(incoming) {
-        return;
+/// A request that the edge does not let pass.
+#[derive(Clone, Debug)]
+pub(super) struct NotPassed {
+    pub refusal: Refusal,
+    pub whose: Whose,
+    /// What of the edge as a whole forbids it, for the record.
+    pub limit: Option<&'static str>,
+}
+
+impl From<Refusal> for NotPassed {
+    fn from(refusal: Refusal) -> Self {
+        (refusal, Whose::default()).into()
     }
-    let mut progress = progress_of(env, incoming, whose, false);
-    let drained = || (refusal.status == 503 && env.edge.gate.is_draining()).then_some("draining");
-    progress.limit = limit.or_else(drained).map(Box::from);
-    record::of_refused(env, out, &progress, refusal);
+}
+
+impl From<(Refusal, Whose)> for NotPassed {
+    fn from((refusal, whose): (Refusal, Whose)) -> Self {
+        Self { refusal, whose, limit: None }
+    }
 }
 
 impl Shard {
@@ -104,14 +108,32 @@ impl Shard {
         self.tools.through.len()
     }
 
+    /// Refuses a request that the edge does not let pass, and tells of a call that it would have begun.
+    pub(super) fn turn_away(
+        &mut self,
+        env: &Env<'_>,
+        out: &mut Output,
+        incoming: &Incoming<'_>,
+        key: Key,
+        refused: NotPassed,
+    ) {
+        let NotPassed { refusal, whose, limit } = refused;
+        if begins_call(incoming) {
+            let mut progress = progress_of(env, incoming, &whose, false);
+            progress.limit = limit.map(Box::from);
+            record::of_refused(env, out, &progress, &refusal);
+        }
+        self.refuse_call(env, out, incoming, key, refusal);
+    }
+
     /// Answers a request without a transaction; a copy of an INVITE is answered alike for a while.
     pub(super) fn refuse_call(
         &mut self,
         env: &Env<'_>,
+        out: &mut Output,
         incoming: &Incoming<'_>,
         key: Key,
         refusal: Refusal,
-        out: &mut Output,
     ) {
         refuse(env, out, incoming, &refusal);
         // Over a stream nobody repeats a request.

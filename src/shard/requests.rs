@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::calls::leg_key;
-use super::progress::{begin_progress, tell_refused};
+use super::progress::{NotPassed, begin_progress};
 use super::{Incoming, Legacy, Shard};
 use crate::call::branch::ContextId;
 use crate::call::context::{Begin, Context, Event, answer_flow};
-use crate::call::destination::{self, Asking, Destination, Place, Whose, tls_name};
+use crate::call::destination::{self, Asking, Destination, Place, tls_name};
 use crate::call::dialect::headers::{self, Crossed};
 use crate::call::dialect::session::admit;
 use crate::call::forward::{Branch, Forward};
@@ -22,7 +22,7 @@ use crate::call::probe::product;
 use crate::call::progress::Progress;
 use crate::call::route_set::RouteSet;
 use crate::call::screen::{Refusal, screen};
-use crate::call::{Command, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
+use crate::call::{Command, Counts, Edge, Env, Output, ack_number, draw, key_parts, own_tag};
 use crate::sip::build::{Answer, answer};
 use crate::sip::{Edits, Essentials, HeaderName, Message, Transport, Via, What};
 use crate::transaction::Key;
@@ -32,6 +32,16 @@ use crate::trunk::{Flow, TrunkId};
 const SHED: u8 = 20;
 
 impl Shard {
+    /// Whether a request belongs to a transaction that is under way: a copy, an ACK or a CANCEL.
+    pub fn knows(&self, env: &Env<'_>, request: &Message, essentials: &Essentials<'_>) -> bool {
+        let parts = key_parts(request, essentials);
+        let key = match parts.method {
+            b"CANCEL" => Key::of_cancelled_invite(&env.secrets.hash, &parts),
+            _ => Key::of_request(&env.secrets.hash, &parts),
+        };
+        self.by_key.contains_key(&key)
+    }
+
     /// Handles a request from a known trunk.
     pub fn handle_request(&mut self, env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>) {
         self.with_shelf(env, out, |shard, out| shard.take_request(env, out, incoming));
@@ -179,20 +189,17 @@ impl Shard {
                             let id = self.next_id(env);
                             self.begin(env, out, incoming, (id, Some(key)), hash, destination, progress);
                         }
-                        Err(refusal) => self.refuse_call(env, incoming, key, refusal, out),
+                        Err(refusal) => self.refuse_call(env, out, incoming, key, refusal),
                     }
                 }
             },
             Ok((_, destination)) => {
                 out.counts.over_limit += 1;
                 let refusal = Refusal::overloaded(env.edge);
-                tell_refused(env, out, incoming, (&destination.whose, Some("max_transactions")), &refusal);
-                self.refuse_call(env, incoming, key, refusal, out);
+                let refused = NotPassed { refusal, whose: destination.whose, limit: Some("max_transactions") };
+                self.turn_away(env, out, incoming, key, refused);
             }
-            Err((refusal, whose)) => {
-                tell_refused(env, out, incoming, (&whose, None), &refusal);
-                self.refuse_call(env, incoming, key, refusal, out);
-            }
+            Err(refused) => self.turn_away(env, out, incoming, key, refused),
         }
     }
 
@@ -264,53 +271,58 @@ fn route(
     out: &mut Output,
     (lives, shard): (&Lives, u8),
     incoming: &Incoming<'_>,
-) -> Result<(u32, Destination), (Refusal, Whose)> {
+) -> Result<(u32, Destination), NotPassed> {
     let Incoming { request, essentials, .. } = *incoming;
     let initial = essentials.to_tag.is_none();
-    let nobodys = |refusal| (refusal, Whose::default());
     let hash = if initial { loop_hash(env.edge, incoming.from, request, essentials) } else { 0 };
-    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash)).map_err(nobodys)?;
+    screen(env.edge, incoming.from, request, essentials, initial.then_some(hash))?;
     let fault = |what: What| {
         let (status, reason) = what.status();
-        nobodys(Refusal::new(status, reason))
+        Refusal::new(status, reason)
     };
     let routes = RouteSet::read(env.edge, env.secrets, request, essentials).map_err(fault)?;
     let asking = asking(env, incoming);
-    let replaced = replace::find(env, lives, incoming.from, request, essentials).map_err(nobodys)?;
+    let replaced = replace::find(env, lives, incoming.from, request, essentials)?;
     let destination = if let Some(dialog) = replaced {
         // Its CANCEL and its ACK name no other call.
         let until = env.now + env.edge.timing.timer_c + env.edge.timing.timer_h();
         lives.homes().adopt(env.secrets, (env.now, Some(until)), essentials.call_id, shard);
-        destination::of_dialog(env.edge, dialog).map_err(nobodys)?
+        destination::of_dialog(env.edge, dialog)?
     } else if initial {
         let mut destination = destination::of_call(&asking, &routes.request_uri, &mut out.counts)?;
-        let taken = ask_the_gate(env, out, incoming, destination.emergency)
-            .and_then(|()| admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination));
+        ask_the_gate(env, out, incoming, &destination)?;
+        let taken = admit(env.edge, (incoming.from, incoming.flow.listener, request), &mut destination);
         taken.map_err(|refusal| (refusal, destination.whose.clone()))?;
         destination
     } else {
-        inside_dialog(env, out, lives, incoming, &routes).map_err(nobodys)?
+        inside_dialog(env, out, lives, incoming, &routes)?
     };
     Ok((hash, destination))
 }
 
 /// Whether the edge as a whole takes what would begin a dialog. A call for help always passes.
-fn ask_the_gate(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, emergency: bool) -> Result<(), Refusal> {
-    if emergency {
+fn ask_the_gate(
+    env: &Env<'_>,
+    out: &mut Output,
+    incoming: &Incoming<'_>,
+    destination: &Destination,
+) -> Result<(), NotPassed> {
+    if destination.emergency {
         return Ok(());
     }
     let Edge { gate, paces, .. } = &**env.edge;
-    let count = if gate.is_draining() {
-        &mut out.counts.drained
+    let (count, limit) = if gate.is_draining() {
+        (&mut out.counts.drained, "draining")
     } else if gate.shed_percent() > 0 && gate.sheds(shed_draw(env, incoming)) {
-        &mut out.counts.shed
+        (&mut out.counts.shed, "overload")
     } else if paces.get(usize::from(incoming.from.0)).is_some_and(|pace| !pace.take(env.now.as_millis())) {
-        &mut out.counts.over_trunk_pace
+        (&mut out.counts.over_trunk_pace, "guard")
     } else {
         return Ok(());
     };
     *count += 1;
-    Err(Refusal::overloaded(env.edge))
+    let refusal = Refusal::overloaded(env.edge);
+    Err(NotPassed { refusal, whose: destination.whose.clone(), limit: Some(limit) })
 }
 
 /// The number by which it is drawn whether a call is shed: another one than that which picks its way.
@@ -334,11 +346,23 @@ fn inside_dialog(
     if routes.unproved && routes.token.is_none() {
         out.counts.tokens_refused.add(Refused::RecordRoute as usize);
     }
-    // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came.
-    if routes.token.is_none() && env.edge.owns_legs(from, from) {
+    // Where the edge owns the legs, what neither token proves is of no call: nothing goes past it as it came. Nor does
+    // anything of a trunk that may take part in calls that are up, and in nothing else.
+    if routes.token.is_none() && (incoming.former || env.edge.owns_legs(from, from)) {
         return Err(Refusal::new(481, "Call/Transaction Does Not Exist"));
     }
     destination::of_in_dialog(&asking(env, incoming), routes, &mut out.counts)
+}
+
+/// Whether a token in a request inside a dialog says that its sender is this trunk.
+pub fn is_party(env: &Env<'_>, trunk: TrunkId, request: &Message, essentials: &Essentials<'_>) -> bool {
+    let mut counts = Counts::default();
+    if let Ok(Some(_)) = Dialog::open(env, &mut counts, trunk, essentials) {
+        return true;
+    }
+    let token = RouteSet::read(env.edge, env.secrets, request, essentials).ok().and_then(|routes| routes.token);
+    let mark = env.edge.face(trunk).map(|face| face.mark);
+    token.is_some_and(|token| mark.is_some_and(|mark| [token.caller, token.callee].contains(&mark)))
 }
 
 /// What memory knows better of a dialog than the token: CSeq numbers, since the edge may have used up those that were its

@@ -106,6 +106,13 @@ impl Journal {
         Ok(())
     }
 
+    /// What it holds now.
+    pub fn contents(&mut self) -> Result<Contents, StoreError> {
+        let (contents, ..) = read(&self.file, &self.path)?;
+        self.file.seek(SeekFrom::Start(self.length)).map_err(|error| failed("read", &self.path, error))?;
+        Ok(contents)
+    }
+
     /// How many lines it has: many make a start slow, see [`Journal::compact`].
     pub const fn lines(&self) -> usize {
         self.lines

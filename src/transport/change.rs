@@ -138,7 +138,7 @@ impl Transports {
     pub fn descriptors(&self) -> Vec<(String, OwnedFd)> {
         let table = self.streams.listeners.load();
         let mut all = Vec::new();
-        for listener in table.iter() {
+        for listener in table.iter().filter(|listener| listener.is_open()) {
             // A colon may be in no such name.
             let name = format!("{}-{}", listener.transport.uri_token(), listener.local).replace(':', "_");
             listener.each_socket(|socket| match socket.try_clone() {
@@ -181,7 +181,9 @@ impl Transports {
             };
             return Ok((Listener::new(settings, predecessor.local, socket), Some(predecessor.id)));
         }
-        let blocking = Blocking(table.iter().filter(leaves).filter(|it| overlap(it.local, settings.bind)).collect());
+        let blocking = Blocking(
+            table.iter().filter(leaves).filter(|it| it.is_open() && overlap(it.local, settings.bind)).collect(),
+        );
         let fault = |error| BindError::Socket { transport: settings.transport, addr: settings.bind, error };
         let given = self.inheritance.of(&settings).map_err(fault)?;
         let (local, socket) = if kind(settings.transport) {

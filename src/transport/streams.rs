@@ -116,6 +116,11 @@ impl Streams {
         ConnectionId(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The id that was given last.
+    pub(super) fn newest_id(&self) -> ConnectionId {
+        ConnectionId(self.next_id.load(Ordering::Relaxed).saturating_sub(1))
+    }
+
     /// Milliseconds of the transports' clock, as of the last sweep; never zero.
     pub(super) fn now(&self) -> u64 {
         self.clock.load(Ordering::Relaxed)

@@ -148,6 +148,11 @@ impl Transports {
         all
     }
 
+    /// What the edge shows and trusts when it dials for a trunk from a listener.
+    pub fn shown_for(&self, trunk: TrunkId, listener: ListenerId) -> Option<Arc<Credentials>> {
+        self.streams.client_tls_of(trunk, listener).map(|tls| tls.credentials().clone())
+    }
+
     /// Where the secrets of TLS sessions are written, if anywhere.
     pub fn key_log(&self) -> Option<KeyLog> {
         let table = self.streams.listeners.load();

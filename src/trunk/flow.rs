@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::TrunkId;
 use crate::sip::Transport;
 
-/// Index of a listener in the configuration.
+/// Index of a listener; it belongs to its name, transport and address as long as the process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub u16);
 

@@ -4,9 +4,13 @@
 //! specific network decides; a trunk that asks for certificate names on a TLS listener is never found by address alone.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::{Listener, ListenerId, TrunkId, Trunks, address_bits, masked};
+use super::{ConnectionId, Listener, ListenerId, Network, Trunk, TrunkId, Trunks, address_bits, masked};
 use crate::sip::Transport;
+
+/// How many earlier ways of knowing trunks are kept over reloads; the oldest go first.
+const MAX_FORMER: usize = 4_096;
 
 /// The first of the mapped IPv4 addresses.
 const WORLD_OF_IPV4: u128 = 0xffff << 32;
@@ -18,6 +22,23 @@ pub struct Identify {
     listeners: Vec<Peers>,
     /// Where peers are, whatever the listener: the networks and the literal targets of all trunks.
     peers: Networks,
+    /// By [`ListenerId`]: how trunks were known before a reload, and how those are known that leave. What comes so is in
+    /// a call that is up, or a stranger's.
+    former: Vec<Peers>,
+    has_former: bool,
+    /// What `former` is made of, without the trunks that leave now.
+    ways: Arc<[Former]>,
+    /// Trunks of which older connections prove nothing any more, since the names of their certificates have changed.
+    unproved: Vec<(TrunkId, ConnectionId)>,
+}
+
+/// How a trunk was known before a reload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Former {
+    trunk: TrunkId,
+    listener: ListenerId,
+    networks: Vec<Network>,
+    named: bool,
 }
 
 /// The trunks of one listener.
@@ -33,38 +54,37 @@ struct Peers {
     anywhere: bool,
 }
 
+impl Former {
+    fn of(trunk: &Trunk) -> Self {
+        let (trunk, listener, named) = (trunk, trunk.listener, !trunk.peer_names.is_empty());
+        Self { trunk: trunk.id, listener, networks: trunk.allow_from.clone(), named }
+    }
+}
+
+impl Peers {
+    fn add(&mut self, tls: bool, way: &Former) {
+        let named = tls && way.named;
+        let world = |network: &Network| network.bits == 0;
+        self.anywhere |= named && (way.networks.is_empty() || way.networks.iter().any(world));
+        if named && way.networks.is_empty() {
+            self.by_name_anywhere.push(way.trunk);
+        }
+        let networks = if named { &mut self.by_name } else { &mut self.by_address };
+        for network in &way.networks {
+            let (first, bits) = network.prefix();
+            networks.add(first, bits, way.trunk);
+        }
+    }
+}
+
 impl Identify {
     /// Compiles the table; trunks on a listener that is not among `listeners` are left out.
     pub fn new(listeners: &[Listener], trunks: &Trunks) -> Self {
-        let mut table: Vec<Peers> = Vec::new();
-        for listener in listeners {
-            let index = usize::from(listener.id.0);
-            if table.len() <= index {
-                table.resize_with(index + 1, Peers::default);
-            }
-            let Some(peers) = table.get_mut(index) else {
-                continue;
-            };
-            for trunk in trunks.0.iter().filter(|trunk| trunk.listener == listener.id) {
-                let named = listener.transport == Transport::Tls && !trunk.peer_names.is_empty();
-                let world = |network: &super::Network| network.bits == 0;
-                peers.anywhere |= named && (trunk.allow_from.is_empty() || trunk.allow_from.iter().any(world));
-                if named && trunk.allow_from.is_empty() {
-                    peers.by_name_anywhere.push(trunk.id);
-                }
-                let networks = if named { &mut peers.by_name } else { &mut peers.by_address };
-                for network in &trunk.allow_from {
-                    let (first, bits) = network.prefix();
-                    networks.add(first, bits, trunk.id);
-                }
-            }
-            peers.by_address.sort();
-            peers.by_name.sort();
-        }
+        let ways: Vec<Former> = trunks.staying().map(Former::of).collect();
+        let leaving: Vec<Former> = trunks.0.iter().filter(|trunk| trunk.leaving).map(Former::of).collect();
         let mut peers = Networks::default();
         for trunk in &trunks.0 {
-            let literal =
-                trunk.targets.iter().filter_map(|target| target.literal).map(|at| super::Network::host(at.ip()));
+            let literal = trunk.targets.iter().filter_map(|target| target.literal).map(|at| Network::host(at.ip()));
             for network in trunk.allow_from.iter().copied().chain(literal) {
                 let (first, bits) = network.prefix();
                 // The whole world is nobody's address.
@@ -75,7 +95,48 @@ impl Identify {
             }
         }
         peers.sort();
-        Self { listeners: table, peers }
+        Self {
+            listeners: compiled(listeners, &ways),
+            peers,
+            former: compiled(listeners, &leaving),
+            has_former: !leaving.is_empty(),
+            ways: Arc::default(),
+            unproved: Vec::new(),
+        }
+    }
+
+    /// The table over an earlier one, which was that of `old`: what is in a call that began then is still known.
+    pub fn following(listeners: &[Listener], trunks: &Trunks, (identify, old): (&Self, &Trunks)) -> Self {
+        let mut ways = identify.ways.to_vec();
+        let before = old.0.iter().filter(|trunk| !trunk.leaving).map(Former::of);
+        let changed = before.filter(|way| trunks.get(way.trunk).is_none_or(|now| Former::of(now) != *way));
+        ways.extend(changed);
+        ways.reverse();
+        let mut kept: Vec<Former> = Vec::new();
+        for way in ways.into_iter().filter(|way| trunks.get(way.trunk).is_some()) {
+            // The newest ones are kept; one that is in force again is no former one.
+            let is_known = || trunks.get(way.trunk).is_some_and(|now| !now.leaving && Former::of(now) == way);
+            if kept.len() < MAX_FORMER && !kept.contains(&way) && !is_known() {
+                kept.push(way);
+            }
+        }
+        kept.reverse();
+        let new = Self::new(listeners, trunks);
+        let leaving = trunks.0.iter().filter(|trunk| trunk.leaving).map(Former::of);
+        let all: Vec<Former> = leaving.chain(kept.iter().cloned()).collect();
+        let unproved = identify.unproved.clone();
+        let former = compiled(listeners, &all);
+        Self { former, has_former: !all.is_empty(), ways: kept.into(), unproved, ..new }
+    }
+
+    /// The same table, to which connections up to `last` prove nothing of these trunks; what is in a call that is up
+    /// passes over them all the same.
+    #[must_use]
+    pub fn doubting(&self, trunks: &[TrunkId], last: ConnectionId) -> Self {
+        let mut table = self.clone();
+        table.unproved.retain(|(trunk, _)| !trunks.contains(trunk));
+        table.unproved.extend(trunks.iter().map(|trunk| (*trunk, last)));
+        table
     }
 
     /// Whether an address is one that some trunk's peers have: it may be wrong at this listener, but it is no stranger.
@@ -84,7 +145,7 @@ impl Identify {
     }
 
     /// Whether any peer's address is in a network.
-    pub fn knows_any_of(&self, network: super::Network) -> bool {
+    pub fn knows_any_of(&self, network: Network) -> bool {
         let (first, bits) = network.prefix();
         self.peers.groups.iter().any(|(length, entries)| {
             let short = bits.min(*length);
@@ -95,26 +156,85 @@ impl Identify {
     /// Whether peers of a listener prove who they are by their certificates wherever they come from, so that no address
     /// can be told to be a stranger's before the handshake.
     pub fn has_peers_anywhere(&self, listener: ListenerId) -> bool {
-        self.listeners.get(usize::from(listener.0)).is_some_and(|peers| peers.anywhere)
+        let of = |table: &[Peers]| table.get(usize::from(listener.0)).is_some_and(|peers| peers.anywhere);
+        of(&self.listeners) || of(&self.former)
     }
 
     /// The trunk of a request that came in at `listener` from `remote`, if any.
     ///
     /// `authenticated` are the trunks whose `peer_names` the peer's verified certificate carries; empty without TLS.
     pub fn trunk(&self, listener: ListenerId, remote: IpAddr, authenticated: &[TrunkId]) -> Option<TrunkId> {
+        self.trunk_over(listener, remote, authenticated, None)
+    }
+
+    /// The same of a request that came over this connection.
+    pub fn trunk_over(
+        &self,
+        listener: ListenerId,
+        remote: IpAddr,
+        authenticated: &[TrunkId],
+        connection: Option<ConnectionId>,
+    ) -> Option<TrunkId> {
         let peers = self.listeners.get(usize::from(listener.0))?;
         let address = address_bits(remote);
         if !authenticated.is_empty() {
+            let is_proved = |trunk| authenticated.contains(&trunk) && self.believes(trunk, connection);
             let proved = peers
                 .by_name
-                .find(address, |trunk| authenticated.contains(&trunk))
-                .or_else(|| peers.by_name_anywhere.iter().copied().find(|trunk| authenticated.contains(trunk)));
+                .find(address, is_proved)
+                .or_else(|| peers.by_name_anywhere.iter().copied().find(|trunk| is_proved(*trunk)));
             if proved.is_some() {
                 return proved;
             }
         }
         peers.by_address.find(address, |_| true)
     }
+
+    fn believes(&self, trunk: TrunkId, connection: Option<ConnectionId>) -> bool {
+        let doubt = self.unproved.iter().find(|(doubted, _)| *doubted == trunk);
+        doubt.is_none_or(|(_, last)| connection.is_none_or(|connection| connection > *last))
+    }
+
+    /// Whether any trunk may be known as it was known before.
+    pub const fn has_former(&self) -> bool {
+        self.has_former
+    }
+
+    /// The trunks whose request it may be if it is in a call that is up: those that were known so before a reload. Calls
+    /// back until it is told that one is the right one.
+    pub fn former(
+        &self,
+        listener: ListenerId,
+        remote: IpAddr,
+        authenticated: &[TrunkId],
+        mut is_right: impl FnMut(TrunkId) -> bool,
+    ) -> Option<TrunkId> {
+        let peers = self.former.get(usize::from(listener.0))?;
+        let address = address_bits(remote);
+        let mut proved = |trunk| authenticated.contains(&trunk) && is_right(trunk);
+        let by_name = peers.by_name.find(address, &mut proved);
+        let by_name = by_name.or_else(|| peers.by_name_anywhere.iter().copied().find(|trunk| proved(*trunk)));
+        by_name.or_else(|| peers.by_address.find(address, is_right))
+    }
+}
+
+fn compiled(listeners: &[Listener], ways: &[Former]) -> Vec<Peers> {
+    let mut table: Vec<Peers> = Vec::new();
+    for listener in listeners {
+        let index = usize::from(listener.id.0);
+        if table.len() <= index {
+            table.resize_with(index + 1, Peers::default);
+        }
+        let Some(peers) = table.get_mut(index) else {
+            continue;
+        };
+        for way in ways.iter().filter(|way| way.listener == listener.id) {
+            peers.add(listener.transport == Transport::Tls, way);
+        }
+        peers.by_address.sort();
+        peers.by_name.sort();
+    }
+    table
 }
 
 /// Networks and their trunks, grouped by prefix length, longest first; within a group in order of address.
@@ -139,7 +259,7 @@ impl Networks {
     }
 
     /// The trunk of the most specific network that holds the address and whose trunk is `wanted`.
-    fn find(&self, address: u128, wanted: impl Fn(TrunkId) -> bool) -> Option<TrunkId> {
+    fn find(&self, address: u128, mut wanted: impl FnMut(TrunkId) -> bool) -> Option<TrunkId> {
         self.groups.iter().find_map(|(bits, entries)| {
             let network = masked(address, *bits);
             let start = entries.partition_point(|(first, _)| *first < network);
@@ -155,7 +275,6 @@ impl Networks {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
@@ -184,6 +303,7 @@ mod tests {
             transparent: true,
             limits: None,
             dialect: Arc::new(crate::trunk::Dialect::of_kind(TrunkKind::Pbx)),
+            leaving: false,
         }
     }
 
@@ -195,6 +315,7 @@ mod tests {
             bind: ([127, 0, 0, 1], 5060).into(),
             host: "127.0.0.1".into(),
             port: 5060,
+            leaving: false,
         }
     }
 

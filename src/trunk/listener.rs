@@ -9,7 +9,7 @@ use crate::sip::Transport;
 /// A configured listener; its TLS files and socket options are the transport driver's business.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Index among the listeners of one configuration.
+    /// Its number, which keeps its meaning over reloads.
     pub id: ListenerId,
     pub name: Arc<str>,
     pub transport: Transport,
@@ -19,4 +19,6 @@ pub struct Listener {
     pub host: Arc<str>,
     /// The port that goes with `host`; zero: the port that the socket got.
     pub port: u16,
+    /// The configuration does not have it any more: it carries what goes on over it, and nothing new.
+    pub leaving: bool,
 }

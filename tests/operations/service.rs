@@ -6,7 +6,7 @@ mod manager;
 mod party;
 
 use std::net::UdpSocket;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::support::SOON;
 use crate::support::edge::trunkway;
 use crate::support::place::Place;
 use crate::support::process::Process;
-use crate::support::sipp::{Scenario, Sipp, scenario};
+use crate::support::sipp::{Sipp, scenario};
 use crate::support::until;
 
 /// A caller and a callee over UDP, a number for help, and the control socket.
@@ -55,11 +55,12 @@ numbers = ["112"]
 to = ["callee"]
 
 [dialplan.numbers]
-rules = [{{ prefix = "2", tag = "callee" }}]
+rules = [{{ prefix = "2", tag = "callee" }}{far}]
 
 {more}
 "#,
-        metrics = place.metrics()
+        metrics = place.metrics(),
+        far = if more.contains("[trunk.far]") { ", { prefix = \"3\", tag = \"far\" }" } else { "" },
     )
 }
 
@@ -69,8 +70,12 @@ fn start(place: &Place, manager: &Manager, more: &str) -> Process {
     let mut command = trunkway("run");
     manager.watch(command.arg("--config").arg(path));
     let mut edge = Process::start("edge", place.folder(), &mut command);
-    edge.ready("it listens", |process| process.output().contains("ready").then_some(()));
+    edge.ready("it listens", is_ready);
     edge
+}
+
+fn is_ready(edge: &Process) -> Option<()> {
+    edge.output().lines().any(|line| line.ends_with(" ready")).then_some(())
 }
 
 fn ask(place: &Place, words: &[&str]) -> std::process::Output {
@@ -227,4 +232,126 @@ fn stop_that_waits_for_calls_ends_when_the_last_one_is_over() {
     assert_eq!(edge.ended(), None);
     assert_eq!(up.hang_up(&caller, &callee), 200);
     assert!(edge.wait(SOON).success());
+}
+
+/// Calls a second while the edge is started anew.
+const RATE: u32 = 40;
+
+#[test]
+fn calls_that_are_up_outlive_a_restart_and_new_ones_are_refused_for_less_than_a_second() {
+    let place = Place::alone();
+    let mut manager = Manager::new(&place);
+    let mut edge = start(&place, &manager, &parties(&place));
+    let (caller, callee) = (Party::new(place.at(4)), Party::new(place.at(5)));
+    let up: Vec<_> = (0..5).map(|_| caller.call(&callee, place.at(1), "3001")).collect();
+    let answering = Sipp::callee(&place, 3, scenario("callee")).calls(10 * RATE, 0).start(&place);
+    let calling = Sipp::caller(&place, 2, scenario("caller"), "2001").calls(10 * RATE, RATE);
+    let calling = calling.pause(Duration::from_secs(2)).start(&place);
+    until("calls are up and others are on their way", SOON, || {
+        let page = page(&place)?;
+        let begun = page.lines().find_map(|line| line.strip_prefix("trunkway_transactions_total "))?;
+        (begun.parse::<f64>().ok()? > f64::from(5 * RATE)).then_some(())
+    });
+    let began = Instant::now();
+    edge.signal(Signal::TERM);
+    manager.wait("STOPPING=1");
+    assert!(edge.wait(SOON).success());
+    // What it has left with its manager is closed by this one.
+    manager.heard();
+    let stopped = began.elapsed();
+    let mut edge = start(&place, &manager, &parties(&place));
+    let restarted = began.elapsed();
+    let stats = calling.end();
+    // Every call that was up is there and ends as it should; what failed was refused at its beginning.
+    assert_eq!(up.iter().map(|call| call.reinvite(&caller, &callee)).collect::<Vec<_>>(), [200; 5]);
+    assert_eq!(up.iter().map(|call| call.hang_up(&caller, &callee)).collect::<Vec<_>>(), [200; 5]);
+    let refused = stats.failed as f64 / f64::from(RATE);
+    println!(
+        "restart: stopped after {stopped:?}, ready after {restarted:?}, new calls refused for {refused:.2} s: {stats:?}"
+    );
+    assert!(refused < 1.0, "refused for {refused} s; stopped after {stopped:?}, ready after {restarted:?}: {stats:?}");
+    assert!(stats.successful + stats.failed == u64::from(10 * RATE), "{stats:?}");
+    drop(answering);
+    assert!(edge.terminate(SOON).success());
+}
+
+/// Two more trunks, for calls that the test itself makes.
+fn parties(place: &Place) -> String {
+    let [caller, callee] = [4, 5].map(|host| place.at(host));
+    format!(
+        r#"
+[trunk.near]
+kind = "pbx"
+listen = "inside"
+targets = ["udp:{caller}"]
+transparent = false
+
+[trunk.far]
+kind = "pbx"
+listen = "inside"
+targets = ["udp:{callee}"]
+"#
+    )
+}
+
+/// The page of metrics, when somebody shows it.
+fn page(place: &Place) -> Option<String> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(place.metrics()).ok()?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: edge\r\nConnection: close\r\n\r\n").ok()?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page).ok()?;
+    Some(page)
+}
+
+#[test]
+fn sockets_that_a_service_manager_has_opened_are_taken_with_what_waits_in_them() {
+    let place = Place::new();
+    let path = place.write("edge.toml", &config(&place, ""));
+    // It opens the socket, waits until something comes, and becomes the edge then.
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--datagram", "--fdname", "inside", "--listen", &place.at(1).to_string(), "--"]);
+    command.arg(env!("CARGO_BIN_EXE_trunkway")).arg("run").arg("--config").arg(path);
+    let mut edge = Process::start("edge", place.folder(), &mut command);
+    edge.ready("it waits", |_| UdpSocket::bind(place.at(1)).is_err().then_some(()));
+    // The first request is not sent again: it waits in the socket until the edge is there.
+    let caller = Party::new(place.at(2));
+    assert_eq!(caller.ask_once(place.at(1), &options(&place, 2)), 200);
+    assert!(edge.terminate(SOON).success());
+}
+
+#[test]
+fn unit_is_sound_and_as_confined_as_its_description_says() {
+    let place = Place::new();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
+    let unit = |name: &str| std::fs::read_to_string(source.join(name)).expect("the unit can be read");
+    let service = unit("trunkway.service").replace("/usr/bin/trunkway", env!("CARGO_BIN_EXE_trunkway"));
+    // Manual pages are those of the package, which is not installed here.
+    let service = service.replace("man:trunkway(1) ", "");
+    place.write("trunkway.socket", &unit("trunkway.socket"));
+    let analyze = |words: &[&str], text: &str| {
+        let path = place.write("trunkway.service", text);
+        let mut command = Command::new("systemd-analyze");
+        let output = command.args(words).arg(path).output().expect("systemd-analyze can be started");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    };
+    // systemd before 253 does not know the type, says so, and takes the one of older-systemd.conf.
+    let (_, said) = analyze(&["verify"], &service);
+    let unknown = |line: &&str| !line.contains("Failed to parse service type, ignoring: notify-reload");
+    assert_eq!(said.lines().filter(unknown).collect::<Vec<_>>(), Vec::<&str>::new());
+    let older = unit("older-systemd.conf").replace("[Service]", "");
+    let (sound, said) = analyze(&["verify"], &service.replace("Type=notify-reload", &older));
+    assert_eq!((sound, said.as_str()), (true, ""));
+
+    let (_, table) = analyze(&["security", "--offline=true", "--no-pager"], &service);
+    let overall = table.lines().find_map(|line| line.split_once("Overall exposure level for trunkway.service: "));
+    let exposure: f64 =
+        overall.and_then(|(_, rest)| rest.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("{table}"));
+    assert!(exposure <= 1.5, "{table}");
+    let readme = unit("README.md").replace('\\', "");
+    for line in table.lines().filter(|line| line.contains('\u{2717}')) {
+        let name = line.split_whitespace().nth(1).expect("a line has a name");
+        assert!(readme.contains(&format!("`{name}`")), "README.md does not explain {name}:\n{table}");
+    }
 }

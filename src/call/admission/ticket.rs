@@ -82,6 +82,11 @@ impl Ticket {
         self.held.retain(|held| held.to.is_none_or(&is_kept));
     }
 
+    /// What the call counts at.
+    pub fn names(&self) -> impl Iterator<Item = (Scope, &str)> {
+        self.held.iter().map(|held| (held.meter.scope, &*held.meter.name))
+    }
+
     /// Whether the call counts at a trunk that it was sent to.
     fn is_on(&self, trunk: TrunkId) -> bool {
         self.held.iter().any(|held| held.to == Some(trunk))

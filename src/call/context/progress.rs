@@ -73,8 +73,10 @@ impl Context {
             }
             (progress, None) => progress,
         };
-        if let Some(progress) = left {
-            out.counts.calls_not_remembered += u32::from(transparent);
+        let Some(progress) = left else { return };
+        out.counts.calls_not_remembered += u32::from(transparent);
+        // The BYE of a call between owned legs says enough to tell of it then.
+        if transparent || tools.lives.has_room() {
             record::of_passing(env, out, &progress, Ending::Forgotten);
         }
     }

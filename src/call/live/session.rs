@@ -6,7 +6,7 @@ use super::hang_up::{self, Cause};
 use super::learn::{self, Agreed};
 use super::relay::Relayed;
 use super::timer::{self, Act, Refusal, SessionTimer, agreed_by_uac, agreed_by_uas};
-use super::{End, LiveCall, LiveId, compose};
+use super::{End, LiveCall, LiveId, LiveLeg, compose};
 use crate::call::{Env, Output, Tools};
 use crate::sip::session_expires::is_of_session_timer;
 use crate::sip::{Edits, HeaderName, Message, Refresher, SessionExpires};
@@ -85,11 +85,12 @@ pub(super) fn answered(env: &Env<'_>, call: &mut LiveCall, near: End, response: 
 
 /// When the call wants [`handle_due`].
 pub fn next_timeout(call: &LiveCall) -> Option<Moment> {
-    let of = |end: End| {
-        let session = &call.leg(end).session;
-        [session.timer.next_timeout(), session.owed]
-    };
-    End::BOTH.into_iter().flat_map(of).flatten().min()
+    End::BOTH.into_iter().filter_map(|end| next_timeout_of(call.leg(end))).min()
+}
+
+/// When something is due of one leg's session.
+pub fn next_timeout_of(leg: &LiveLeg) -> Option<Moment> {
+    [leg.session.timer.next_timeout(), leg.session.owed].into_iter().flatten().min()
 }
 
 /// The call's time has come, or an entry of the wheel did early.

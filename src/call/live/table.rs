@@ -162,6 +162,11 @@ impl Lives {
         self.calls.iter().map(|(_, call)| &**call)
     }
 
+    /// The calls in the slots from one on.
+    pub fn from_slot(&self, slot: usize) -> impl Iterator<Item = (usize, &LiveCall)> {
+        (slot..self.calls.capacity()).filter_map(|slot| Some((slot, &**self.calls.get(slot)?)))
+    }
+
     /// A call, if it is still up.
     pub fn get(&self, id: LiveId) -> Option<&LiveCall> {
         self.calls.get(id.slot as usize).map(|call| &**call).filter(|call| call.id == id)

@@ -45,7 +45,7 @@ pub(super) fn look(loaded: &Loaded, review: &Review<'_>) {
 }
 
 /// Whether a rule takes the number, with or without its `+`.
-fn is_covered(plans: &[Plan], e164: Digits) -> bool {
+pub fn is_covered(plans: &[Plan], e164: Digits) -> bool {
     let text = format!("+{e164}");
     let bare = text.get(1..).unwrap_or_default();
     plans.iter().any(|plan| plan.find(text.as_bytes()).is_some() || plan.find(bare.as_bytes()).is_some())

@@ -22,7 +22,7 @@ const LINES: usize = 64;
 impl Desk {
     /// What is kept of a call, and its id.
     fn kept_of(&self, call: &str) -> Result<(CallId, Vec<Kept>), NoTrace> {
-        let trace = self.parts.core.trace();
+        let trace = self.parts.core.taps().trace();
         if !trace.has_ring() {
             return Err(NoTrace::Off);
         }
@@ -34,7 +34,7 @@ impl Desk {
 
 impl admin::Trace for Desk {
     fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
-        let trace = self.parts.core.trace();
+        let trace = self.parts.core.taps().trace();
         if !trace.has_ring() {
             return Err(NoTrace::Off);
         }
@@ -88,11 +88,11 @@ impl admin::Trace for Desk {
 
     fn follow(&self, whom: &str, look: TraceLook) -> Result<Receiver<Bytes>, NoTrace> {
         let core = &self.parts.core;
-        if !core.trace().has_ring() {
+        if !core.taps().trace().has_ring() {
             return Err(NoTrace::Off);
         }
         let whom = Whom::read(whom).ok_or_else(|| NoTrace::BadNumber(whom.chars().take(256).collect()))?;
-        let mut followed = core.trace().follow(whom).map_err(|error| NoTrace::TooMany(error.to_string()))?;
+        let mut followed = core.taps().trace().follow(whom).map_err(|error| NoTrace::TooMany(error.to_string()))?;
         let (lines, receiver) = channel(LINES);
         let core = std::sync::Arc::clone(core);
         tokio::spawn(async move {

@@ -20,11 +20,11 @@ const NEARLY: usize = 90;
 
 /// The core's own parts. What other matters add stands behind it.
 pub fn parts(core: &Arc<Core>, calls: &Arc<Calls>, limits: &Limits, seal_key_file: Option<PathBuf>) -> Vec<Part> {
-    let (targets_of, gate_of, limits_of) = (Arc::clone(core), Arc::clone(core), Arc::clone(core));
+    let (targets_of, overload_of, limits_of) = (Arc::clone(core), Arc::clone(core), Arc::clone(core));
     let (calls, limits) = (Arc::clone(calls), *limits);
     vec![
         Box::new(move || targets(&targets_of)),
-        Box::new(move || gate(&gate_of)),
+        Box::new(move || overload(&overload_of)),
         Box::new(move || nearly_full(&limits_of, &limits)),
         Box::new(move || store(&calls)),
         Box::new(move || seal_key_file.iter().filter_map(unreadable).collect()),
@@ -75,29 +75,17 @@ fn advice(trunk: &Trunk) -> String {
     )
 }
 
-fn gate(core: &Core) -> Vec<Cause> {
-    let gate = &core.edge().gate;
-    let mut causes = Vec::new();
-    if gate.is_draining() {
-        causes.push(Cause {
-            severity: Severity::Warning,
-            name: "draining",
-            source: "node".to_owned(),
-            text: "the edge takes no new calls: it drains".to_owned(),
-            advice: "`trunkway undrain` lets new calls in again".to_owned(),
-        });
-    }
-    let percent = gate.shed_percent();
-    if percent > 0 {
-        causes.push(Cause {
-            severity: Severity::Error,
-            name: "overload",
-            source: "node".to_owned(),
-            text: format!("there is too much to do: {percent} of 100 new calls are refused"),
-            advice: "see who calls so much (`trunkway calls`), and give the machine more processors".to_owned(),
-        });
-    }
-    causes
+/// New calls that are refused since there is too much to do.
+fn overload(core: &Core) -> Vec<Cause> {
+    let percent = core.edge().gate.shed_percent();
+    let cause = || Cause {
+        severity: Severity::Error,
+        name: "overload",
+        source: "node".to_owned(),
+        text: format!("there is too much to do: {percent} of 100 new calls are refused"),
+        advice: "see who calls so much (`trunkway calls`), and give the machine more processors".to_owned(),
+    };
+    (percent > 0).then(cause).into_iter().collect()
 }
 
 fn nearly_full(core: &Core, limits: &Limits) -> Vec<Cause> {

@@ -1,12 +1,8 @@
-//! What the configuration sets: its limits, and the ends of its certificates.
-
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+//! What the configuration sets: its limits.
 
 use metrics::{describe_gauge, gauge};
 
-use crate::config::{Config, Limits};
-use crate::transport::tls::certificate;
+use crate::config::Limits;
 
 /// Publishes each limit, so that a graph can show how near it is.
 pub fn publish_limits(limits: &Limits) {
@@ -31,21 +27,5 @@ pub fn publish_limits(limits: &Limits) {
         ("max_stored_calls", limits.max_stored_calls),
     ] {
         gauge!("trunkway_limit", "limit" => key).set(value as f64);
-    }
-}
-
-/// Publishes until when the edge's own certificates are good, as they were read at the start. One that nobody can read
-/// keeps the edge from starting, so it is told elsewhere.
-pub fn publish_certificates(config: &Config) {
-    const NAME: &str = "trunkway_certificate_expiry_seconds";
-    describe_gauge!(NAME, "When the first certificate of a file that the edge shows ends, in seconds since 1970");
-    let servers = config.listeners.iter().filter_map(|listen| listen.tls.as_ref()).map(|tls| &tls.certificate);
-    let clients = config.trunk_tls.iter().filter_map(|tls| tls.client.certificate.as_ref());
-    let files: BTreeSet<&PathBuf> = servers.chain(clients).collect();
-    for file in files {
-        let chain = certificate::read(file).unwrap_or_default();
-        if let Some(end) = chain.iter().map(|certificate| certificate.not_after.unix_timestamp()).min() {
-            gauge!(NAME, "file" => file.display().to_string()).set(end as f64);
-        }
     }
 }

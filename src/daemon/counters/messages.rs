@@ -93,7 +93,7 @@ impl Messages {
     pub fn answered(&self, bytes: &[u8]) {
         if self.on.load(Ordering::Relaxed) {
             // "SIP/2.0 200 OK"
-            let class = bytes.get(8).map_or(0, |digit| usize::from(digit.wrapping_sub(b'1')));
+            let class = bytes.get(8).map_or(usize::MAX, |digit| usize::from(digit.wrapping_sub(b'1')));
             self.add_response(Way::Sent, method(method_of_cseq(bytes)), class);
         }
     }

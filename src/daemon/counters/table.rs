@@ -276,6 +276,7 @@ pub async fn publish(measured: Measured) {
         let now = measured.core.edge();
         if !Arc::ptr_eq(&now, &edge) {
             measured.core.meters().calls.keep(&now);
+            now.gate.meters().keep(&now);
             edge = now;
         }
         let (counts, status) = measured.core.take_counts();

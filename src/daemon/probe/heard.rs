@@ -2,7 +2,7 @@
 //! own OPTIONS alone, so that an operator must see when they stop. Counted without a lock.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -20,6 +20,8 @@ pub(super) struct HeardOptions {
 
 struct OfTrunk {
     name: Arc<str>,
+    /// It keeps its place, and is shown no more.
+    leaving: AtomicBool,
     /// Since the start of the clock, in milliseconds and one more; 0: never.
     last: AtomicU64,
     count: AtomicU64,
@@ -37,10 +39,16 @@ impl HeardOptions {
     pub fn follow(&self, edge: &Edge) {
         let old = self.trunks.load();
         let of_trunk = |trunk: &crate::trunk::Trunk| match old.iter().find(|of| of.name == trunk.name) {
-            Some(of) => Arc::clone(of),
-            None => {
-                Arc::new(OfTrunk { name: Arc::clone(&trunk.name), last: AtomicU64::new(0), count: AtomicU64::new(0) })
+            Some(of) => {
+                of.leaving.store(trunk.leaving, Ordering::Relaxed);
+                Arc::clone(of)
             }
+            None => Arc::new(OfTrunk {
+                name: Arc::clone(&trunk.name),
+                leaving: AtomicBool::new(trunk.leaving),
+                last: AtomicU64::new(0),
+                count: AtomicU64::new(0),
+            }),
         };
         self.trunks.store(Arc::new(edge.trunks.0.iter().map(of_trunk).collect()));
     }
@@ -61,7 +69,9 @@ impl HeardOptions {
 
     /// Writes what came of all trunks.
     pub fn write(&self, clock: &Clock, page: &mut Page) {
-        let trunks: Vec<_> = self.trunks.load().iter().map(|of| (Arc::clone(&of.name), of.now(clock))).collect();
+        let trunks = self.trunks.load();
+        let trunks = trunks.iter().filter(|of| !of.leaving.load(Ordering::Relaxed));
+        let trunks: Vec<_> = trunks.map(|of| (Arc::clone(&of.name), of.now(clock))).collect();
         let help = "OPTIONS that a trunk has sent to the edge itself";
         let mut family = page.family("trunkway_options_received_total", Kind::Counter, help);
         trunks.iter().for_each(|(name, (count, _))| family.count(&[("trunk", name)], *count));

@@ -22,6 +22,8 @@ pub(super) struct Meters {
 #[derive(Clone, Debug)]
 struct OfTrunk {
     name: Arc<str>,
+    /// It keeps its place, and is shown no more.
+    leaving: bool,
     round_trip: Buckets,
     targets: Vec<OfTarget>,
 }
@@ -56,8 +58,9 @@ impl Meters {
                 let place = targets.iter().position(|of| of.name == name);
                 place.map_or(OfTarget { name, state: State::Up, changes: [0; 3] }, |place| targets.swap_remove(place))
             };
-            let targets = trunk.targets.iter().map(|target| target.to_string().into()).map(of_target).collect();
-            OfTrunk { name: Arc::clone(&trunk.name), round_trip, targets }
+            let staying = trunk.targets.iter().filter(|_| !trunk.leaving);
+            let targets = staying.map(|target| target.to_string().into()).map(of_target).collect();
+            OfTrunk { name: Arc::clone(&trunk.name), leaving: trunk.leaving, round_trip, targets }
         };
         self.trunks = edge.trunks.0.iter().map(of_trunk).collect();
     }
@@ -105,6 +108,9 @@ impl Meters {
         }
         let help = "Time until a target answered OPTIONS";
         let mut family = page.family("trunkway_options_round_trip_seconds", Kind::Histogram, help);
-        self.trunks.iter().for_each(|of| family.histogram(&[("trunk", &of.name)], &of.round_trip));
+        self.trunks
+            .iter()
+            .filter(|of| !of.leaving)
+            .for_each(|of| family.histogram(&[("trunk", &of.name)], &of.round_trip));
     }
 }

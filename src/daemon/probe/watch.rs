@@ -141,10 +141,14 @@ impl Watch {
             }
         }
         self.first.clear();
-        let count: usize = edge.trunks.0.iter().map(|trunk| trunk.targets.len()).sum();
+        let count: usize = edge.trunks.staying().map(|trunk| trunk.targets.len()).sum();
         let spread = SPREAD.max(SPREAD_EACH.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX)));
         for trunk in &edge.trunks.0 {
             self.first.push(self.targets.len());
+            // Nobody calls one that leaves.
+            if trunk.leaving {
+                continue;
+            }
             self.add_trunk(&edge, trunk, &mut known, spread, now);
         }
     }

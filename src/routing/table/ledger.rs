@@ -52,6 +52,11 @@ impl Ledger {
         Self { records: VecDeque::new(), ids, first: 0, changes: 0, revision: 0, bounds }
     }
 
+    /// How much there may be from now on.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = Bounds { records: bounds.records.max(1), ..bounds };
+    }
+
     /// How much there may be.
     pub const fn bounds(&self) -> Bounds {
         self.bounds

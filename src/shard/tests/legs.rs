@@ -10,6 +10,7 @@ mod hold;
 mod identity;
 mod live;
 mod party;
+mod progress;
 mod records;
 mod refresh;
 mod reliable;

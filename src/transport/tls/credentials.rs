@@ -61,6 +61,12 @@ impl Credentials {
 }
 
 impl Shown {
+    /// Whole days until the first certificate of the chain ends; negative once one has.
+    pub fn days_left(&self, now: OffsetDateTime) -> i64 {
+        const DAY: i64 = 86_400;
+        (self.ends - now).whole_seconds().div_euclid(DAY)
+    }
+
     /// `None` for a certificate of which not even the dates can be read.
     fn new(file: &Path, identity: &CertifiedKey) -> Option<Self> {
         let own = identity.cert.first()?;

@@ -73,6 +73,13 @@ impl Party {
         self.ask_whole(edge, request).0
     }
 
+    /// Sends a request a single time and gives the status of its final answer.
+    pub fn ask_once(&self, edge: SocketAddr, request: &str) -> u16 {
+        let request = self.unique(request);
+        self.send(edge, &request);
+        status(&self.wait("an answer", |message| status(message) >= 200))
+    }
+
     /// Sends a request, again and again as RFC 3261 has it, and gives its final answer.
     pub fn ask_whole(&self, edge: SocketAddr, request: &str) -> (u16, String) {
         let request = self.unique(request);

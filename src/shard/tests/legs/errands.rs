@@ -308,7 +308,7 @@ fn takes(world: &mut World, party: &Party, text: &str, answer: Option<&LocalAnsw
     let from = edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).expect("a trunk");
     world.with_shard(&party.call_id, |env, shard, out| {
         let essentials = Essentials::of_request(&message, &edge.limits).unwrap();
-        let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+        let incoming = Incoming { flow, from, former: false, request: &message, essentials: &essentials };
         begin_local(env, shard, out, &incoming, answer);
     });
 }
@@ -320,7 +320,7 @@ fn begin_local(
     incoming: &Incoming<'_>,
     answer: Option<&LocalAnswer>,
 ) {
-    let Incoming { flow, from, request, essentials } = *incoming;
+    let Incoming { flow, from, request, essentials, .. } = *incoming;
     let known = shard.known_leg(env, essentials);
     let call = known.and_then(|known| match known {
         crate::call::live::Known::Up(id, end) => Some((id, end)),

@@ -574,6 +574,7 @@ fn e27_all_that_goes_to_teams_says_who_made_the_edge() {
     ] {
         let mut other = Party::new(TEAMS, Transport::Udp, "t", method);
         other.target = uri.to_owned();
+        other.call_id = format!("{method} {}", seen.len()).replace(' ', "-");
         if method == "BYE" {
             other.other = "<sip:x@192.0.2.1>;tag=none".to_owned();
         }

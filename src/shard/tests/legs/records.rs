@@ -1,8 +1,6 @@
 //! What is told of calls that came to nothing.
 
-use std::sync::Arc;
-
-use super::super::world::{ALICE, BOB, World, own_all_legs};
+use super::super::world::{ALICE, BOB, World};
 use super::party::{Party, owned};
 use crate::call::CallRecord;
 use crate::call::record::Outcome;
@@ -112,17 +110,4 @@ fn what_the_edge_lets_not_pass_is_told_of() {
     let record = told(&world);
     assert_eq!((record.outcome, record.status, record.to), (Outcome::NotPassed, 404, None));
     world.finish_without_calls();
-}
-
-/// Between transparent trunks the edge is no party of the call: it does not know how calls end there.
-#[test]
-fn nothing_is_told_of_calls_between_transparent_trunks() {
-    let mut world = World::new();
-    assert!(Arc::clone(&world.edge).trunks.0.iter().all(|trunk| trunk.transparent));
-    let mut caller = alice("200");
-    let sent = caller.asks(&mut world, "INVITE");
-    Party::new(BOB, Transport::Udp, "bob", "").answers(&mut world, &sent, 486, "");
-    assert!(world.records.is_empty());
-    own_all_legs(Arc::make_mut(&mut world.edge));
-    world.finish();
 }
