@@ -133,6 +133,8 @@ const KEPT: &[(&str, &[&str])] = &[
     ("axum", &["admin/"]),
     ("hyper", &["admin/server.rs", "admin/trace/lines.rs", "cli/control.rs"]),
     ("hyper_util", &["admin/server.rs", "cli/control.rs"]),
+    ("sd_notify", &["daemon/notify.rs", "daemon/handover.rs"]),
+    ("listenfd", &["daemon/handover.rs"]),
     ("axum", &["admin/", "telemetry/metrics/"]),
     ("hyper", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
     ("hyper_util", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
