@@ -27,8 +27,6 @@ mod trace;
 use std::time::Duration;
 
 pub use access::Scope;
-pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
 pub use control::{
@@ -45,14 +43,13 @@ pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,
 };
-pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
+pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
 pub use trace::{
     NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
     TraceSummary,
 };
-pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
 
 /// How much comes through a door.
 #[derive(Clone, Debug, PartialEq, Eq)]
