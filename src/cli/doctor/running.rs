@@ -1,5 +1,7 @@
 //! The running edge: what it knows of its targets, and who has asked it by OPTIONS.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
 use super::report::{Report, Step};
@@ -16,7 +18,8 @@ const TEAMS_SILENT_S: u64 = 180;
 /// Asks the running edge.
 pub(super) fn look(patient: &Patient<'_>, arguments: &Arguments, report: &mut Report) {
     let file = ConfigFile { config: arguments.file.config.clone() };
-    let door = Door { socket: arguments.socket.clone(), file, json: false };
+    let socket = arguments.socket.clone();
+    let door = Door { socket, url: None, token_file: None, ca: PathBuf::new(), file, json: false };
     let asked = door.client().and_then(|client| client.get("/v1/trunks?limit=10000"));
     let page = match asked {
         Ok(page) => page,
