@@ -49,8 +49,8 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
-use self::reload::Reloader;
 use self::records::Records;
+use self::reload::Reloader;
 use self::strangers::Strangers;
 use self::taps::Taps;
 use crate::call::Gate;
@@ -235,7 +235,7 @@ impl Daemon {
         let certificates = certificates::tend(Arc::clone(&self.transports));
         self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
-            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life), Arc::clone(&self.reloader));
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }
@@ -314,6 +314,10 @@ fn follow(
     let (overload, strangers) = (Arc::clone(overload), Arc::clone(strangers));
     reloader.follow("overload", move |config| overload.set(config));
     reloader.follow("guard", move |config| strangers.set(&config.guard));
+    let records = Arc::clone(&core.taps().records);
+    reloader.follow("records", move |config| records.reconfigure(config));
+    // Records know of the log as well.
+    reloader.follow("log", |_| ());
     let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
     reloader.follow_with("metrics", move |config| {
         let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;

@@ -33,7 +33,6 @@ impl Stand {
     }
 }
 
-impl Calls for Stand {}
 impl Connections for Stand {
     fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
         if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
@@ -60,7 +59,9 @@ impl Calls for Stand {
     fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
         let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
         let mut calls = vec![call("contoso"), call("fabrikam")];
-        calls.retain(|call| filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap())));
+        calls.retain(|call| {
+            filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap()))
+        });
         let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
         calls.truncate(limit);
         (calls, next)
@@ -84,7 +85,6 @@ impl Calls for Stand {
         vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
     }
 }
-impl Connections for Stand {}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -107,7 +107,6 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
-impl Health for Stand {}
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
         if ask.outcome.as_deref() == Some("off") {
@@ -151,8 +150,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl History for Stand {}
-impl Logs for Stand {}
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");

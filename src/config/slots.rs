@@ -130,8 +130,11 @@ pub(super) type Shared = Arc<Slots>;
 mod tests {
     use std::path::Path;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::config::{load_str, load_str_over};
+    use crate::routing::{Decision, Query, Way};
 
     fn config(listeners: &[(&str, &str)], trunks: &[(&str, &str)]) -> String {
         let mut text = "[node]\nname = \"edge\"\n".to_owned();
@@ -181,6 +184,78 @@ mod tests {
         let listeners = ["a", "b", "b leaves"].map(str::to_owned).to_vec();
         let trunks = ["one on 0", "two on 1", "three on 2 leaves", "four on 0 leaves"].map(str::to_owned).to_vec();
         assert_eq!(ids(&third), (listeners, trunks));
+    }
+
+    /// Where a number from each trunk goes, by names.
+    fn decisions(loaded: &Loaded) -> Vec<String> {
+        let mut all = Vec::new();
+        for trunk in loaded.trunks.staying() {
+            for number in ["100", "2005", "30", "+4930", "999", "112"] {
+                let query = Query::new(trunk.id, b"127.0.0.1", number.as_bytes());
+                let way = match loaded.routing.route(query) {
+                    Decision::To(choice) => {
+                        let name = |way: &Way| loaded.trunks.get(way.trunk).map(|trunk| trunk.name.to_string());
+                        format!("{:?}", choice.ways.iter().map(name).collect::<Vec<_>>())
+                    }
+                    Decision::NoRoute(refused) => format!("{:?}", refused.why),
+                };
+                all.push(format!("{} {number}: {way}", trunk.name));
+            }
+            // Who calls is told alike, too.
+            let from = trunk.allow_from.first().map(|network| network.addr).unwrap();
+            let found = loaded.identify.trunk(trunk.listener, from, &[]);
+            assert_eq!(found, Some(trunk.id));
+        }
+        all.sort();
+        all
+    }
+
+    /// A configuration of some of the trunks, listeners, rules and routes that there may be.
+    fn any_config() -> impl Strategy<Value = String> {
+        let trunks = proptest::sample::subsequence(vec![0_u8, 1, 2, 3, 4, 5], 1..=6).prop_shuffle();
+        let targets = proptest::collection::vec((0_usize..6, 0_usize..6), 0..6);
+        (trunks, proptest::bool::ANY, 5060_u16..5063, targets).prop_map(|(trunks, swapped, port, targets)| {
+            let near = ("near".to_owned(), "udp:127.0.0.1:5050".to_owned());
+            let far = ("far".to_owned(), format!("tcp:127.0.0.1:{port}"));
+            let listeners = if swapped { [far, near] } else { [near, far] };
+            let listeners: Vec<(&str, &str)> = listeners.iter().map(|(name, bind)| (&**name, &**bind)).collect();
+            let mut text = config(&listeners, &[]);
+            for number in &trunks {
+                let listen = if number % 2 == 0 { "near" } else { "far" };
+                text += &format!("[trunk.t{number}]\nkind = \"pbx\"\nlisten = \"{listen}\"\n");
+                text += &format!("targets = [\"127.0.1.{number}\"]\ndialplan = \"main\"\n");
+            }
+            let name = |at: usize| format!("t{}", trunks[at % trunks.len()]);
+            text += "[dialplan.main]\nrules = [\n";
+            let prefixes = ["1", "20", "3", "999", "112", "+49"];
+            let mut used = std::collections::BTreeSet::new();
+            for (prefix, to) in targets.iter().filter(|(prefix, _)| used.insert(*prefix)) {
+                text += &format!("{{ prefix = \"{}\", tag = \"{}\" }},\n", prefixes[*prefix], name(*to));
+            }
+            text += &format!("]\n[[route]]\nprefix = \"+\"\nto = [\"{}\"]\n", name(targets.len()));
+            text
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_reload_and_back_decides_as_before(first in any_config(), others in proptest::collection::vec(any_config(), 1..4)) {
+            let base = Path::new("");
+            let start = load_str("t", &first, base).unwrap_or_else(|faults| panic!("{faults}"));
+            let mut now = start.clone();
+            for other in others.iter().chain([&first]) {
+                let next = load_str_over("t", other, base, Slots::of(&now)).unwrap_or_else(|faults| panic!("{faults}"));
+                // Names keep their ids.
+                for trunk in now.trunks.0.iter() {
+                    prop_assert_eq!(&next.trunks.get(trunk.id).unwrap().name, &trunk.name);
+                }
+                // A restart would decide alike.
+                let fresh = load_str("t", other, base).unwrap();
+                prop_assert_eq!(decisions(&next), decisions(&fresh));
+                now = next;
+            }
+            prop_assert_eq!(decisions(&now), decisions(&start));
+        }
     }
 
     #[test]

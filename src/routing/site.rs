@@ -122,3 +122,37 @@ impl Sites {
         self.list.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(fqdn: &str) -> Site {
+        Site {
+            tenant: "contoso".into(),
+            owner: TenantId(3),
+            fqdn: fqdn.into(),
+            teams: TrunkId(0),
+            trunk: TrunkId(1),
+            pbx: None,
+            hairpin: false,
+            limits: None,
+        }
+    }
+
+    #[test]
+    fn calls_that_are_up_find_a_site_that_has_gone() {
+        let old = Sites::new(vec![site("a.example.net"), site("b.example.net")]);
+        let (a, b) = (site("a.example.net").mark(), site("b.example.net").mark());
+        let now = Sites::new(vec![site("b.example.net")]).following(&old);
+        assert_eq!(now.find(b"a.example.net"), None, "no new call is for it");
+        let gone = now.marked(a).unwrap();
+        assert_eq!((&*gone.fqdn, gone.owner), ("a.example.net", TenantId(u32::MAX)));
+        assert_eq!(now.marked(b).unwrap().owner, TenantId(3));
+        // It stays known over further reloads, until it is there again.
+        let later = Sites::new(Vec::new()).following(&now);
+        assert!(later.marked(a).is_some() && later.marked(b).is_some());
+        let back = Sites::new(vec![site("a.example.net")]).following(&later);
+        assert_eq!(back.marked(a).unwrap().owner, TenantId(3));
+    }
+}

@@ -401,4 +401,77 @@ mod tests {
         assert!(!network("10.1.2.3/8").contains("11.0.0.1".parse().unwrap()));
         assert!(network("::/0").contains("192.0.2.1".parse().unwrap()));
     }
+
+    fn first_former(table: &Identify, listener: u16, remote: &str, authenticated: &[u16]) -> Option<u16> {
+        let authenticated: Vec<TrunkId> = authenticated.iter().map(|id| TrunkId(*id)).collect();
+        table.former(ListenerId(listener), remote.parse().unwrap(), &authenticated, |_| true).map(|id| id.0)
+    }
+
+    #[test]
+    fn who_was_known_before_a_reload_is_a_former_one() {
+        let listeners = [listener(0, Transport::Udp), listener(1, Transport::Tls)];
+        let old = Trunks(vec![
+            trunk(0, 0, &["10.0.0.0/8"], &[]),
+            trunk(1, 0, &["192.0.2.1/32"], &[]),
+            trunk(2, 1, &[], &["pbx.example.net"]),
+        ]);
+        let first = Identify::new(&listeners, &old);
+        assert!(!first.has_former());
+        // The first trunk leaves, the second sends from elsewhere, the third is as it was, a fourth has come.
+        let mut new = old.clone();
+        new.0[0].leaving = true;
+        new.0[1] = trunk(1, 0, &["192.0.2.2/32"], &[]);
+        new.0.push(trunk(3, 0, &["10.1.0.0/16"], &[]));
+        let second = Identify::following(&listeners, &new, (&first, &old));
+        let now =
+            |table: &Identify, remote: &str| table.trunk(ListenerId(0), remote.parse().unwrap(), &[]).map(|id| id.0);
+        assert!(second.has_former());
+        assert_eq!(
+            ["10.9.9.9", "10.1.0.1", "192.0.2.1", "192.0.2.2"].map(|at| now(&second, at)),
+            [None, Some(3), None, Some(1)]
+        );
+        // One that has the address of another now may still be in its calls.
+        let former = ["10.9.9.9", "10.1.0.1", "192.0.2.1", "192.0.2.2"].map(|at| first_former(&second, 0, at, &[]));
+        assert_eq!(former, [Some(0), Some(0), Some(1), None]);
+        assert_eq!(first_former(&second, 1, "198.51.100.1", &[2]), None);
+        // All is as it was: nobody is a former one but the trunk that leaves now, and what the second one had meanwhile.
+        let third = Identify::following(&listeners, &old, (&second, &new));
+        assert_eq!(["10.9.9.9", "192.0.2.1", "192.0.2.2"].map(|at| now(&third, at)), [Some(0), Some(1), None]);
+        assert_eq!(first_former(&third, 0, "192.0.2.2", &[]), Some(1));
+        assert_eq!(first_former(&third, 0, "192.0.2.1", &[]), None);
+    }
+
+    #[test]
+    fn older_connections_prove_nothing_of_a_doubted_trunk() {
+        let listeners = [listener(1, Transport::Tls)];
+        let trunks = Trunks(vec![trunk(0, 1, &[], &["new.example.net"]), trunk(1, 1, &[], &["other.example.net"])]);
+        let table = Identify::new(&listeners, &trunks).doubting(&[TrunkId(0)], ConnectionId(7));
+        let found = |connection: u64, proved: u16| {
+            let remote = "198.51.100.1".parse().unwrap();
+            table.trunk_over(ListenerId(1), remote, &[TrunkId(proved)], Some(ConnectionId(connection))).map(|id| id.0)
+        };
+        assert_eq!([found(6, 0), found(7, 0), found(8, 0), found(6, 1)], [None, None, Some(0), Some(1)]);
+        // In a call that is up it is believed.
+        let mut renamed = trunks.clone();
+        renamed.0[0].peer_names = vec!["newer.example.net".into()];
+        renamed.0[0].leaving = true;
+        let next = Identify::following(&listeners, &renamed, (&table, &trunks));
+        assert_eq!(first_former(&next, 1, "198.51.100.1", &[0]), Some(0));
+    }
+
+    #[test]
+    fn ways_of_before_are_bounded() {
+        let listeners = [listener(0, Transport::Udp)];
+        let mut trunks = Trunks(vec![trunk(0, 0, &["10.0.0.0/32"], &[])]);
+        let mut table = Identify::new(&listeners, &trunks);
+        for number in 1..=300_u32 {
+            let [.., high, low] = number.to_be_bytes();
+            let next = Trunks(vec![trunk(0, 0, &[&format!("10.0.{high}.{low}/32")], &[])]);
+            table = Identify::following(&listeners, &next, (&table, &trunks));
+            trunks = next;
+        }
+        assert_eq!(table.ways.len(), 300.min(MAX_FORMER));
+        assert_eq!(first_former(&table, 0, "10.0.0.0", &[]), Some(0));
+        assert_eq!(first_former(&table, 0, "10.0.1.44", &[]), None, "that is how it is known now");
+    }
 }

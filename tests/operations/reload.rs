@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::edge::{Edge, trunkway};
 use crate::support::place::Place;
-use crate::support::sipp::{Running, Scenario, Sipp, scenario};
+use crate::support::sipp::{Running, Scenario, Sipp};
 use crate::support::{SOON, until};
 
 /// Tenants of the large configurations.
@@ -91,7 +91,7 @@ fn put(place: &Place, config: &str) {
 /// What a command of the running edge says: exit code, standard output, standard error.
 fn ask(place: &Place, line: &[&str]) -> (i32, String, String) {
     let mut command: Command = trunkway(line[0]);
-    command.args(&line[1..]).arg("--config").arg(place.folder().join("edge.toml"));
+    command.args(&line[1..]).arg("--socket").arg(place.folder().join("control.sock"));
     let output = command.output().expect("the program runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
@@ -203,7 +203,8 @@ fn a_call_over_a_trunk_that_is_removed_goes_on_to_its_end() {
         to.finish();
     }
     // A stranger's call is refused, the one of a trunk that stayed goes to the new name.
-    let refused = Sipp::caller(&place, 2, scenario("caller-is-refused"), "3001");
+    let refused =
+        Sipp::caller(&place, 2, Scenario::File("caller-is-refused", vec![("status", "403".to_owned())]), "3001");
     refused.run(&place);
     let (from, to) = calls(&place, (4, 5), "3001", 1, Duration::from_millis(100));
     from.finish();
