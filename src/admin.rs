@@ -28,6 +28,8 @@ use std::time::Duration;
 
 pub use access::Scope;
 pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
+pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
+pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
@@ -38,6 +40,7 @@ pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
+pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
