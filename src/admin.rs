@@ -29,15 +29,6 @@ use std::time::Duration;
 pub use access::Scope;
 pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use control::{Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus, TrunkStatus};
-pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
-pub use calls::Calls;
-pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
-pub use connections::Connections;
-pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
@@ -48,15 +39,10 @@ pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
-pub use reloading::{FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport, Reloading};
-pub use logs::Logs;
-pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
-pub use reloading::Reloading;
 pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,
 };
-pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};

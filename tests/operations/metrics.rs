@@ -71,7 +71,8 @@ fn call(place: &Place, answered: u32, busy: u32, nowhere: u32) {
     let callee = Sipp::callee(place, CALLEE, scenario("callee")).calls(answered, 10).start(place);
     Sipp::caller(place, CALLER, scenario("caller"), "2001").calls(answered, 10).run(place);
     callee.finish();
-    let callee = Sipp::callee(place, BUSY, Scenario::File("callee-refuses", refused("486"))).calls(busy, 10).start(place);
+    let callee =
+        Sipp::callee(place, BUSY, Scenario::File("callee-refuses", refused("486"))).calls(busy, 10).start(place);
     Sipp::caller(place, CALLER, Scenario::File("caller-is-refused", refused("486")), "3001").calls(busy, 10).run(place);
     callee.finish();
     let asks = Scenario::File("caller-is-refused", refused("404"));
@@ -120,7 +121,10 @@ fn a_page_under_load_passes_promtool_and_counts_each_call() {
         ("process_resident_memory_bytes", 1_000_000.0),
     ] {
         let found = value(&page, &format!("{series} "));
-        assert!(found.is_some_and(|found| found >= least), "{series} is {found:?}, at least {least} is wanted:\n{page}");
+        assert!(
+            found.is_some_and(|found| found >= least),
+            "{series} is {found:?}, at least {least} is wanted:\n{page}"
+        );
     }
     let ratio = |name: &str| value(&page, &format!("{name}{{trunk=\"caller\",direction=\"in\",window=\"1h\"}} "));
     assert_eq!(ratio("trunkway_trunk_network_effectiveness_ratio"), Some(40.0 / 45.0));
@@ -140,9 +144,8 @@ fn the_reference_names_each_metric_and_no_other() {
     let edge = Edge::start(&place, &config(&place, ""));
     call(&place, 5, 1, 1);
     let series = "trunkway_call_attempts_total{trunk=\"caller\",tenant=\"\",direction=\"in\",result=\"not-passed\"} 1";
-    let (_, page) = until("calls are counted", SOON, || {
-        ask(place.metrics(), "/metrics").filter(|(_, page)| page.contains(series))
-    });
+    let (_, page) =
+        until("calls are counted", SOON, || ask(place.metrics(), "/metrics").filter(|(_, page)| page.contains(series)));
     edge.stop();
     let (page, known) = (of_page(&page), of_reference(&read(&monitoring("../metrics.md"))));
     let fits = |name: &String, family: &Family| {
@@ -207,9 +210,9 @@ fn expressions() -> Vec<(String, String)> {
     for panel in dashboard["panels"].as_array().expect("it has panels") {
         for target in panel["targets"].as_array().into_iter().flatten() {
             let expression = target["expr"].as_str().expect("a target has an expression");
-            let filled = ["$instance", "$trunk", "$tenant"].iter().fold(expression.to_owned(), |text, variable| {
-                text.replace(variable, ".*")
-            });
+            let filled = ["$instance", "$trunk", "$tenant"]
+                .iter()
+                .fold(expression.to_owned(), |text, variable| text.replace(variable, ".*"));
             let filled = filled.replace("$__rate_interval", "1m");
             assert!(!filled.contains('$'), "an unknown variable in {filled}");
             found.push((panel["title"].as_str().expect("a panel has a title").to_owned(), filled));
