@@ -6,8 +6,9 @@
 pub mod entry;
 pub mod file;
 pub mod history;
+pub mod open;
 pub mod sink;
 mod words;
 
-pub use entry::{Entry, Over};
+pub use entry::{Entry, Opened, Over, Told};
 pub use sink::{Counts, Sink};

@@ -150,6 +150,38 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
+impl Reloading for Stand {}
+impl History for Stand {}
+impl Logs for Stand {}
+impl Reloading for Stand {}
+impl Trace for Stand {
+    fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
+        let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
+        let traces = (0..query.limit.unwrap_or(3) as u64).map(call).collect();
+        Ok(TracePage { traces, next: query.number.clone() })
+    }
+
+    fn trace(&self, call: &str, look: TraceLook) -> Result<TraceShown, NoTrace> {
+        match call {
+            "off" => Err(NoTrace::Off),
+            "call@pbx" => Ok(TraceShown { call: "1".to_owned(), redacted: !look.unredacted, ..TraceShown::default() }),
+            _ => Err(NoTrace::Unknown(call.to_owned())),
+        }
+    }
+
+    fn trace_capture(&self, call: &str, look: TraceLook) -> Result<Vec<u8>, NoTrace> {
+        self.trace(call, look).map(|shown| vec![u8::from(shown.redacted); 3])
+    }
+
+    fn follow(&self, whom: &str, _: TraceLook) -> Result<tokio::sync::mpsc::Receiver<bytes::Bytes>, NoTrace> {
+        if whom != "all" {
+            return Err(NoTrace::BadNumber(whom.to_owned()));
+        }
+        let (lines, receiver) = tokio::sync::mpsc::channel(4);
+        for line in ["{\"one\":1}\n", "{\"two\":2}\n"] {
+            lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
+        }
+        Ok(receiver)
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
@@ -178,8 +210,6 @@ impl Service for Stand {
         Err(Stopping)
     }
 }
-
-impl Trace for Stand {}
 
 impl Control for Stand {
     fn status(&self) -> Status {
@@ -588,6 +618,19 @@ fn keys_are_listed_and_rotated_by_their_ids() {
 }
 
 #[test]
+fn traces_are_listed_shown_and_followed() {
+    let door = Open::new();
+    let page = door.get("/v1/traces?limit=2&number=%2B44");
+    assert_eq!((page["traces"].as_array().unwrap().len(), &page["next"]), (2, &json!("+44")));
+    assert_eq!(door.get("/v1/traces/call@pbx")["redacted"], json!(true));
+    assert_eq!(door.get("/v1/traces/call%40pbx?unredacted=true")["redacted"], json!(false));
+    for (path, status, error) in [
+        ("/v1/traces/none", 404, "unknown_trace"),
+        ("/v1/traces/off", 409, "trace_off"),
+        ("/v1/traces?wrong=1", 400, "bad_query"),
+        ("/v1/traces/call@pbx?format=xml", 400, "bad_query"),
+        ("/v1/traces/follow?number=x", 400, "bad_number"),
+        ("/v1/traces/follow", 400, "bad_query"),
 fn history_is_asked_and_a_call_found() {
     let door = Open::new();
     let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
@@ -605,6 +648,17 @@ fn history_is_asked_and_a_call_found() {
         let (found, fault) = door.ask("GET", path, "");
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
     }
+    let raw = |path: &str| {
+        let mut stream = door.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let capture = raw("/v1/traces/call@pbx?format=pcap");
+    assert!(capture.contains("application/x-pcapng") && capture.ends_with("\u{1}\u{1}\u{1}"), "{capture:?}");
+    let followed = raw("/v1/traces/follow?number=all");
+    assert!(followed.contains("{\"one\":1}\n") && followed.contains("{\"two\":2}\n"), "{followed}");
 }
 
 #[test]

@@ -211,5 +211,9 @@ pub struct Output {
     pub heard: Vec<Heard>,
     /// Calls that are over.
     pub records: Vec<CallRecord>,
+    /// Calls that were answered, as far as they can be told by then; only while `wants_ups`.
+    pub ups: Vec<CallRecord>,
+    /// Whether somebody wants to know of calls that are answered.
+    pub wants_ups: bool,
     pub counts: Counts,
 }

@@ -12,7 +12,7 @@ use super::live::End;
 use super::live::hang_up::Cause;
 use crate::trunk::{TrunkId, TrunkKind};
 
-pub use tell::{Ending, Failed, of_bye, of_call, of_failed, of_passing, of_refused, reason_of};
+pub use tell::{Ending, Failed, note_up, of_bye, of_call, of_failed, of_passing, of_refused, reason_of};
 
 /// A call that is over, or was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,13 +16,28 @@ use crate::call::record::Outcome;
 const MAX_TEXT: usize = 512;
 
 /// A call that is over, and when that was.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Over {
-    pub record: CallRecord,
+    pub told: Told,
     /// In milliseconds since 1970 UTC.
     pub ended_unix_ms: u64,
-    /// What else the outcome is called than the record has it: [`LOST`].
-    pub lost: bool,
+}
+
+/// What is known of a call that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// Its end was seen. A process before this one may have seen its beginning.
+    Ended(CallRecord, Option<Box<Opened>>),
+    /// A process before this one saw its beginning; nobody saw its end.
+    Lost(Box<Opened>),
+}
+
+/// A call that was answered, as it was noted then.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// In milliseconds since 1970 UTC.
+    pub answered_unix_ms: u64,
+    pub entry: Entry,
 }
 
 /// The outcome of a call that was up when the process ended, and was not heard of any more.
@@ -31,13 +46,21 @@ pub const LOST: &str = "lost-with-the-process";
 impl Over {
     /// When the call began: its INVITE, or what is known next to that; in milliseconds since 1970 UTC.
     pub fn began_unix_ms(&self) -> u64 {
-        match (self.record.facts.invited_unix_ms, self.record.began_unix) {
-            (0, 0) => self.ended_unix_ms,
-            (0, began) => began.saturating_mul(1_000),
-            (invited, _) => invited,
+        match &self.told {
+            Told::Lost(opened) | Told::Ended(_, Some(opened)) => {
+                opened.answered_unix_ms.saturating_sub(opened.entry.setup_ms.unwrap_or(0))
+            }
+            Told::Ended(record, None) => match (record.facts.invited_unix_ms, record.began_unix) {
+                (0, 0) => self.ended_unix_ms,
+                (0, began) => began.saturating_mul(1_000),
+                (invited, _) => invited,
+            },
         }
     }
 }
+
+/// What stands for a trunk that the configuration does not have any more.
+const GONE: &str = "gone";
 
 /// What entries are made with.
 #[derive(Clone, Debug)]
@@ -174,23 +197,84 @@ entry! {
 impl Entry {
     /// The entry of a call that is over.
     pub fn of(over: &Over, style: &Style) -> Self {
-        let Over { record, ended_unix_ms, lost } = over;
+        match &over.told {
+            Told::Ended(record, before) => {
+                let entry = Self { ended_at: rfc3339(over.ended_unix_ms), ..Self::of_record(record, style) };
+                match before {
+                    Some(before) => entry.completed(before, over.ended_unix_ms),
+                    None => entry,
+                }
+            }
+            Told::Lost(opened) => Self {
+                outcome: LOST.to_owned(),
+                result: words::LOST.to_owned(),
+                relearned: true,
+                ..opened.entry.clone()
+            },
+        }
+    }
+
+    /// What is known of a call that was answered now.
+    pub fn of_answered(record: &CallRecord, now_unix_ms: u64, style: &Style) -> Opened {
+        let entry = Self::of_record(record, style);
+        let at = rfc3339(now_unix_ms);
+        let entry = Self {
+            answered_at: at,
+            outcome: String::new(),
+            result: String::new(),
+            hung_up_by: String::new(),
+            duration_s: None,
+            ..entry
+        };
+        Opened { answered_unix_ms: now_unix_ms, entry }
+    }
+
+    /// With what a process before this one knew of the call's beginning.
+    fn completed(self, before: &Opened, ended_unix_ms: u64) -> Self {
+        let Opened { answered_unix_ms, entry: old } = before;
+        let or = |new: String, old: &String| if new.is_empty() || new == GONE { old.clone() } else { new };
+        let lasted = ended_unix_ms.saturating_sub(*answered_unix_ms);
+        Self {
+            invited_at: old.invited_at.clone(),
+            answered_at: old.answered_at.clone(),
+            tenant: or(self.tenant, &old.tenant),
+            site: or(self.site, &old.site),
+            user: or(self.user, &old.user),
+            from_trunk: or(self.from_trunk, &old.from_trunk),
+            to_trunk: or(self.to_trunk, &old.to_trunk),
+            to_kind: or(self.to_kind, &old.to_kind),
+            target: or(self.target, &old.target),
+            caller: or(self.caller, &old.caller),
+            called: or(self.called, &old.called),
+            sent_to: or(self.sent_to, &old.sent_to),
+            ring_ms: old.ring_ms,
+            setup_ms: old.setup_ms,
+            duration_s: Some(lasted as f64 / 1_000.0),
+            tries: old.tries,
+            failovers: old.failovers,
+            far_call_id: or(self.far_call_id, &old.far_call_id),
+            ..self
+        }
+    }
+
+    fn of_record(record: &CallRecord, style: &Style) -> Self {
         let CallRecord { facts, .. } = record;
         let text = |text: Option<&Arc<str>>| text.map(|text| clean(text)).unwrap_or_default();
         let number = |text: &str| style.mask.number(&clean(text)).into_owned();
         let peers_words = |words: &str| style.mask.text(&clean(words)).into_owned();
-        let answered = match (record.lasted, facts.invited_unix_ms, facts.answered_after) {
+        // Of a call whose beginning nobody saw, nothing is said of it.
+        let lasted = record.lasted.filter(|lasted| !record.relearned || !lasted.is_zero());
+        let answered = match (lasted, facts.invited_unix_ms, facts.answered_after) {
             (None, ..) => None,
             (Some(_), 1.., Some(after)) => Some(facts.invited_unix_ms.saturating_add(millis(after))),
-            _ => (record.began_unix > 0).then(|| record.began_unix.saturating_mul(1_000)),
+            _ => (record.began_unix > 0 && !record.relearned).then(|| record.began_unix.saturating_mul(1_000)),
         };
-        let outcome = if *lost { LOST } else { record.outcome.name() };
         Self {
             call: record.id.to_string(),
             node: clean(&style.node),
             invited_at: (facts.invited_unix_ms > 0).then(|| rfc3339(facts.invited_unix_ms)).unwrap_or_default(),
             answered_at: answered.map(rfc3339).unwrap_or_default(),
-            ended_at: if *lost { String::new() } else { rfc3339(*ended_unix_ms) },
+            ended_at: String::new(),
             tenant: text(record.tenant.as_ref()),
             site: text(facts.site.as_ref()),
             user: facts.user.as_deref().map(number).unwrap_or_default(),
@@ -203,9 +287,9 @@ impl Entry {
             called: number(&facts.called),
             sent_to: number(&facts.sent_to),
             emergency: facts.emergency,
-            outcome: outcome.to_owned(),
-            result: if *lost { words::LOST.to_owned() } else { words::result(record) },
-            hung_up_by: if *lost { "" } else { ended_by(record.outcome) }.to_owned(),
+            outcome: record.outcome.name().to_owned(),
+            result: words::result(record),
+            hung_up_by: ended_by(record.outcome).to_owned(),
             status: (record.status > 0).then_some(record.status),
             reason: peers_words(&record.reason),
             meaning: record.meaning.unwrap_or_default().to_owned(),
@@ -213,7 +297,7 @@ impl Entry {
             q850_meaning: facts.q850.and_then(words::q850).unwrap_or_default().to_owned(),
             ring_ms: facts.rang_after.map(millis),
             setup_ms: facts.answered_after.map(millis),
-            duration_s: record.lasted.filter(|_| !lost).map(|lasted| millis(lasted) as f64 / 1_000.0),
+            duration_s: lasted.map(|lasted| millis(lasted) as f64 / 1_000.0),
             tries: facts.tries,
             failovers: facts.tries.saturating_sub(1),
             transfers: facts.transfers,

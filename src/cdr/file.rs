@@ -115,6 +115,8 @@ struct Regular {
 }
 
 impl Place for RecordFile {
+    type Item = Arc<Over>;
+
     fn keep(&mut self, records: &[Arc<Over>], kept: &mut usize) -> Result<(), String> {
         let settings = self.orders.settings();
         self.write_all(&settings, records, kept).map_err(|error| fault(&settings, &error))

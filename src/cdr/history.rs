@@ -144,6 +144,8 @@ impl WriteError {
 }
 
 impl Place for HistoryPlace {
+    type Item = Arc<Over>;
+
     fn keep(&mut self, records: &[Arc<Over>], kept: &mut usize) -> Result<(), String> {
         self.whole(|place| place.insert(records))?;
         *kept = records.len();

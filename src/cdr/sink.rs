@@ -21,11 +21,14 @@ const STUCK: Duration = Duration::from_secs(10);
 
 /// A place where records end up. It is only used on the sink's thread, and may wait.
 pub trait Place: Send {
+    /// What it takes.
+    type Item: Send + 'static;
+
     /// Keeps records, and counts in `kept` the first ones that it has.
     ///
     /// # Errors
     /// What is wrong, in words; the others are brought again in a while.
-    fn keep(&mut self, records: &[Arc<Over>], kept: &mut usize) -> Result<(), String>;
+    fn keep(&mut self, items: &[Self::Item], kept: &mut usize) -> Result<(), String>;
 
     /// How long records may be gathered, so that they are kept together.
     fn gather(&self) -> Duration {
@@ -64,9 +67,9 @@ struct Shared {
 
 /// The door to a place. When it is dropped, what waits is written, and the thread ends.
 #[derive(Debug)]
-pub struct Sink {
+pub struct Sink<T = Arc<Over>> {
     shared: Arc<Shared>,
-    sender: SyncSender<Arc<Over>>,
+    sender: SyncSender<T>,
 }
 
 /// The end of a sink's thread.
@@ -85,13 +88,13 @@ impl Ending {
     }
 }
 
-impl Sink {
+impl<T: Send + 'static> Sink<T> {
     /// Starts the thread of a place that `open` makes there; `queue` records may wait. What becomes of them is added to
     /// `counts`, which may have been those of another sink.
     ///
     /// # Errors
     /// What the system says when it gives no thread.
-    pub fn start<P: Place>(
+    pub fn start<P: Place<Item = T>>(
         name: &str,
         queue: usize,
         counts: Arc<Counts>,
@@ -116,10 +119,10 @@ impl Sink {
     }
 
     /// Gives a record; one that finds no room is dropped and counted. Never waits.
-    pub fn give(&self, over: &Arc<Over>) {
+    pub fn give(&self, item: T) {
         let counts = &self.shared.counts;
         counts.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.sender.try_send(Arc::clone(over)).is_err() {
+        if self.sender.try_send(item).is_err() {
             counts.waiting.fetch_sub(1, Ordering::Relaxed);
             counts.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -142,8 +145,8 @@ impl Sink {
     }
 }
 
-fn serve(shared: &Shared, receiver: &Receiver<Arc<Over>>, mut place: impl Place) {
-    let mut batch: Vec<Arc<Over>> = Vec::with_capacity(BATCH);
+fn serve<P: Place>(shared: &Shared, receiver: &Receiver<P::Item>, mut place: P) {
+    let mut batch: Vec<P::Item> = Vec::with_capacity(BATCH);
     let mut closed = false;
     loop {
         // What the place does not take stays here, and the rest in the queue.
@@ -190,7 +193,7 @@ fn serve(shared: &Shared, receiver: &Receiver<Arc<Over>>, mut place: impl Place)
 }
 
 /// Takes what comes within a time, as far as there is room.
-fn gather(receiver: &Receiver<Arc<Over>>, batch: &mut Vec<Arc<Over>>, time: Duration) {
+fn gather<T>(receiver: &Receiver<T>, batch: &mut Vec<T>, time: Duration) {
     let until = now() + time;
     while !batch.is_empty() && batch.len() < BATCH {
         let Ok(over) = receiver.recv_timeout(until.saturating_duration_since(now())) else { break };

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::core::Core;
-use crate::admin::{Life as Shown, LifeState, Stopping};
+use crate::admin::{Cause, Life as Shown, LifeState, Severity, Stopping};
 use crate::config::{Service, StopWaits};
 
 /// How often it is looked whether all is over.
@@ -123,6 +123,22 @@ impl Life {
             }
             tokio::time::sleep(LOOK.min(rest)).await;
         }
+    }
+
+    /// Why the edge is not well, as far as its life goes.
+    pub fn causes(&self) -> Vec<Cause> {
+        let (text, advice) = match self.state() {
+            LifeState::Serving => return Vec::new(),
+            LifeState::Draining => ("the edge is drained", "`trunkway undrain` takes new calls again"),
+            LifeState::Stopping => ("the edge is stopping", "it ends by itself; start it again to take calls"),
+        };
+        vec![Cause {
+            severity: Severity::Warning,
+            name: "draining",
+            source: "service".to_owned(),
+            text: format!("{text}: new calls are refused"),
+            advice: advice.to_owned(),
+        }]
     }
 
     /// What is in progress.

@@ -1,23 +1,27 @@
 //! Records of calls that are over, in the daemon: a line of the log, a file, and the history.
 
+mod past;
 mod settings;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
+use self::past::Past;
 use super::clock::Clock;
 use crate::admin::{Cause, Severity};
 use crate::call::CallRecord;
 use crate::call::mask::Mask;
+use crate::cdr::entry::{LOST, Style};
 use crate::cdr::file::{FileOrders, RecordFile};
 use crate::cdr::history::{History, HistoryPlace};
+use crate::cdr::open::{Mark, OpenCalls};
 use crate::cdr::sink::Ending;
-use crate::cdr::{Counts, Over, Sink};
+use crate::cdr::{Counts, Over, Sink, Told};
 use crate::config::Config;
 use crate::telemetry::logs::{self, Logs};
 
@@ -33,6 +37,7 @@ const TOLD: Duration = Duration::from_secs(600);
 /// The name of a sink in metrics.
 const FILE: &str = "file";
 const HISTORY: &str = "history";
+const OPEN: &str = "open-calls";
 
 /// Where records go.
 #[derive(Debug)]
@@ -40,12 +45,16 @@ pub struct Records {
     clock: Clock,
     file: ArcSwapOption<ToFile>,
     history: ArcSwapOption<ToHistory>,
+    /// Calls that are up are noted while there are records of them.
+    open: ArcSwapOption<ToOpen>,
+    past: Past,
     /// How numbers are shown in the log.
     mask: ArcSwap<Mask>,
     /// How they are written in files and the history.
     record_mask: ArcSwap<Mask>,
     file_counts: Arc<Counts>,
     history_counts: Arc<Counts>,
+    open_counts: Arc<Counts>,
     losses: Losses,
 }
 
@@ -60,6 +69,12 @@ struct ToFile {
 struct ToHistory {
     history: Arc<History>,
     sink: Sink,
+}
+
+#[derive(Debug)]
+struct ToOpen {
+    style: Arc<Mutex<Style>>,
+    sink: Sink<Mark>,
 }
 
 /// Records that were lost, as they were told.
@@ -77,10 +92,13 @@ impl Records {
             clock: Clock::start(),
             file: ArcSwapOption::empty(),
             history: ArcSwapOption::empty(),
+            open: ArcSwapOption::empty(),
+            past: Past::default(),
             mask: ArcSwap::default(),
             record_mask: ArcSwap::default(),
             file_counts: Arc::default(),
             history_counts: Arc::default(),
+            open_counts: Arc::default(),
             losses: Losses::default(),
         });
         records.reconfigure(config);
@@ -94,6 +112,7 @@ impl Records {
         self.record_mask.store(Arc::new(Mask::new(config.records.mask_numbers)));
         self.reconfigure_file(config);
         self.reconfigure_history(config);
+        self.reconfigure_open(config);
         if let Some(log) = logs::installed()
             && let Err(error) = log.configure(&config.logging.filter())
         {
@@ -139,19 +158,79 @@ impl Records {
         }
     }
 
+    /// Calls that were up when the process before ended are taken up at the start; later there are none.
+    fn reconfigure_open(&self, config: &Config) {
+        let is_wanted = self.file.load().is_some() || self.history.load().is_some();
+        let Some(directory) = config.state.dir.as_deref().filter(|_| is_wanted) else {
+            self.open.store(None);
+            return;
+        };
+        if let Some(there) = self.open.load_full() {
+            *there.style.lock().unwrap_or_else(PoisonError::into_inner) = settings::style(config);
+            return;
+        }
+        let loaded = OpenCalls::load(directory, config.limits.max_calls_remembered, settings::style(config));
+        let started = loaded.and_then(|(place, opened)| {
+            let style = place.style();
+            let sink = Sink::start("open-calls", config.records.queue, Arc::clone(&self.open_counts), || place)?;
+            Ok((ToOpen { style, sink }, opened))
+        });
+        match started {
+            Ok((open, opened)) => {
+                self.open.store(Some(Arc::new(open)));
+                self.past.take_in(opened, config.node.seal_max_age);
+                self.tell_lost();
+            }
+            Err(error) => tracing::error!(%error, "calls that are up are not noted: a restart loses their beginnings"),
+        }
+    }
+
+    /// Whether calls are to be told of when they are answered.
+    pub fn wants_ups(&self) -> bool {
+        self.open.load().is_some()
+    }
+
+    /// A call was answered. Never waits.
+    pub fn up(&self, record: CallRecord) {
+        if let Some(open) = &*self.open.load() {
+            open.sink.give(Mark::Up(Box::new(record), self.clock.unix_millis()));
+        }
+    }
+
     /// A call is over. Never waits.
     pub fn ended(&self, record: CallRecord) {
         self.log(&record);
+        let (id, was_up) = (record.id, record.lasted.is_some());
+        // What this process has seen from its beginning, none before has.
+        let before = if record.relearned { self.past.take(id) } else { None };
+        self.give(Told::Ended(record, before));
+        if was_up && let Some(open) = &*self.open.load() {
+            open.sink.give(Mark::Over(id));
+        }
+    }
+
+    fn give(&self, told: Told) {
         let (file, history) = (self.file.load(), self.history.load());
         if file.is_none() && history.is_none() {
             return;
         }
-        let over = Arc::new(Over { record, ended_unix_ms: self.clock.unix_millis(), lost: false });
+        let over = Arc::new(Over { told, ended_unix_ms: self.clock.unix_millis() });
         if let Some(file) = &*file {
-            file.sink.give(&over);
+            file.sink.give(Arc::clone(&over));
         }
         if let Some(history) = &*history {
-            history.sink.give(&over);
+            history.sink.give(over);
+        }
+    }
+
+    /// Tells of calls that the process before took with it, as far as none of their ends is to be expected any more.
+    fn tell_lost(&self) {
+        for (id, opened) in self.past.given_up(self.clock.unix_millis()) {
+            tracing::info!(target: TARGET, call = %id, outcome = LOST, "call over");
+            self.give(Told::Lost(Box::new(opened)));
+            if let Some(open) = &*self.open.load() {
+                open.sink.give(Mark::Over(id));
+            }
         }
     }
 
@@ -206,6 +285,9 @@ impl Records {
         if let Some(file) = &*self.file.load() {
             failing(FILE, file.path.display().to_string(), file.sink.fault());
         }
+        if let Some(open) = &*self.open.load() {
+            failing(OPEN, OPEN.to_owned(), open.sink.fault());
+        }
         if let Some(history) = &*self.history.load() {
             failing(HISTORY, HISTORY.to_owned(), history.sink.fault());
         }
@@ -235,7 +317,8 @@ impl Records {
 
     /// Lets what waits be written, as far as that takes seconds only. May wait.
     pub fn stop(&self) {
-        let endings = [self.close_file(), self.close_history()];
+        let open = self.open.swap(None).map(|open| open.sink.ending());
+        let endings = [self.close_file(), self.close_history(), open];
         endings.into_iter().flatten().for_each(|ending| ending.wait(LAST_WORDS));
     }
 
@@ -249,7 +332,10 @@ impl Records {
 
     /// Records lost so far.
     fn lost(&self) -> u64 {
-        [&self.file_counts, &self.history_counts].iter().map(|counts| counts.dropped.load(Ordering::Relaxed)).sum()
+        [&self.file_counts, &self.history_counts, &self.open_counts]
+            .iter()
+            .map(|counts| counts.dropped.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Tells of losses since the last time.
@@ -276,7 +362,8 @@ pub async fn watch(records: Arc<Records>) {
         let (written, dropped) = (counter!(WRITTEN, "sink" => sink), counter!(DROPPED, "sink" => sink));
         (Arc::clone(counts), written, dropped, gauge!(WAITING, "sink" => sink))
     };
-    let rows = [row(FILE, &records.file_counts), row(HISTORY, &records.history_counts)];
+    let rows =
+        [row(FILE, &records.file_counts), row(HISTORY, &records.history_counts), row(OPEN, &records.open_counts)];
     describe_counter!("trunkway_log_lines_dropped_total", "Lines of the log lost since nobody took them fast enough");
     let lines_dropped = counter!("trunkway_log_lines_dropped_total");
     let kept = gauge!("trunkway_history_records");
@@ -292,6 +379,7 @@ pub async fn watch(records: Arc<Records>) {
         lines_dropped.absolute(logs::installed().map_or(0, Logs::dropped));
         if round.is_multiple_of(SELDOM) {
             records.tell_losses();
+            records.tell_lost();
         }
     }
 }

@@ -192,6 +192,14 @@ pub fn of_refused(env: &Env<'_>, out: &mut Output, progress: &Progress, refusal:
     of_failed(env, out, progress, &failed);
 }
 
+/// Tells of a call that was answered now, where somebody wants to know: what would be lost with the process.
+pub fn note_up(env: &Env<'_>, out: &mut Output, progress: &Progress) {
+    if out.wants_ups {
+        let record = begun(env, progress);
+        out.ups.push(CallRecord { status: 200, lasted: Some(Duration::ZERO), outcome: Outcome::Forgotten, ..record });
+    }
+}
+
 /// What is known of a call before its end.
 fn begun(env: &Env<'_>, progress: &Progress) -> CallRecord {
     let gone = || Party { trunk: "gone".into(), kind: TrunkKind::Pbx };

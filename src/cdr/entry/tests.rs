@@ -40,7 +40,15 @@ pub fn answered(id: u64, invited_unix_ms: u64) -> Over {
             ..Facts::default()
         },
     };
-    Over { record, ended_unix_ms: invited_unix_ms + 62_375, lost: false }
+    Over { told: Told::Ended(record, None), ended_unix_ms: invited_unix_ms + 62_375 }
+}
+
+/// The record of a call whose end was seen.
+pub fn record(over: &mut Over) -> &mut CallRecord {
+    match &mut over.told {
+        Told::Ended(record, _) => record,
+        Told::Lost(_) => panic!("its end was not seen"),
+    }
 }
 
 #[test]
@@ -63,9 +71,9 @@ fn a_call_is_told_with_times_and_words() {
 fn results_are_in_words() {
     let told = |outcome, status, limit: Option<&str>| {
         let mut over = answered(1, 0);
-        over.record.outcome = outcome;
-        over.record.status = status;
-        over.record.facts.limit = limit.map(Into::into);
+        record(&mut over).outcome = outcome;
+        record(&mut over).status = status;
+        record(&mut over).facts.limit = limit.map(Into::into);
         let Entry { result, hung_up_by, .. } = Entry::of(&over, &style());
         (result, hung_up_by)
     };
@@ -88,15 +96,37 @@ fn results_are_in_words() {
     ] {
         assert_eq!(told(outcome, status, limit), (result.to_owned(), by.to_owned()));
     }
-    let lost = Entry::of(&Over { lost: true, ..answered(1, 5) }, &style());
-    assert_eq!((&*lost.outcome, &*lost.ended_at, lost.duration_s), (LOST, "", None));
+}
+
+#[test]
+fn what_a_process_before_knew_completes_a_record_or_is_all_there_is() {
+    let mut over = answered(7, 1_795_342_500_123);
+    let opened = Entry::of_answered(record(&mut over), 1_795_342_502_248, &style());
+    let read: Opened = serde_json::from_str(&serde_json::to_string(&opened).unwrap()).unwrap();
+    assert_eq!(read, opened);
+    let whole = Entry::of(&over, &style());
+    // What is known of it when a BYE of an unknown call passes.
+    let bye = record(&mut over);
+    (bye.relearned, bye.lasted, bye.began_unix) = (true, Some(Duration::ZERO), 1_795_342_562);
+    bye.facts = Facts { q850: Some(16), ..Facts::default() };
+    bye.tenant = None;
+    let alone = Entry::of(&over, &style());
+    assert_eq!((&*alone.answered_at, alone.duration_s, &*alone.caller), ("", None, ""));
+    let Told::Ended(bye, before) = &mut over.told else { panic!() };
+    bye.from.trunk = "gone".into();
+    *before = Some(Box::new(opened.clone()));
+    assert_eq!(over.began_unix_ms(), 1_795_342_500_123);
+    assert_eq!(Entry::of(&over, &style()), Entry { relearned: true, ..whole.clone() });
+    let lost = Entry::of(&Over { told: Told::Lost(Box::new(opened)), ended_unix_ms: 9 }, &style());
+    assert_eq!((&*lost.outcome, &*lost.ended_at, lost.duration_s, &lost.caller), (LOST, "", None, &whole.caller));
+    assert_eq!((&lost.answered_at, &*lost.hung_up_by), (&whole.answered_at, ""));
 }
 
 #[test]
 fn numbers_are_masked_in_every_field() {
     let mut over = answered(1, 1_000);
-    over.record.reason = "SIP;text=\"no +441632760001\"".into();
-    over.record.call_id = "441632760001-x".into();
+    record(&mut over).reason = "SIP;text=\"no +441632760001\"".into();
+    record(&mut over).call_id = "441632760001-x".into();
     let style = Style { mask: Mask::new(Some(3)), ..style() };
     let mut line = Vec::new();
     Entry::of(&over, &style).write_json(&mut line);
@@ -115,7 +145,7 @@ fn names_are_documented_in_their_order() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(documented, Entry::NAMES);
-    let outcomes = Outcome::NAMES.iter().filter(|name| !page.contains(&format!("`{name}`")));
+    let outcomes = Outcome::NAMES.iter().chain([&LOST]).filter(|name| !page.contains(&format!("`{name}`")));
     assert_eq!(outcomes.collect::<Vec<_>>(), Vec::<&&str>::new());
 }
 
@@ -171,13 +201,13 @@ proptest! {
         let mut over = answered(id, u64::from(millis) * 1_000);
         let mut texts = texts.into_iter();
         let mut text = || texts.next().unwrap_or_default();
-        over.record.call_id = text().into();
-        over.record.reason = text().into();
-        over.record.from.trunk = text().into();
-        over.record.tenant = has(0).then(|| text().into());
-        over.record.lasted = has(1).then(|| Duration::from_millis(lasted.into()));
-        over.record.status = status;
-        let facts = &mut over.record.facts;
+        record(&mut over).call_id = text().into();
+        record(&mut over).reason = text().into();
+        record(&mut over).from.trunk = text().into();
+        record(&mut over).tenant = has(0).then(|| text().into());
+        record(&mut over).lasted = has(1).then(|| Duration::from_millis(lasted.into()));
+        record(&mut over).status = status;
+        let facts = &mut record(&mut over).facts;
         facts.caller = text().into();
         facts.called = text().into();
         facts.target = text().into();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::call::record::Outcome;
-use crate::cdr::entry::tests::{answered, style};
+use crate::cdr::entry::tests::{answered, record, style};
 
 const NOW: u64 = 1_795_342_500_000;
 const HOUR: u64 = 3_600_000;
@@ -17,12 +17,13 @@ fn place(directory: &Path, settings: HistorySettings) -> (HistoryPlace, Arc<Hist
 /// A call of an hour before the last, with its numbers and tenant.
 fn over(id: u64, hours_ago: u64, caller: &str, called: &str, tenant: &str) -> Arc<Over> {
     let mut over = answered(id, NOW - hours_ago * HOUR);
-    (over.record.facts.caller, over.record.facts.called) = (caller.into(), called.into());
-    over.record.facts.sent_to = Box::default();
-    over.record.tenant = Some(tenant.into()).filter(|_| !tenant.is_empty());
+    let record = record(&mut over);
+    (record.facts.caller, record.facts.called) = (caller.into(), called.into());
+    record.facts.sent_to = Box::default();
+    record.tenant = Some(tenant.into()).filter(|_| !tenant.is_empty());
     if id % 2 == 1 {
-        (over.record.outcome, over.record.status) = (Outcome::Refused, 486);
-        over.record.from.trunk = "pbx".into();
+        (record.outcome, record.status) = (Outcome::Refused, 486);
+        record.from.trunk = "pbx".into();
     }
     Arc::new(over)
 }

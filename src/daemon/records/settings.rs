@@ -49,6 +49,7 @@ pub fn history(config: &Config) -> Option<Wanted> {
     Some(Wanted { directory, settings })
 }
 
-fn style(config: &Config) -> Style {
+/// How entries are written.
+pub fn style(config: &Config) -> Style {
     Style { node: Arc::clone(&config.node.name), mask: Mask::new(config.records.mask_numbers) }
 }

@@ -72,3 +72,39 @@ fn a_place_that_fails_is_a_cause_and_a_loss_another() {
     assert!(causes.iter().any(|cause| cause.name == "records-lost"), "{causes:?}");
     assert!(records.history().is_none(), "there is no state directory");
 }
+
+#[test]
+fn calls_that_were_up_at_a_kill_get_their_records_from_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let config =
+        config(directory.path(), "[records]\nfile = \"calls.jsonl\"\nhistory = false\n[state]\ndir = \"state\"\n");
+    let before = Records::start(&config);
+    assert!(before.wants_ups());
+    let up = |id: u64, transparent| CallRecord {
+        status: 200,
+        lasted: Some(Duration::ZERO),
+        facts: Facts { caller: "201".into(), transparent, ..Facts::default() },
+        ..record(id)
+    };
+    for (id, transparent) in [(1, false), (2, false), (3, true), (4, true)] {
+        before.up(up(id, transparent));
+    }
+    before.ended(up(4, true));
+    let noted = directory.path().join("state").join("calls.open");
+    until("all is noted", || std::fs::read_to_string(&noted).is_ok_and(|text| text.lines().count() == 5));
+    // It is killed: nobody stops it. The file is another's from here on.
+    let after = Records::start(&config);
+    after.ended(CallRecord { relearned: true, facts: Facts::default(), ..up(1, false) });
+    after.stop();
+    let text = std::fs::read_to_string(directory.path().join("calls.jsonl")).unwrap();
+    let entries: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |id: u64| entries.iter().filter(|entry| entry["call"] == format!("{id:016x}")).collect::<Vec<_>>();
+    assert_eq!((of(1).len(), of(2).len(), of(3).len(), of(4).len()), (1, 0, 1, 1), "{text}");
+    assert_eq!((&of(1)[0]["caller"], &of(1)[0]["relearned"]), (&"201".into(), &true.into()));
+    assert!(of(1)[0]["duration_s"].as_f64().is_some());
+    assert_eq!((&of(3)[0]["outcome"], &of(3)[0]["caller"]), (&LOST.into(), &"201".into()));
+    // The one that may still end waits for that, in the next process too.
+    let third = Records::start(&config);
+    assert!(third.past.take(CallId(1)).is_none() && third.past.take(CallId(2)).is_some());
+    third.stop();
+}

@@ -7,7 +7,7 @@ use super::super::super::command::{Command, Output};
 use super::super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::super::live::{self, Agreed, LiveLeg};
 use super::super::super::owned::Back;
-use super::super::super::{Env, Tools};
+use super::super::super::{Env, Tools, record};
 use super::super::Context;
 use crate::sip::build::InDialog;
 use crate::sip::{HeaderName, Message, build};
@@ -112,6 +112,9 @@ impl Context {
     ) {
         let first = self.live;
         let mut progress = self.answered_progress(index);
+        if let Some(progress) = &progress {
+            record::note_up(env, out, progress);
+        }
         let learned =
             self.agreed(index, response, sent, |agreed| live::learn::learn(env, tools, out, agreed, &mut progress));
         self.live = first.or(learned.flatten());
