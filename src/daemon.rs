@@ -49,8 +49,8 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
-use self::reload::Reloader;
 use self::records::Records;
+use self::reload::Reloader;
 use self::strangers::Strangers;
 use self::taps::Taps;
 use crate::call::Gate;
@@ -316,8 +316,9 @@ fn follow(
     reloader.follow("guard", move |config| strangers.set(&config.guard));
     let records = Arc::clone(&core.taps().records);
     reloader.follow("records", move |config| records.reconfigure(config));
-    // Records know of the log as well.
+    // Records know of the log as well, and TLS settings of the key log.
     reloader.follow("log", |_| ());
+    reloader.follow("trace", |_| ());
     let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
     reloader.follow_with("metrics", move |config| {
         let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;

@@ -3,9 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    Calls, Connections, Guard, Health, History, LastReload, Level, Life, Logs, Reloading, Service, Trace,
-};
+use super::{Calls, Connections, Guard, Health, History, LastReload, Level, Life, Logs, Reloading, Service, Trace};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 

@@ -60,7 +60,9 @@ impl Calls for Stand {
     fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
         let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
         let mut calls = vec![call("contoso"), call("fabrikam")];
-        calls.retain(|call| filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap())));
+        calls.retain(|call| {
+            filter.tenants.as_ref().is_none_or(|tenants| tenants.contains(call.tenant.as_ref().unwrap()))
+        });
         let next = (calls.len() > limit && after.is_empty()).then(|| "0.1.7".to_owned());
         calls.truncate(limit);
         (calls, next)

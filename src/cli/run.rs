@@ -7,8 +7,8 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{ConfigFile, EXIT_FAULTS, Output, runtime};
-use crate::daemon::reload::{Ask, By};
 use crate::config::{self, Loaded, LogFormat, Logging, Service};
+use crate::daemon::reload::{Ask, By};
 use crate::daemon::{Daemon, Left, StartError, handover, notify, workers};
 use crate::telemetry::logs::{self, LogError, Logs};
 use crate::transport::Inherited;

@@ -46,7 +46,8 @@ fn directions_are_limited_apart_and_together() {
 
 #[test]
 fn what_is_to_pass_in_any_case_passes_and_is_counted() {
-    let limits = CallLimits { max_calls: Some(0), rate: Some(CallRate { per_second: 1, burst: 1 }), ..CallLimits::default() };
+    let limits =
+        CallLimits { max_calls: Some(0), rate: Some(CallRate { per_second: 1, burst: 1 }), ..CallLimits::default() };
     let meter = Meter::new(Scope::Trunk, "t".into());
     for calls in 1..=3 {
         assert!(meter.enter(Some(&limits), Way::In, true, at(0)).is_ok());
@@ -96,7 +97,10 @@ fn a_refusal_says_what_the_limit_asks_for() {
     };
     assert_eq!(full(503, 5).to_string(), "site contoso.example.net max_calls_out");
     let refusal = full(503, 5).refusal();
-    assert_eq!((refusal.status, refusal.reason, &*refusal.headers), (503, "Service Unavailable", &b"Retry-After: 5\r\n"[..]));
+    assert_eq!(
+        (refusal.status, refusal.reason, &*refusal.headers),
+        (503, "Service Unavailable", &b"Retry-After: 5\r\n"[..])
+    );
     assert_eq!(full(486, 0).refusal(), Refusal::new(486, "Busy Here"));
 }
 

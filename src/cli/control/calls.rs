@@ -197,8 +197,13 @@ fn details(call: &Value) -> String {
     let mut text = columns(&[], &rows);
     for (leg, title) in entries(call, "legs").iter().zip(["caller's leg", "callee's leg"]) {
         text.push_str(&format!("{title}\n"));
-        let names =
-            [("trunk", "trunk"), ("Call-ID", "call_id"), ("peer", "peer"), ("target", "target"), ("timer s", "timer_s")];
+        let names = [
+            ("trunk", "trunk"),
+            ("Call-ID", "call_id"),
+            ("peer", "peer"),
+            ("target", "target"),
+            ("timer s", "timer_s"),
+        ];
         let rows: Vec<_> = names.map(|(name, key)| vec![format!("  {name}"), field(leg, key)]).into();
         text.push_str(&columns(&[], &rows));
     }

@@ -16,8 +16,14 @@ const TEAMS_SILENT_S: u64 = 180;
 /// Asks the running edge.
 pub(super) fn look(patient: &Patient<'_>, arguments: &Arguments, report: &mut Report) {
     let file = ConfigFile { config: arguments.file.config.clone() };
-    let door =
-        Door { socket: arguments.socket.clone(), file, json: false, url: None, token_file: None, ca: Default::default() };
+    let door = Door {
+        socket: arguments.socket.clone(),
+        file,
+        json: false,
+        url: None,
+        token_file: None,
+        ca: Default::default(),
+    };
     let asked = door.client().and_then(|client| client.get("/v1/trunks?limit=10000"));
     let page = match asked {
         Ok(page) => page,

@@ -77,11 +77,7 @@ impl admin::Calls for Desk {
 
 impl Desk {
     /// Shows all calls in progress from a place on, while `show` wants more.
-    fn walk(
-        &self,
-        from: (usize, Cursor),
-        mut show: impl FnMut(&Env<'_>, (usize, Cursor), Seen<'_>) -> bool,
-    ) {
+    fn walk(&self, from: (usize, Cursor), mut show: impl FnMut(&Env<'_>, (usize, Cursor), Seen<'_>) -> bool) {
         let (first, mut cursor) = from;
         for shard in first..SHARDS {
             loop {
@@ -146,7 +142,8 @@ fn shown_of(env: &Env<'_>, seen: &Seen<'_>, progress: &Progress) -> CallShown {
         (CallState::Up, Some(live), _) => live.began,
         (CallState::Up, None, answered) => answered.unwrap_or(progress.invited),
     };
-    let party = |end| seen.live.map(|live: &LiveCall| live.leg(end).trunk(env.edge).map(|trunk| trunk.name.to_string()));
+    let party =
+        |end| seen.live.map(|live: &LiveCall| live.leg(end).trunk(env.edge).map(|trunk| trunk.name.to_string()));
     CallShown {
         id: String::new(),
         state,

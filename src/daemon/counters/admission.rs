@@ -50,7 +50,9 @@ impl Series for Admission {
         }
         let totals: [(_, _, fn(&Row) -> u64); 2] = [
             ("trunkway_limit_refused_total", "Calls that did not pass a limit of calls", |row| row.refused),
-            ("trunkway_limit_soft_total", "Times that a limit's soft threshold was passed on the way up", |row| row.soft),
+            ("trunkway_limit_soft_total", "Times that a limit's soft threshold was passed on the way up", |row| {
+                row.soft
+            }),
         ];
         let [sites, users] = [Scope::Site, Scope::User].map(rows);
         for (name, help, of) in totals {

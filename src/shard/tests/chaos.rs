@@ -168,7 +168,8 @@ impl Play {
         let world = &self.network.world;
         let ids: Vec<_> = world.records.iter().map(|record| (&record.call_id, record.outcome)).collect();
         for caller in &self.callers {
-            let answers: BTreeSet<u16> = self.network.log.iter().filter_map(|entry| caller.answered_by(entry)).collect();
+            let answers: BTreeSet<u16> =
+                self.network.log.iter().filter_map(|entry| caller.answered_by(entry)).collect();
             let challenged = answers.contains(&401) || answers.contains(&407);
             let wanted = usize::from(!answers.is_empty() && !challenged);
             let told = world.records.iter().filter(|record| *record.call_id == *caller.invite.call_id).count();
