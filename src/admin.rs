@@ -33,7 +33,10 @@ pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
-pub use control::{Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus, TrunkStatus};
+pub use control::{
+    Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
+    TrunkStatus,
+};
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
@@ -44,11 +47,17 @@ pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,
 };
-pub use reloading::{FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport, Reloading};
+pub use reloading::{
+    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
+    Reloading,
+};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
-pub use trace::{NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown, TraceSummary};
+pub use trace::{
+    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
+    TraceSummary,
+};
 
 /// How much comes through a door.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -178,6 +178,9 @@ impl Trace for Stand {
             lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
         }
         Ok(receiver)
+    }
+}
+
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
@@ -627,19 +630,6 @@ fn traces_are_listed_shown_and_followed() {
         ("/v1/traces/call@pbx?format=xml", 400, "bad_query"),
         ("/v1/traces/follow?number=x", 400, "bad_number"),
         ("/v1/traces/follow", 400, "bad_query"),
-fn history_is_asked_and_a_call_found() {
-    let door = Open::new();
-    let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
-    assert_eq!((status, &page["records"][0]["user"], &page["next"]), (200, &json!("anna"), &json!("9")));
-    assert_eq!((&page["records"][0]["since"], &page["records"][0]["limit"]), (&json!(86_400_000), &json!(7)));
-    let (status, page) = door.ask("GET", "/v1/history/0000000000000001", "");
-    assert_eq!((status, &page["records"][0]["call"]), (200, &json!("0000000000000001")));
-    for (path, status, error) in [
-        ("/v1/history?since=yesterday", 400, "bad_query"),
-        ("/v1/history?who=anna", 400, "bad_query"),
-        ("/v1/history?outcome=off", 404, "no_history"),
-        ("/v1/history/1", 400, "bad_call"),
-        ("/v1/history/0000000000000002", 404, "unknown_call"),
     ] {
         let (found, fault) = door.ask("GET", path, "");
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
@@ -658,10 +648,53 @@ fn history_is_asked_and_a_call_found() {
 }
 
 #[test]
+fn history_is_asked_and_a_call_found() {
+    let door = Open::new();
+    let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
+    assert_eq!((status, &page["records"][0]["user"], &page["next"]), (200, &json!("anna"), &json!("9")));
+    assert_eq!((&page["records"][0]["since"], &page["records"][0]["limit"]), (&json!(86_400_000), &json!(7)));
+    let (status, page) = door.ask("GET", "/v1/history/0000000000000001", "");
+    assert_eq!((status, &page["records"][0]["call"]), (200, &json!("0000000000000001")));
+    for (path, status, error) in [
+        ("/v1/history?since=yesterday", 400, "bad_query"),
+        ("/v1/history?who=anna", 400, "bad_query"),
+        ("/v1/history?outcome=off", 404, "no_history"),
+        ("/v1/history/1", 400, "bad_call"),
+        ("/v1/history/0000000000000002", 404, "unknown_call"),
+    ] {
+        let (found, fault) = door.ask("GET", path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+}
+
+#[test]
 fn log_is_shown_and_changed() {
     let door = Open::new();
     assert_eq!(door.ask("GET", "/v1/log", "").1["filter"], "info");
     assert_eq!(door.ask("PUT", "/v1/log", r#"{"filter":"debug","for_s":60}"#).1["filter"], "debug");
     assert_eq!(door.ask("PUT", "/v1/log", "{}").1["error"], "no_log");
     assert_eq!(door.ask("PUT", "/v1/log", r#"{"level":"debug"}"#).0, 400);
+}
+
+#[test]
+fn calls_are_listed_shown_and_ended() {
+    let door = Open::new();
+    let page = door.get("/v1/calls?limit=1&state=up&trunk=pbx&number=20");
+    assert_eq!((page["calls"].as_array().unwrap().len(), &page["next"]), (1, &json!("0.1.7")));
+    assert_eq!(door.get("/v1/calls?tenant=fabrikam")["calls"][0]["tenant"], "fabrikam");
+    assert_eq!(door.get("/v1/calls?after=0.1.7")["next"], Value::Null);
+    assert_eq!(door.get("/v1/calls/0000000000000001")["tries"], 2);
+    assert_eq!(door.ask("POST", "/v1/calls/0000000000000001/hangup", "").0, 200);
+    assert_eq!(door.get("/v1/admission?scope=trunk&limit=1")["next"], "trunk carrier");
+    assert_eq!(door.get("/v1/admission?after=trunk%20carrier")["limits"][0]["name"], "pbx");
+    for (method, path, status, error) in [
+        ("GET", "/v1/calls?state=gone", 400, "bad_query"),
+        ("GET", "/v1/calls?after=x", 400, "bad_query"),
+        ("GET", "/v1/calls/1", 400, "bad_id"),
+        ("GET", "/v1/calls/00000000000000ff", 404, "unknown_call"),
+        ("POST", "/v1/calls/0000000000000002/hangup", 409, "transparent_call"),
+    ] {
+        let (found, fault) = door.ask(method, path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
 }
