@@ -109,7 +109,7 @@ impl Drive {
             let from = self.edge.identify.trunk(flow.listener, flow.remote.ip(), &[]).unwrap_or(from);
             let essentials = Essentials::of_request(&message, &limits).expect("a whole request");
             std::hint::black_box(self.secrets.shard_of(essentials.call_id, SHARDS));
-            let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+            let incoming = Incoming { flow, from, request: &message, essentials: &essentials, former: false };
             self.shard.handle_request(&env, &mut self.out, &incoming);
         } else {
             let id = branch_of(&message).expect("a branch of the edge");

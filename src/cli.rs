@@ -8,6 +8,7 @@ pub mod control;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+mod examples;
 pub mod export;
 pub mod import;
 pub mod lab;
@@ -48,41 +49,48 @@ pub enum Command {
     /// Opens the listeners of the configuration and carries calls until SIGTERM or SIGINT: then it refuses new calls and
     /// ends when requests in progress are answered ([service] in the configuration); a second signal ends it at once.
     /// Exits with 64 when the configuration or a certificate is at fault, with 69 when an address cannot be opened.
+    #[command(after_help = examples::RUN)]
     Run(run::Arguments),
 
     /// Check a configuration and tell everything that is wrong with it.
     ///
     /// Reads the file, the files that it includes and its dial plans, and looks whether certificates are there. Nothing
     /// is opened to the network. Exits with 0 when the configuration can be taken, with 64 when it cannot.
+    #[command(after_help = examples::CHECK)]
     Check(check::Arguments),
 
     /// Tell where a call would go, and why.
     ///
     /// Exits with 0 when it would be sent on, with 1 when it would be refused, with 64 when the configuration or a
     /// question is at fault; with `--batch` with 0 when every line was answered.
+    #[command(after_help = examples::ROUTE)]
     Route(route::Arguments),
 
     /// Tell what a number means to a tenant, and how each interface writes it.
     ///
     /// Reads URIs, user parts, directory fields and what people write. Exits with 64 when the configuration or the
     /// tenant's name is at fault.
+    #[command(after_help = examples::NUMBER)]
     Number(number::Arguments),
 
     /// Take rules and users out of files that other products write.
     ///
     /// Every row is checked against the configuration and everything that is wrong is told at once, with exit code 64;
     /// then nothing is written. `--dry-run` tells what would change.
+    #[command(after_help = examples::IMPORT)]
     Import(import::Arguments),
 
     /// Write the rules of the dial plans as CSV.
     ///
     /// Importing what was exported gives the same rules. Exits with 64 when the configuration is at fault.
+    #[command(after_help = examples::EXPORT)]
     Export(export::Arguments),
 
     /// Tell what is different between two lists of dial plan rules.
     ///
     /// Neither the order of rules nor the way in which a prefix is written counts. Exits with 0 when both say the same,
     /// with 1 when they do not, with 64 when one of them cannot be read.
+    #[command(after_help = examples::DIFF)]
     Diff(diff::Arguments),
 
     /// See what the running edge does, on one screen.
@@ -105,26 +113,31 @@ pub enum Command {
     ///
     /// Changes are seen by the next call, kept over a restart where the configuration has a state directory, and can be
     /// taken back. Exits with 1 when the edge says no, with 64 when an argument is at fault, with 69 when nobody answers.
+    #[command(after_help = examples::RULES)]
     Rules(control::rules::Arguments),
 
     /// See and change the users of the running edge.
     ///
     /// Exit codes are those of `rules`.
+    #[command(after_help = examples::USERS)]
     Users(control::users::Arguments),
 
     /// See and remove tenants of the running edge.
     ///
     /// Exit codes are those of `rules`.
+    #[command(after_help = examples::TENANTS)]
     Tenants(control::tenants::Arguments),
 
     /// See the trunks of the running edge and how their targets are doing.
     ///
     /// A target is `up`, `suspect` or `down`; those that are down are tried last. Exit codes are those of `rules`.
+    #[command(after_help = examples::TRUNKS)]
     Trunks(control::trunks::Arguments),
 
     /// See, rotate and reload the keys that seal what the edge writes into its own URIs.
     ///
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
+    #[command(after_help = examples::KEYS)]
     Keys(control::keys::Arguments),
 
     /// Have the running edge read its configuration again.
@@ -187,12 +200,15 @@ pub enum Command {
     /// Place calls through an edge between stand-ins, all in this process, and show what happened.
     ///
     /// Needs no network, no certificate and no configuration. Exits with 1 when a call did not do what it should.
+    #[command(after_help = examples::DEMO)]
     Demo(demo::DemoOptions),
 
     /// Run the stand-ins for a PBX and for Teams alone, to rehearse a configuration.
+    #[command(after_help = examples::LAB)]
     Lab(Box<lab::LabArguments>),
 
     /// Make certificates.
+    #[command(after_help = examples::CERTS)]
     Certs(certs::Arguments),
 
     /// Print what a shell needs to complete commands.
@@ -203,6 +219,7 @@ pub enum Command {
     Man(manual::ManArguments),
 
     /// Print the version.
+    #[command(after_help = examples::VERSION)]
     Version,
 }
 

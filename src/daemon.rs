@@ -235,7 +235,7 @@ impl Daemon {
         let certificates = certificates::tend(Arc::clone(&self.transports));
         self.tasks.push(tokio::spawn(certificates).abort_handle());
         if notify::is_wanted() {
-            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life));
+            let shown = notify::show(Arc::clone(&self.core), Arc::clone(&self.life), Arc::clone(&self.reloader));
             self.tasks.push(tokio::spawn(shown).abort_handle());
             self.tasks.push(tokio::spawn(notify::feed_watchdog(Arc::clone(&self.core))).abort_handle());
         }

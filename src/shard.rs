@@ -174,10 +174,13 @@ impl Shard {
         self.contexts.len()
     }
 
-    /// Requests without a final answer. Looks at every request: for whoever waits for the last ones.
-    pub fn in_progress(&self) -> usize {
-        let waits = |(_, (context, _)): &(usize, &(Context, Key))| context.has_server() && !context.is_answered();
-        self.contexts.iter().filter(waits).count()
+    /// Requests without a final answer, and how many of them begin a call. Looks at every request: for whoever waits for
+    /// the last ones.
+    pub fn in_progress(&self) -> (usize, usize) {
+        let contexts = self.contexts.iter().map(|(_, (context, _))| context);
+        contexts
+            .filter(|context| context.has_server() && !context.is_answered())
+            .fold((0, 0), |(all, setups), context| (all + 1, setups + usize::from(context.sets_up())))
     }
 
     /// Whether nothing is in progress and nothing is remembered.

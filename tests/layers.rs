@@ -130,6 +130,8 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rustix", &["transport/"]),
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
+    ("sd_notify", &["daemon/notify.rs", "daemon/handover.rs"]),
+    ("listenfd", &["daemon/handover.rs"]),
     ("axum", &["admin/", "telemetry/metrics/"]),
     ("hyper", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
     ("hyper_util", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),

@@ -387,7 +387,7 @@ impl World {
             Ok(essentials) => {
                 self.event(|shard, env, out| {
                     let Arrival { flow, from } = arrival;
-                    let incoming = Incoming { flow, from, request: &message, essentials: &essentials };
+                    let incoming = Incoming { flow, from, request: &message, essentials: &essentials, former: false };
                     shard.handle_request(env, out, &incoming)
                 });
             }

@@ -169,6 +169,7 @@ struct CallQuery {
     tenant: Option<String>,
     number: Option<String>,
     state: Option<CallState>,
+    #[serde(default, deserialize_with = "listing::limit")]
     limit: Option<usize>,
     after: Option<String>,
 }
@@ -183,6 +184,7 @@ struct CallPage {
 #[serde(deny_unknown_fields)]
 struct LimitQuery {
     scope: Option<String>,
+    #[serde(default, deserialize_with = "listing::limit")]
     limit: Option<usize>,
     after: Option<String>,
 }

@@ -123,6 +123,7 @@ struct ConnectionQuery {
     trunk: Option<String>,
     listener: Option<String>,
     retired: Option<bool>,
+    #[serde(default, deserialize_with = "listing::limit")]
     limit: Option<usize>,
     after: Option<u64>,
 }

@@ -99,6 +99,7 @@ struct HistoryQuery {
     since: Option<String>,
     until: Option<String>,
     outcome: Option<String>,
+    #[serde(default, deserialize_with = "listing::limit")]
     limit: Option<usize>,
     after: Option<String>,
 }

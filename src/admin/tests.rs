@@ -33,7 +33,6 @@ impl Stand {
     }
 }
 
-impl Calls for Stand {}
 impl Connections for Stand {
     fn connections(&self, wanted: &Wanted, limit: usize) -> Result<Vec<ConnectionShown>, Unknown> {
         if let Some(name) = wanted.trunk.as_ref().filter(|name| *name != "teams") {
@@ -86,7 +85,6 @@ impl Calls for Stand {
         vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
     }
 }
-impl Connections for Stand {}
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -109,7 +107,6 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
-impl Health for Stand {}
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
         if ask.outcome.as_deref() == Some("off") {
@@ -153,8 +150,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl History for Stand {}
-impl Logs for Stand {}
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");

@@ -219,6 +219,11 @@ impl Context {
         self.work.as_ref().map_or(!self.is_undecided(), |work| work.answered)
     }
 
+    /// Whether its request begins a call that has no final answer yet.
+    pub fn sets_up(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| work.invite && work.initial && !work.answered)
+    }
+
     /// The live call that its request is in.
     pub const fn live(&self) -> Option<LiveId> {
         self.live

@@ -10,7 +10,6 @@ mod rules;
 mod running;
 mod targets;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +17,8 @@ use std::time::Duration;
 use clap::Args;
 
 use self::report::{Report, Step};
-use super::{ConfigFile, EXIT_FAULTS, EXIT_NO, Output, runtime};
+use super::control::Door;
+use super::{EXIT_FAULTS, EXIT_NO, Output, runtime};
 use crate::call::Edge;
 use crate::config::{Excerpt, Loaded, Severity};
 use crate::daemon::build;
@@ -35,7 +35,7 @@ use crate::trunk::TrunkId;
   trunkway doctor --offline --json")]
 pub struct Arguments {
     #[command(flatten)]
-    pub file: ConfigFile,
+    pub door: Door,
 
     /// Only what has to do with this tenant: its sites, users and rules, and the trunks that its sites use.
     #[arg(long, value_name = "TENANT")]
@@ -52,14 +52,6 @@ pub struct Arguments {
     /// How long each step at a target may take, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=60))]
     pub patience_s: u64,
-
-    /// The control socket of the running edge. Default: `socket` of [control] in the configuration.
-    #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
-
-    /// Print the steps as JSON.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// What the steps look at.
@@ -98,7 +90,7 @@ pub fn doctor(arguments: &Arguments, color: bool) -> ExitCode {
 
 /// Looks, and gives what there is to say.
 pub fn look(arguments: &Arguments, color: bool) -> Output {
-    let loaded = match super::check::load_reviewed(&arguments.file.config) {
+    let loaded = match super::check::load_reviewed(&arguments.door.file.config) {
         Ok(loaded) => loaded,
         Err(faults) => {
             let verdict = "nothing else was looked at: mend the configuration first\n";
@@ -119,7 +111,7 @@ pub fn look(arguments: &Arguments, color: bool) -> Output {
         }
     }
     let code = if report.has_failed() { EXIT_NO } else { 0 };
-    let out = if arguments.json { super::json(&report) } else { report.words() };
+    let out = if arguments.door.json { super::json(&report) } else { report.words() };
     Output { out, code, ..Output::default() }
 }
 
@@ -145,7 +137,7 @@ fn patient<'l>(arguments: &Arguments, loaded: &'l Loaded) -> Result<Patient<'l>,
 
 /// What `check` says, step by step.
 fn configuration(arguments: &Arguments, loaded: &Loaded, report: &mut Report) {
-    let file = arguments.file.config.display().to_string();
+    let file = arguments.door.file.config.display().to_string();
     for warning in &loaded.warnings.faults {
         let text = match &warning.at {
             Some(Excerpt { file, position: Some(position), .. }) => {

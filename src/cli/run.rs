@@ -116,15 +116,15 @@ async fn reload(daemon: &Daemon) {
 /// Stops as the configuration has it; a further signal ends it at once.
 async fn stop(daemon: Daemon, service: &Service, mut signals: Signals) {
     tracing::info!(waits_for = ?service.stop_waits_for, at_most_s = service.drain_timeout.as_secs(), "stopping");
-    let Left { calls, requests } = tokio::select! {
+    let Left { calls, setups, .. } = tokio::select! {
         left = daemon.drain(service) => left,
         () = signals.stop() => {
             tracing::warn!("a second signal: the edge ends at once");
             daemon.left()
         }
     };
-    if requests > 0 {
-        tracing::warn!(requests, "requests without an answer are given up");
+    if setups > 0 {
+        tracing::warn!(calls = setups, "calls that were being set up are given up");
     }
     tracing::info!(calls, "calls that are up go on without this process");
     daemon.stop().await;

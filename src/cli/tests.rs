@@ -217,3 +217,53 @@ fn number_of_nobody_known_ends_with_64() {
     let text = output(&["number", "--config", "/nonexistent/edge.toml", "402"]);
     assert_eq!(text.code, 64);
 }
+
+/// The words of an example, up to a pipe, a redirection or a remark behind two blanks.
+fn words_of(example: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut rest = example.trim().chars().peekable();
+    while let Some(sign) = rest.next() {
+        match (sign, quote) {
+            (sign, Some(end)) if sign == end => quote = None,
+            ('\'' | '"', None) => {
+                quote = Some(sign);
+                word.get_or_insert_default();
+            }
+            (' ', None) => {
+                words.extend(word.take());
+                if matches!(rest.peek(), Some(' ' | '|' | '>' | '&')) {
+                    break;
+                }
+            }
+            (sign, _) => word.get_or_insert_default().push(sign),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+#[test]
+fn every_subcommand_shows_examples_that_can_be_typed() {
+    let mut command = Cli::command();
+    command.build();
+    let mut typed = 0;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        let name = sub.get_name();
+        let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(help.starts_with("Examples:"), "`trunkway {name} --help` has no examples");
+        let lines: Vec<Vec<String>> = help.lines().skip(1).map(words_of).collect();
+        let of_sub = |words: &&Vec<String>| words.first().is_some_and(|word| word == "trunkway") && words[1] == name;
+        assert!(lines.iter().any(|words| of_sub(&words)), "`trunkway {name} --help` does not show itself");
+        for inner in sub.get_subcommands().filter(|inner| inner.get_name() != "help") {
+            let own = inner.get_after_help().is_some();
+            let shown = lines.iter().filter(of_sub).any(|words| words.iter().any(|word| word == inner.get_name()));
+            assert!(own || shown, "no example of `trunkway {name} {}`", inner.get_name());
+        }
+        for words in lines.iter().filter(of_sub) {
+            let parsed = Cli::try_parse_from(words);
+            assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+            typed += 1;
+        }
+    }
+    assert!(typed > 30, "{typed} examples");
+}

@@ -16,7 +16,7 @@ mod unwell;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use self::doors::{DoorError, Doors, Locks, restart_wanted};
+pub use self::doors::{DoorError, Doors, restart_wanted};
 pub use self::unwell::parts as core_parts;
 
 use serde_json::Value;

@@ -208,9 +208,10 @@ impl Core {
         status
     }
 
-    /// Requests without a final answer. Looks at every request.
-    pub fn in_progress(&self) -> usize {
-        self.cells.iter().map(|cell| lock(&cell.locked).shard.in_progress()).sum()
+    /// Requests without a final answer, and how many of them begin a call. Looks at every request.
+    pub fn in_progress(&self) -> (usize, usize) {
+        let each = self.cells.iter().map(|cell| lock(&cell.locked).shard.in_progress());
+        each.fold((0, 0), |(all, setups), (more, more_setups)| (all + more, setups + more_setups))
     }
 
     /// Takes what was counted since the last call.

@@ -30,7 +30,7 @@ pub fn take() -> Vec<Inherited> {
         let taken = socket.and_then(|socket| socket.map(|socket| Inherited::new(socket, name)).transpose());
         match taken {
             Ok(socket) => sockets.extend(socket),
-            Err(error) => eprintln!("warning: what the service manager calls \"{name}\" is of no use: {error}"),
+            Err(error) => tracing::warn!("what the service manager calls \"{name}\" is of no use: {error}"),
         }
     }
     forget(&sockets);

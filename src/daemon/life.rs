@@ -14,6 +14,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// and a call whose ACK is lost would not live on.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// How long requests inside calls are waited for. Where there are very many calls there is always one, and its sender
+/// sends it again to the next process.
+const INSIDE: Duration = Duration::from_secs(2);
+
 /// The life of one daemon. A drain and an undrain may come from any thread.
 pub struct Life {
     core: Arc<Core>,
@@ -33,8 +37,10 @@ struct Phase {
 pub struct Left {
     /// Calls that are up and remembered.
     pub calls: usize,
-    /// Requests without a final answer, which are lost.
+    /// Requests without a final answer.
     pub requests: usize,
+    /// Those of them that begin a call: it would be lost.
+    pub setups: usize,
 }
 
 impl Life {
@@ -47,8 +53,13 @@ impl Life {
     /// What goes on now.
     pub fn shown(&self) -> Shown {
         let Phase { state, since, .. } = *self.lock();
-        let Left { calls, requests } = self.left();
+        let Left { calls, requests, .. } = self.left();
         Shown { state, for_s: since.elapsed().as_secs(), calls, requests }
+    }
+
+    /// Whether new calls are taken.
+    pub fn state(&self) -> LifeState {
+        self.lock().state
     }
 
     /// How long until a stop ends whatever goes on; `None`: the daemon is not stopping.
@@ -92,21 +103,23 @@ impl Life {
             *phase = Phase { state: LifeState::Stopping, since: Instant::now(), ends: Some(ends) };
             self.core.edge().gate.set_draining(true);
         }
-        let is_over = |left: Left| match service.stop_waits_for {
-            StopWaits::Nothing => true,
-            StopWaits::Transactions => left.requests == 0,
-            StopWaits::Calls => left.requests == 0 && left.calls == 0,
-        };
+        let mut inside_since = None;
         loop {
-            let rest = ends.saturating_duration_since(Instant::now());
-            if is_over(self.left()) {
-                tokio::time::sleep(GRACE.min(rest)).await;
-                // What came in the meantime is a request inside a call.
-                if rest <= GRACE || service.stop_waits_for == StopWaits::Nothing || is_over(self.left()) {
-                    return self.left();
-                }
-            } else if rest.is_zero() {
-                return self.left();
+            let (now, left) = (Instant::now(), self.left());
+            let rest = ends.saturating_duration_since(now);
+            let is_quiet = match service.stop_waits_for {
+                StopWaits::Nothing => true,
+                StopWaits::Transactions => left.setups == 0,
+                StopWaits::Calls => left.setups == 0 && left.calls == 0,
+            };
+            if !is_quiet {
+                inside_since = None;
+            }
+            let inside = is_quiet.then(|| now.duration_since(*inside_since.get_or_insert(now)));
+            let may_be_short = left.requests == 0 || service.stop_waits_for == StopWaits::Nothing;
+            let is_over = inside.is_some_and(|waited| waited >= if may_be_short { GRACE } else { INSIDE });
+            if is_over || rest.is_zero() {
+                return left;
             }
             tokio::time::sleep(LOOK.min(rest)).await;
         }
@@ -114,23 +127,24 @@ impl Life {
 
     /// Why the edge is not well, as far as its life goes.
     pub fn causes(&self) -> Vec<Cause> {
-        let text = match self.lock().state {
+        let (text, advice) = match self.state() {
             LifeState::Serving => return Vec::new(),
-            LifeState::Draining => "new calls are refused since the edge is drained",
-            LifeState::Stopping => "new calls are refused since the edge is stopping",
+            LifeState::Draining => ("the edge is drained", "`trunkway undrain` takes new calls again"),
+            LifeState::Stopping => ("the edge is stopping", "it ends by itself; start it again to take calls"),
         };
         vec![Cause {
             severity: Severity::Warning,
             name: "draining",
             source: "service".to_owned(),
-            text: text.to_owned(),
-            advice: "`trunkway undrain` takes new calls again; a stop ends by itself".to_owned(),
+            text: format!("{text}: new calls are refused"),
+            advice: advice.to_owned(),
         }]
     }
 
     /// What is in progress.
     pub fn left(&self) -> Left {
-        Left { calls: self.core.status().calls, requests: self.core.in_progress() }
+        let (requests, setups) = self.core.in_progress();
+        Left { calls: self.core.status().calls, requests, setups }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Phase> {

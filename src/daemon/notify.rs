@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sd_notify::NotifyState;
 
 use super::core::Core;
-use super::life::Life;
+use super::life::{Left, Life};
+use super::reload::Reloader;
 use crate::admin::LifeState;
 use crate::shard::SHARDS;
 use crate::trunk::health::State;
@@ -53,12 +54,12 @@ pub(super) fn tell(states: &[NotifyState<'_>]) {
 }
 
 /// Keeps the status line up to date, and asks for the time that a stop needs, until it is aborted.
-pub async fn show(core: Arc<Core>, life: Arc<Life>) {
+pub async fn show(core: Arc<Core>, life: Arc<Life>, reloader: Arc<Reloader>) {
     let mut last = String::new();
     let mut interval = tokio::time::interval(TELL);
     loop {
         interval.tick().await;
-        let line = status_line(&core, &life);
+        let line = status_line(&core, &life, &reloader);
         let stopping = life.ends_in().is_some();
         if line == last && !stopping {
             continue;
@@ -77,18 +78,23 @@ pub async fn show(core: Arc<Core>, life: Arc<Life>) {
 }
 
 /// One line on what goes on: `12 calls, 3 of 4 targets up`.
-fn status_line(core: &Core, life: &Life) -> String {
-    let shown = life.shown();
-    let (calls, requests) = (counted(shown.calls, "call"), counted(shown.requests, "request"));
-    match shown.state {
+fn status_line(core: &Core, life: &Life, reloader: &Reloader) -> String {
+    let in_progress = || {
+        let Left { calls, requests, .. } = life.left();
+        format!("{} and {} in progress", counted(calls, "call"), counted(requests, "request"))
+    };
+    match life.state() {
         LifeState::Serving => {
             let (up, all) = targets(core);
-            format!("{calls}, {up} of {} up", counted(all, "target"))
+            let calls = counted(core.status().calls, "call");
+            let failed = reloader.last().is_some_and(|last| last.result == "failed");
+            let word =
+                if failed { "; the last reload failed, and the configuration before it is in force" } else { "" };
+            format!("{calls}, {up} of {} up{word}", counted(all, "target"))
         }
-        LifeState::Draining => format!("draining: {calls} and {requests} in progress; `trunkway undrain` ends it"),
+        LifeState::Draining => format!("draining: {}; `trunkway undrain` ends it", in_progress()),
         LifeState::Stopping => {
-            let rest = life.ends_in().unwrap_or_default().as_secs();
-            format!("stopping: {calls} and {requests} in progress, {rest} s left")
+            format!("stopping: {}, {} s left", in_progress(), life.ends_in().unwrap_or_default().as_secs())
         }
     }
 }

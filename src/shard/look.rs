@@ -109,7 +109,9 @@ impl Shard {
         let context = self.contexts.get(id.slot as usize).filter(|(context, _)| context.id == id);
         let begun = context.is_some_and(|(context, _)| context.progress().is_some());
         if begun {
-            self.with_shelf(env, out, |shard, out| drop(shard.feed(env, out, id, Event::HangUp)));
+            self.with_shelf(env, out, |shard, out| {
+                shard.feed(env, out, id, Event::HangUp);
+            });
         }
         begun
     }

@@ -105,6 +105,48 @@ fn manager_hears_ready_after_the_listeners_are_open_then_status_and_the_end() {
 }
 
 #[test]
+fn manager_hears_when_a_reload_begins_and_when_it_is_over_whatever_came_of_it() {
+    let place = Place::new();
+    let mut manager = Manager::new(&place);
+    let mut edge = start(&place, &manager, "");
+    manager.wait("READY=1");
+    for (text, failed) in [(config(&place, ""), false), ("[nonsense".to_owned(), true), (config(&place, ""), false)] {
+        place.write("edge.toml", &text);
+        edge.signal(Signal::HUP);
+        manager.wait("RELOADING=1");
+        let time = manager.wait_for(|line| line.starts_with("MONOTONIC_USEC="));
+        assert!(time["MONOTONIC_USEC=".len()..].parse::<u64>().expect("a number") > 0);
+        manager.wait("READY=1");
+        if failed {
+            manager.wait_for(|line| line.starts_with("STATUS=0 calls, ") && line.contains("the last reload failed"));
+        }
+    }
+    manager.wait("STATUS=0 calls, 2 of 2 targets up");
+    assert_eq!(Party::new(place.at(2)).ask(place.at(1), &options(&place, 2)), 200);
+    assert!(edge.terminate(SOON).success());
+}
+
+#[test]
+fn keys_are_read_from_the_credentials_that_the_manager_hands_over() {
+    let place = Place::new();
+    let handed = place.folder().join("handed");
+    std::fs::create_dir(&handed).expect("a folder can be made");
+    let key = handed.join("trunkway_seal.key");
+    std::fs::write(&key, format!("{} 2026-01-01T00:00:00Z\n", "0a".repeat(32))).expect("a file can be written");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o400)).expect("it is ours");
+    let text = config(&place, "").replace("\"seal.key\"", "\"credential:seal.key\"");
+    let path = place.write("edge.toml", &text);
+    let mut command = trunkway("run");
+    command.arg("--config").arg(path).env("CREDENTIALS_DIRECTORY", &handed);
+    let mut edge = Process::start("edge", place.folder(), &mut command);
+    edge.ready("it listens", is_ready);
+    let listed = ask(&place, &["keys", "list"]);
+    assert!(String::from_utf8_lossy(&listed.stdout).contains("2026-01-01T00:00:00Z  new calls"), "{listed:?}");
+    assert!(!place.folder().join("seal.key").exists() && !place.folder().join("credentials").exists());
+    assert!(edge.terminate(SOON).success());
+}
+
+#[test]
 fn watchdog_is_fed_while_the_edge_turns_and_not_while_it_stands_still() {
     let place = Place::new();
     let mut manager = Manager::new(&place).with_watchdog(Duration::from_secs(2));

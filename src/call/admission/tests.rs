@@ -168,7 +168,9 @@ limits = "all"
 
 fn edge() -> Edge {
     let loaded = crate::config::load_str("limits", CONFIG, std::path::Path::new(".")).unwrap();
-    Edge { trunks: Arc::new(loaded.trunks), ..Edge::default() }
+    let mut edge = Edge::default();
+    edge.trunks = Arc::new(loaded.trunks);
+    edge
 }
 
 proptest! {

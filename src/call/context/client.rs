@@ -558,8 +558,10 @@ impl Context {
     pub(super) fn abandon_branch(&mut self, env: &Env<'_>, out: &mut Output, index: u16, headers: &'static [u8]) {
         self.stop_branch(env, out, index, headers);
         if let Some(branch) = self.branch(index).filter(|branch| branch.is_pending()) {
+            // Who does not even answer the CANCEL is not waited for any longer than it allows.
+            let timer_c = branch.timer_c.take();
             branch.finish(504);
-            branch.own_status = true;
+            (branch.own_status, branch.timer_c) = (true, timer_c);
         }
     }
 

@@ -59,7 +59,7 @@ fn words(status: &Value) -> String {
         ("rules", format!("{rules} in {} dial plans", list(status, "plans").len())),
         ("changes", format!("{} made, {} not folded in, {journal}", number("revision"), number("pending"))),
     ];
-    if let Some(reload) = status.get("last_reload").filter(|reload| reload.is_object()) {
+    if let Some(reload) = status.get("reload").filter(|reload| reload.is_object()) {
         rows.push(("reload", reloaded(reload)));
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
@@ -89,9 +89,11 @@ fn health(status: &Value) -> String {
 }
 
 fn reloaded(reload: &Value) -> String {
-    let error = field(reload, "error");
-    let ago = reload.get("ago_s").and_then(Value::as_u64).map(span).unwrap_or_default();
-    if error.is_empty() { format!("{ago} ago, taken") } else { format!("{ago} ago, refused: {error}") }
+    let text = format!("{} at {} by {}", field(reload, "result"), field(reload, "at"), field(reload, "by"));
+    match list(reload, "faults").first().and_then(Value::as_str) {
+        Some(fault) => format!("{text}: {fault}"),
+        None => text,
+    }
 }
 
 fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
@@ -121,7 +123,9 @@ mod tests {
             json!({ "trunk": "teams", "target": "tls:a.example", "state": "down", "for_s": 7, "reason": "is silent" });
         let status = json!({
             "node": "edge-1", "version": "1.2.3", "uptime_s": 90_000, "health": "error", "causes": 2,
-            "life": { "state": "draining", "for_s": 61, "calls": 3, "requests": 5 }, "tenants": 1, "users": 2, "revision": 4, "pending": 0, "journal_bytes": 10,
+            "life": { "state": "draining", "for_s": 61, "calls": 3, "requests": 5 }, "tenants": 1, "users": 2,
+            "reload": { "at": "2026-11-22T10:00:00Z", "by": "signal", "result": "failed", "faults": ["edge.toml:3:1: odd"] },
+            "revision": 4, "pending": 0, "journal_bytes": 10,
             "plans": [{ "name": "main", "rules": 7 }], "targets": { "up": 1, "suspect": 0, "down": 1, "not_up": [target] },
         });
         let wanted = "\
@@ -134,6 +138,7 @@ targets  1 up, 0 suspect, 1 down
 tenants  1 with 2 users
 rules    7 in 1 dial plans
 changes  4 made, 0 not folded in, journal of 10 bytes
+reload   failed at 2026-11-22T10:00:00Z by signal: edge.toml:3:1: odd
 
 trunk  target         state  for_s  reason
 teams  tls:a.example  down   7      is silent

@@ -4,8 +4,7 @@ use serde_json::Value;
 
 use super::report::{Report, Step};
 use super::{Arguments, Patient};
-use crate::cli::ConfigFile;
-use crate::cli::control::{Door, Failure};
+use crate::cli::control::Failure;
 use crate::trunk::TrunkKind;
 
 const AREA: &str = "running edge";
@@ -15,16 +14,7 @@ const TEAMS_SILENT_S: u64 = 180;
 
 /// Asks the running edge.
 pub(super) fn look(patient: &Patient<'_>, arguments: &Arguments, report: &mut Report) {
-    let file = ConfigFile { config: arguments.file.config.clone() };
-    let door = Door {
-        socket: arguments.socket.clone(),
-        file,
-        json: false,
-        url: None,
-        token_file: None,
-        ca: Default::default(),
-    };
-    let asked = door.client().and_then(|client| client.get("/v1/trunks?limit=10000"));
+    let asked = arguments.door.client().and_then(|client| client.get("/v1/trunks?limit=10000"));
     let page = match asked {
         Ok(page) => page,
         Err(Failure::Fault(why)) => return report.add(Step::warn(AREA, "control socket", why)),

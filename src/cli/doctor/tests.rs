@@ -1,18 +1,19 @@
 use std::io::Write;
 use std::net::UdpSocket;
 
+use clap::Parser;
+
 use super::report::Verdict;
 use super::*;
+use crate::cli::Cli;
 
 fn arguments(config: &std::path::Path, offline: bool) -> Arguments {
-    Arguments {
-        file: ConfigFile { config: config.to_owned() },
-        tenant: None,
-        trunk: None,
-        offline,
-        patience_s: 2,
-        socket: None,
-        json: true,
+    let config = config.to_str().unwrap();
+    let words = ["trunkway", "doctor", "--config", config, "--patience-s", "2", "--json"];
+    let offline = offline.then_some("--offline");
+    match Cli::try_parse_from(words.into_iter().chain(offline)).unwrap().command {
+        crate::cli::Command::Doctor(arguments) => arguments,
+        other => panic!("{other:?}"),
     }
 }
 

@@ -115,7 +115,7 @@ error: trunk `pbx`: `kind`: `pbxx` is none of `teams`, `carrier`, `pbx`
 #[test]
 fn faults_of_two_files_are_told_at_once() {
     let directory = directory(&[
-        ("edge.toml", &format!("include = [\"tenants/*.toml\"]\n{GROUND}max_calls = 100\n")),
+        ("edge.toml", &format!("include = [\"tenants/*.toml\"]\n{GROUND}max_lines = 100\n")),
         (
             "tenants/a.toml",
             "[trunk.pbx]\nkind = 'pbx'\nlisten = 'inside'\ntargets = ['127.0.0.3']\n[[route]]\nto = ['carier']\n",
@@ -132,10 +132,10 @@ fn faults_of_two_files_are_told_at_once() {
     assert_eq!(
         text,
         "\
-error: trunk `carrier` has no key `max_calls`
+error: trunk `carrier` has no key `max_lines`
   --> edge.toml:18:1
    |
-18 | max_calls = 100
+18 | max_lines = 100
    | ^^^^^^^^^ unknown key
    |
    = help: known keys: ...

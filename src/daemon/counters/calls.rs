@@ -252,7 +252,9 @@ impl CallMeters {
         ];
         for (name, help, of) in times {
             let mut family = page.family(name, Kind::Histogram, help);
-            trunks.iter().for_each(|(trunk, counts)| family.histogram(&[("trunk", trunk)], of(counts)));
+            // Trunks that only call have none of these times.
+            let called = trunks.iter().filter(|(_, counts)| of(counts).count() > 0);
+            called.for_each(|(trunk, counts)| family.histogram(&[("trunk", trunk)], of(counts)));
         }
         write_windows(page, &trunks, minute);
     }

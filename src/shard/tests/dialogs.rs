@@ -352,7 +352,7 @@ fn an_ack_waits_for_a_name_and_leaves_nothing_behind() {
         let mut it = dialog("200");
         it.world.pass(100_000);
         it.world.take();
-        it.world.assert_empty();
+        it.world.assert_idle();
         let mut ack = it.request("ACK", &it.caller.clone(), &it.callee.clone(), 1);
         ack.uri = "sip:b@phone.example".to_owned();
         it.world.request(ALICE, &ack);
@@ -360,7 +360,7 @@ fn an_ack_waits_for_a_name_and_leaves_nothing_behind() {
         it.world.resolve(places);
         let sent = it.world.take();
         assert_eq!(sent.len(), places.len().min(1), "an ACK goes to one place");
-        it.world.assert_empty();
+        it.world.assert_idle();
     }
 }
 

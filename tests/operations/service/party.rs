@@ -170,7 +170,39 @@ impl Ringing {
     }
 }
 
+impl Ringing {
+    /// The edge gives it up: a CANCEL for the callee, a final answer for the caller, whose status this gives.
+    pub fn is_refused(self, caller: &Party, callee: &Party) -> u16 {
+        let Self { edge, sent, came } = self;
+        let cancel = callee.wait("a CANCEL", |message| message.starts_with("CANCEL "));
+        callee.send(edge, &answer(&cancel, "200 OK", callee.at, ""));
+        callee.send(edge, &answer(&came, "487 Request Terminated", callee.at, ""));
+        let branch = branch_of(&sent);
+        let last = caller.wait("a refusal", |message| {
+            status(message) >= 300 && field(message, "Via").contains(&branch) && cseq(message) == "1 INVITE"
+        });
+        let (uri, to) = (sent.split(' ').nth(1).unwrap_or_default(), field(&last, "To"));
+        let [via, from, call_id] = ["Via", "From", "Call-ID"].map(|name| field(&sent, name));
+        caller.send(
+            edge,
+            &format!(
+                "ACK {uri} SIP/2.0\r\nVia: {via}\r\nMax-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\n\
+                 Call-ID: {call_id}\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+            ),
+        );
+        status(&last)
+    }
+}
+
 impl Up {
+    /// The edge ends the call on both sides.
+    pub fn is_hung_up(&self, caller: &Party, callee: &Party) {
+        for party in [caller, callee] {
+            let bye = party.wait("a BYE", |message| message.starts_with("BYE "));
+            party.send(self.edge, &answer(&bye, "200 OK", party.at, ""));
+        }
+    }
+
     /// The caller offers anew; gives the status.
     pub fn reinvite(&self, caller: &Party, callee: &Party) -> u16 {
         let number = self.caller.next_cseq();

@@ -25,9 +25,14 @@ pub fn trunkway(subcommand: &str) -> Command {
 impl Edge {
     /// Starts the edge and waits until it reads messages; `[node]` and `[metrics]` are added to the configuration.
     pub fn start(place: &Place, config: &str) -> Self {
+        Self::start_with_metrics(place, config, "")
+    }
+
+    /// The same with more keys in `[metrics]`.
+    pub fn start_with_metrics(place: &Place, config: &str, more: &str) -> Self {
         let metrics = place.metrics();
         let text = format!(
-            "{config}\n[node]\nname = \"edge\"\nseal_key_file = \"seal.key\"\n\n[metrics]\nbind = \"{metrics}\"\n"
+            "{config}\n[node]\nname = \"edge\"\nseal_key_file = \"seal.key\"\n\n[metrics]\nbind = \"{metrics}\"\n{more}\n"
         );
         let path = place.write("edge.toml", &text);
         let mut process = Process::start("edge", place.folder(), trunkway("run").arg("--config").arg(path));

@@ -45,6 +45,15 @@ fn forked(world: &mut World, caller: &mut Party) -> Vec<Sent> {
     world.take().into_iter().filter(|sent| sent.what() == "INVITE").collect()
 }
 
+/// A side ends the call, and the other one agrees.
+#[track_caller]
+fn hangs_up(world: &mut World, side: &mut Party, other: &mut Party) {
+    world.take();
+    let sent = side.asks(world, "BYE");
+    assert_eq!(sent.what(), "BYE", "{}", sent.text());
+    assert_eq!(other.answers(world, &sent, 200, "").status(), 200);
+}
+
 #[track_caller]
 fn told(world: &World) -> &CallRecord {
     let [record] = &world.records[..] else { panic!("{:?}", world.records) };
@@ -82,7 +91,7 @@ fn a_call_is_told_of_with_all_that_was_learned_of_it() {
         assert_eq!((world.calls_begun(), up, used(&world, "bob"), world.records.len()), (0, 1, (0, 1), 0));
         world.pass(65_000);
         callee.extra.push_str("Reason: Q.850;cause=16;text=\"Normal\"\r\n");
-        callee.agrees_with(&mut world, &mut caller, "BYE");
+        hangs_up(&mut world, &mut callee, &mut caller);
         let record = told(&world).clone();
         assert_eq!((record.outcome, record.status), (Outcome::HungUp(End::Callee), 200));
         assert_eq!((record.lasted, record.relearned), (Some(Duration::from_secs(65)), false));
@@ -151,11 +160,11 @@ fn an_invite_that_several_answer_is_one_call_that_ends_with_the_last() {
         assert_eq!(used(&world, "parallel"), (0, 1), "once for the trunk");
         let [(one, first), (two, second)] = &mut phones[..] else { panic!() };
         world.pass(10_000);
-        one.agrees_with(&mut world, first, "BYE");
+        hangs_up(&mut world, one, first);
         assert_eq!((world.records.len(), used(&world, "parallel")), (0, (0, 1)));
         world.pass(10_000);
         second.cseq = 5;
-        second.agrees_with(&mut world, two, "BYE");
+        hangs_up(&mut world, second, two);
         assert_eq!(told(&world).outcome, Outcome::HungUp(End::Caller));
         assert_eq!(used(&world, "parallel"), (0, 0));
         world.finish_without_calls();
@@ -248,7 +257,7 @@ fn a_trunk_takes_as_many_calls_as_it_may() {
     assert_eq!((record.outcome, record.facts.limit.as_deref()), (Outcome::NotPassed, Some("trunk bob max_calls")));
     assert_eq!(world.counts.limits_reached.0, [1, 0, 0, 0]);
     let (mut caller, mut callee) = (call.caller, call.callee);
-    caller.agrees_with(&mut world, &mut callee, "BYE");
+    hangs_up(&mut world, &mut caller, &mut callee);
     assert_eq!(used(&world, "bob"), (0, 0));
     let next = Party { call_id: "next".to_owned(), ..alice("200") };
     set_up(world, next, bob(), "", "");
@@ -303,7 +312,9 @@ fn calls_a_second_are_let_in_as_fast_as_they_may_come() {
     let mut world = limited("alice", CallLimits { rate, soft_percent: 100, ..CallLimits::default() });
     let mut passed = Vec::new();
     for index in 0..40 {
-        world.request(ALICE, &Request::new("INVITE", "sip:200@192.0.2.1", &format!("{index}")));
+        let invite = Request::new("INVITE", "sip:200@192.0.2.1", &format!("{index}"));
+        world.take();
+        world.request(ALICE, &invite);
         if world.take().iter().any(|sent| sent.what() == "INVITE") {
             passed.push(index);
         }
