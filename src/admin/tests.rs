@@ -150,10 +150,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl Reloading for Stand {}
-impl History for Stand {}
-impl Logs for Stand {}
-impl Reloading for Stand {}
 impl Trace for Stand {
     fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
         let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
