@@ -150,10 +150,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl Reloading for Stand {}
-impl History for Stand {}
-impl Logs for Stand {}
-impl Reloading for Stand {}
 impl Trace for Stand {
     fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
         let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
@@ -182,6 +178,8 @@ impl Trace for Stand {
             lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
         }
         Ok(receiver)
+    }
+}
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
