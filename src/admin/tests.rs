@@ -629,6 +629,24 @@ fn traces_are_listed_shown_and_followed() {
         ("/v1/traces/call@pbx?format=xml", 400, "bad_query"),
         ("/v1/traces/follow?number=x", 400, "bad_number"),
         ("/v1/traces/follow", 400, "bad_query"),
+    ] {
+        let (found, fault) = door.ask("GET", path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+    let raw = |path: &str| {
+        let mut stream = door.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let capture = raw("/v1/traces/call@pbx?format=pcap");
+    assert!(capture.contains("application/x-pcapng") && capture.ends_with("\u{1}\u{1}\u{1}"), "{capture:?}");
+    let followed = raw("/v1/traces/follow?number=all");
+    assert!(followed.contains("{\"one\":1}\n") && followed.contains("{\"two\":2}\n"), "{followed}");
+}
+
+#[test]
 fn history_is_asked_and_a_call_found() {
     let door = Open::new();
     let (status, page) = door.ask("GET", "/v1/history?user=anna&since=1970-01-02&limit=7&after=9", "");
@@ -646,17 +664,6 @@ fn history_is_asked_and_a_call_found() {
         let (found, fault) = door.ask("GET", path, "");
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
     }
-    let raw = |path: &str| {
-        let mut stream = door.connect();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        String::from_utf8_lossy(&answer).into_owned()
-    };
-    let capture = raw("/v1/traces/call@pbx?format=pcap");
-    assert!(capture.contains("application/x-pcapng") && capture.ends_with("\u{1}\u{1}\u{1}"), "{capture:?}");
-    let followed = raw("/v1/traces/follow?number=all");
-    assert!(followed.contains("{\"one\":1}\n") && followed.contains("{\"two\":2}\n"), "{followed}");
 }
 
 #[test]

@@ -128,7 +128,8 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets.load(), &resolver, &transports, clock, Arc::clone(&taps.meters));
+        let probes =
+            Probes::new(&edge.load(), &secrets.load(), &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),

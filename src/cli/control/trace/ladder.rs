@@ -231,7 +231,8 @@ mod tests {
 
     #[test]
     fn a_ladder_has_the_edge_between_its_peers() {
-        let wanted = "        ms           pbx1                   edge-1                   teams                  carrier
+        let wanted =
+            "        ms           pbx1                   edge-1                   teams                  carrier
                        |                       |                       |                       |
       0.0              |------- INVITE ------->|                       |                       |
       0.2              |                       |------------------- INVITE ------------------->|
