@@ -55,6 +55,7 @@ impl Connections for Stand {
         [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
     }
 }
+
 impl Calls for Stand {
     fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
         let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
@@ -85,6 +86,7 @@ impl Calls for Stand {
         vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
     }
 }
+
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -107,6 +109,7 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
+
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
         if ask.outcome.as_deref() == Some("off") {
@@ -120,6 +123,7 @@ impl History for Stand {
         Ok((call.0 == 1).then(|| json!({ "call": call.to_string() })).into_iter().collect())
     }
 }
+
 impl Logs for Stand {
     fn log(&self) -> Result<LogStatus, LogRefusal> {
         Ok(LogStatus { filter: "info".to_owned(), ..LogStatus::default() })
@@ -130,6 +134,7 @@ impl Logs for Stand {
         Ok(LogStatus { filter, ..LogStatus::default() })
     }
 }
+
 impl Health for Stand {
     fn health(&self) -> Report {
         Report { health: Level::Warning, causes: vec![cause()], more: 0 }
@@ -150,6 +155,7 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
+
 impl Trace for Stand {
     fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
         let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
@@ -180,6 +186,7 @@ impl Trace for Stand {
         Ok(receiver)
     }
 }
+
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
@@ -195,6 +202,7 @@ impl Reloading for Stand {
         None
     }
 }
+
 impl Service for Stand {
     fn life(&self) -> Life {
         Life { calls: 3, ..Life::default() }
