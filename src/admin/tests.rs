@@ -150,7 +150,6 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
-impl Reloading for Stand {}
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
