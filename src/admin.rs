@@ -46,7 +46,10 @@ pub use reloading::{
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
-pub use trace::Trace;
+pub use trace::{
+    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
+    TraceSummary,
+};
 
 /// How much comes through a door.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -134,6 +134,12 @@ pub enum Command {
     #[command(after_help = examples::TRUNKS)]
     Trunks(control::trunks::Arguments),
 
+    /// See calls as the edge saw them: the messages of all legs, decrypted, with what became of them.
+    ///
+    /// Without an argument it lists the calls of which messages are kept ([trace] of the configuration). Keys,
+    /// credentials, tokens and bodies other than SDP are hidden. Exit codes are those of `rules`.
+    Trace(Box<control::trace::Arguments>),
+
     /// See, rotate and reload the keys that seal what the edge writes into its own URIs.
     ///
     /// Calls that are up go on with the key before. Exit codes are those of `rules`.
@@ -248,6 +254,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Users(arguments) => control::users::users(&arguments).print(),
         Command::Tenants(arguments) => control::tenants::tenants(&arguments).print(),
         Command::Trunks(arguments) => control::trunks::trunks(&arguments).print(),
+        Command::Trace(arguments) => control::trace::trace(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Calls(arguments) => control::calls::calls(&arguments).print(),
         Command::Limits(arguments) => control::calls::limits(&arguments).print(),

@@ -70,7 +70,7 @@ pub use records::{RecordFormat, Records, Rotate};
 pub use review::{Finding, Review, Spot};
 pub use service::{Service, StopWaits};
 pub use slots::{Slots, TrunkSlot};
-pub use trace::Trace;
+pub use trace::{Collector, Hep, Trace};
 
 use self::dialplans::Tags;
 use self::log::{At, Draft, FileId, Log, Place};

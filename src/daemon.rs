@@ -25,6 +25,7 @@ mod seal_key;
 mod strangers;
 mod taps;
 mod timers;
+mod trace;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,6 +82,8 @@ pub enum StartError {
     Endpoint(#[from] crate::telemetry::metrics::BindError),
     #[error("metrics: {0}")]
     Metrics(String),
+    #[error("[trace]: {0}")]
+    Trace(std::io::Error),
     #[error("the system takes no handler for signals: {0}")]
     Signals(std::io::Error),
 }
@@ -134,7 +137,10 @@ impl Daemon {
         let clock = Clock::start();
         let overload = Overload::new(&loaded.config, workers(&loaded.config));
         let strangers = Strangers::new(&loaded.config.guard, state.dir.as_deref(), clock);
-        let taps = Taps { meters: Arc::default(), records: Records::start(&loaded.config) };
+        let trace = trace::open(&loaded.config.trace).map_err(StartError::Trace)?;
+        let secrets = Arc::new(ArcSwap::from_pointee(secrets));
+        let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
+        let taps = Taps::new(records, trace, looked);
         let beside = (Arc::clone(&strangers), clock, taps);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
@@ -149,6 +155,7 @@ impl Daemon {
             },
         );
         let mut watched = control::core_parts(&core, &calls, limits, node.seal_key_file.clone());
+        watched.push(Box::new(trace::health(Arc::clone(core.taps().trace()))));
         let lives = Arc::clone(&life);
         watched.push(Box::new(move || lives.causes()));
         let showing = Arc::clone(&transports);
@@ -217,6 +224,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.taps().trace()))).abort_handle());
         self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
         self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());
         self.tasks.push(tokio::spawn(records::watch(Arc::clone(&self.core.taps().records))).abort_handle());
@@ -316,8 +324,9 @@ fn follow(
     reloader.follow("guard", move |config| strangers.set(&config.guard));
     let records = Arc::clone(&core.taps().records);
     reloader.follow("records", move |config| records.reconfigure(config));
-    // Records know of the log as well.
+    // Records know of the log as well, and TLS settings of the key log.
     reloader.follow("log", |_| ());
+    reloader.follow("trace", |_| ());
     let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
     reloader.follow_with("metrics", move |config| {
         let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;

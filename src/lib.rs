@@ -8,6 +8,7 @@
 //! ```
 //!
 //! Pure modules (`sip`, `sdp`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `telemetry`, `lab`) do
 //! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `cdr`, `telemetry`, `admin`, `lab`) do
 //! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `telemetry`, `admin`, `lab`) do
 //! I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the door.

@@ -5,6 +5,7 @@ pub mod frames;
 pub mod message;
 pub mod multipart;
 pub mod sdp;
+pub mod trace;
 pub mod world;
 
 /// Whether `part` lies within `whole`; where it begins there.

@@ -117,7 +117,8 @@ impl Caller {
         }
     }
 
-    fn may(&self, need: Need) -> Result<(), Fault> {
+    /// Whether the caller may do what needs as much.
+    pub(super) fn may(&self, need: Need) -> Result<(), Fault> {
         if self.scope < need.scope {
             let detail =
                 format!("this needs a token of scope `{}`; yours has `{}`", need.scope.word(), self.scope.word());

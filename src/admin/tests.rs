@@ -55,6 +55,7 @@ impl Connections for Stand {
         [("a.pem", "01"), ("a.pem", "02"), ("b.pem", "01")].map(certificate).into()
     }
 }
+
 impl Calls for Stand {
     fn calls(&self, filter: &CallFilter, after: &str, limit: usize) -> (Vec<CallShown>, Option<String>) {
         let call = |tenant: &str| CallShown { tenant: Some(tenant.to_owned()), ..CallShown::default() };
@@ -85,6 +86,7 @@ impl Calls for Stand {
         vec![limit("trunk", "pbx"), limit("tenant", "contoso"), limit("trunk", "carrier")]
     }
 }
+
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };
@@ -107,6 +109,7 @@ impl Guard for Stand {
         OverloadStatus::default()
     }
 }
+
 impl History for Stand {
     fn history(&self, ask: &HistoryAsk) -> Result<HistoryPage, HistoryRefusal> {
         if ask.outcome.as_deref() == Some("off") {
@@ -120,6 +123,7 @@ impl History for Stand {
         Ok((call.0 == 1).then(|| json!({ "call": call.to_string() })).into_iter().collect())
     }
 }
+
 impl Logs for Stand {
     fn log(&self) -> Result<LogStatus, LogRefusal> {
         Ok(LogStatus { filter: "info".to_owned(), ..LogStatus::default() })
@@ -130,6 +134,7 @@ impl Logs for Stand {
         Ok(LogStatus { filter, ..LogStatus::default() })
     }
 }
+
 impl Health for Stand {
     fn health(&self) -> Report {
         Report { health: Level::Warning, causes: vec![cause()], more: 0 }
@@ -150,6 +155,38 @@ fn cause() -> Cause {
         advice: "look at it".to_owned(),
     }
 }
+
+impl Trace for Stand {
+    fn traces(&self, query: &TraceQuery) -> Result<TracePage, NoTrace> {
+        let call = |number: u64| TraceSummary { call: format!("{number:016x}"), ..TraceSummary::default() };
+        let traces = (0..query.limit.unwrap_or(3) as u64).map(call).collect();
+        Ok(TracePage { traces, next: query.number.clone() })
+    }
+
+    fn trace(&self, call: &str, look: TraceLook) -> Result<TraceShown, NoTrace> {
+        match call {
+            "off" => Err(NoTrace::Off),
+            "call@pbx" => Ok(TraceShown { call: "1".to_owned(), redacted: !look.unredacted, ..TraceShown::default() }),
+            _ => Err(NoTrace::Unknown(call.to_owned())),
+        }
+    }
+
+    fn trace_capture(&self, call: &str, look: TraceLook) -> Result<Vec<u8>, NoTrace> {
+        self.trace(call, look).map(|shown| vec![u8::from(shown.redacted); 3])
+    }
+
+    fn follow(&self, whom: &str, _: TraceLook) -> Result<tokio::sync::mpsc::Receiver<bytes::Bytes>, NoTrace> {
+        if whom != "all" {
+            return Err(NoTrace::BadNumber(whom.to_owned()));
+        }
+        let (lines, receiver) = tokio::sync::mpsc::channel(4);
+        for line in ["{\"one\":1}\n", "{\"two\":2}\n"] {
+            lines.try_send(bytes::Bytes::from_static(line.as_bytes())).unwrap();
+        }
+        Ok(receiver)
+    }
+}
+
 impl Reloading for Stand {
     fn reload(&self, dry_run: bool, by: &str) -> Result<ReloadReport, NotReloaded> {
         assert!(by.starts_with("uid "), "{by}");
@@ -165,6 +202,7 @@ impl Reloading for Stand {
         None
     }
 }
+
 impl Service for Stand {
     fn life(&self) -> Life {
         Life { calls: 3, ..Life::default() }
@@ -178,8 +216,6 @@ impl Service for Stand {
         Err(Stopping)
     }
 }
-
-impl Trace for Stand {}
 
 impl Control for Stand {
     fn status(&self) -> Status {
@@ -585,6 +621,37 @@ fn keys_are_listed_and_rotated_by_their_ids() {
     assert_eq!(door.ask("POST", "/v1/keys/rotate", r#"{"farce":true}"#).0, 400);
     let (status, fault) = door.ask("POST", "/v1/keys/reload", "{}");
     assert_eq!((status, &fault["error"]), (404, &json!("no_key_file")));
+}
+
+#[test]
+fn traces_are_listed_shown_and_followed() {
+    let door = Open::new();
+    let page = door.get("/v1/traces?limit=2&number=%2B44");
+    assert_eq!((page["traces"].as_array().unwrap().len(), &page["next"]), (2, &json!("+44")));
+    assert_eq!(door.get("/v1/traces/call@pbx")["redacted"], json!(true));
+    assert_eq!(door.get("/v1/traces/call%40pbx?unredacted=true")["redacted"], json!(false));
+    for (path, status, error) in [
+        ("/v1/traces/none", 404, "unknown_trace"),
+        ("/v1/traces/off", 409, "trace_off"),
+        ("/v1/traces?wrong=1", 400, "bad_query"),
+        ("/v1/traces/call@pbx?format=xml", 400, "bad_query"),
+        ("/v1/traces/follow?number=x", 400, "bad_number"),
+        ("/v1/traces/follow", 400, "bad_query"),
+    ] {
+        let (found, fault) = door.ask("GET", path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+    let raw = |path: &str| {
+        let mut stream = door.connect();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let capture = raw("/v1/traces/call@pbx?format=pcap");
+    assert!(capture.contains("application/x-pcapng") && capture.ends_with("\u{1}\u{1}\u{1}"), "{capture:?}");
+    let followed = raw("/v1/traces/follow?number=all");
+    assert!(followed.contains("{\"one\":1}\n") && followed.contains("{\"two\":2}\n"), "{followed}");
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod reload;
 pub mod rules;
 pub mod status;
 pub mod tenants;
+pub mod trace;
 pub mod trunks;
 pub mod users;
 
@@ -23,10 +24,10 @@ use std::time::Duration;
 
 use clap::Args;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::http::request::Builder;
-use hyper::{Method, Request, header};
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::{TcpStream, UnixStream};
@@ -39,6 +40,9 @@ use crate::transport::tls::{ClientSettings, ClientTls};
 
 /// Bytes of an answer; a page has fewer, a record of many changes may have as many.
 const MAX_ANSWER: usize = 1 << 30;
+
+/// Bytes of a line of an answer that goes on.
+const MAX_LINE: usize = 1 << 20;
 
 /// How long an answer may take: a tenant with a million rules is removed in seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -297,19 +301,70 @@ impl Client {
         }
     }
 
-    fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
-        let broken = |why: String| Failure::Unreachable(format!("{}: {why}", self.place));
+    /// What is no JSON, such as a capture.
+    pub fn bytes(&self, path: &str) -> Result<Bytes, Failure> {
+        let (status, bytes) = self.ask_raw(Method::GET, path, Bytes::new())?;
+        if (200..300).contains(&status) { Ok(bytes) } else { Err(self.refused(status, &bytes)) }
+    }
+
+    /// Reads lines as they come, for as long as `each` wants more; whether it was the edge that ended.
+    pub fn lines(&self, path: &str, each: &mut dyn FnMut(&[u8]) -> bool) -> Result<bool, Failure> {
+        let broken = |error: &dyn std::fmt::Display| self.broken(error);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| broken(error.to_string()))?;
+        runtime.map_err(|error| broken(&error))?.block_on(async {
+            let mut response = self.send(Method::GET, path, Bytes::new()).await.map_err(|error| broken(&error))?;
+            let status = response.status().as_u16();
+            if !(200..300).contains(&status) {
+                let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+                return Err(self.refused(status, &body.map_err(|error| broken(&error))?.to_bytes()));
+            }
+            let mut text = Vec::new();
+            while let Some(frame) = response.body_mut().frame().await {
+                let Ok(Ok(data)) = frame.map(hyper::body::Frame::into_data) else { return Ok(true) };
+                text.extend_from_slice(&data);
+                while let Some(end) = memchr::memchr(b'\n', &text) {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    if !each(line.trim_ascii_end()) {
+                        return Ok(false);
+                    }
+                }
+                if text.len() > MAX_LINE {
+                    return Err(broken(&"a line is too long"));
+                }
+            }
+            Ok(true)
+        })
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Value, Failure> {
+        let (status, bytes) = self.ask_raw(method, path, body)?;
+        if !(200..300).contains(&status) {
+            return Err(self.refused(status, &bytes));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| self.broken(&format!("not understood: {error}")))
+    }
+
+    fn ask_raw(&self, method: Method, path: &str, body: Bytes) -> Result<(u16, Bytes), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| self.broken(&error))?;
         let answer =
             runtime.block_on(async { tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await });
-        let (status, bytes) = match answer {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(broken(error.to_string())),
-            Err(_) => return Err(broken("no answer in time".to_owned())),
-        };
-        let answer = serde_json::from_slice(&bytes).map_err(|error| broken(format!("not understood: {error}")))?;
-        if (200..300).contains(&status) { Ok(answer) } else { Err(Failure::Refused { status, answer }) }
+        match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(self.broken(&error)),
+            Err(_) => Err(self.broken(&"no answer in time")),
+        }
+    }
+
+    fn broken(&self, why: &dyn std::fmt::Display) -> Failure {
+        Failure::Unreachable(format!("{}: {why}", self.place))
+    }
+
+    fn refused(&self, status: u16, answer: &[u8]) -> Failure {
+        match serde_json::from_slice(answer) {
+            Ok(answer) => Failure::Refused { status, answer },
+            Err(error) => self.broken(&format!("not understood: {error}")),
+        }
     }
 
     async fn exchange(
@@ -318,19 +373,28 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<(u16, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let response = self.send(method, path, body).await?;
+        let status = response.status().as_u16();
+        let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes();
+        Ok((status, bytes))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
         let stream = self.place.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let driving = tokio::spawn(connection);
+        // Ends with the runtime.
+        tokio::spawn(connection);
         let request = self
             .place
             .sign(Request::builder().method(method).uri(path))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))?;
-        let response = sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let bytes = Limited::new(response.into_body(), MAX_ANSWER).collect().await?.to_bytes();
-        driving.abort();
-        Ok((status, bytes))
+        Ok(sender.send_request(request).await?)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
 use crate::call::seal::KeyId;
 use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
-use crate::call::{Command, Counts, Edge, Env, Output, Secrets};
+use crate::call::{CallId, Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
 use crate::shard::homes::{call_to_bring, shard_of};
@@ -65,7 +65,7 @@ pub struct Core {
     /// Where calls are whose Call-IDs do not say so.
     homes: Arc<Homes>,
     edge: Arc<ArcSwap<Edge>>,
-    secrets: ArcSwap<Secrets>,
+    secrets: Arc<ArcSwap<Secrets>>,
     resolver: Resolver,
     transports: Arc<Transports>,
     probes: Arc<Probes>,
@@ -112,7 +112,7 @@ impl Core {
     /// The core of one edge, on the runtime that it is made on.
     pub fn new(
         edge: Arc<ArcSwap<Edge>>,
-        secrets: Secrets,
+        secrets: Arc<ArcSwap<Secrets>>,
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
@@ -128,13 +128,14 @@ impl Core {
             }),
             next_wake: AtomicU64::new(u64::MAX),
         };
-        let probes = Probes::new(&edge.load(), &secrets, &resolver, &transports, clock, Arc::clone(&taps.meters));
+        let probes =
+            Probes::new(&edge.load(), &secrets.load(), &resolver, &transports, clock, Arc::clone(&taps.meters));
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             cells: (0..SHARDS).map(cell).collect(),
             homes: Arc::clone(&homes),
             edge,
-            secrets: ArcSwap::from_pointee(secrets),
+            secrets,
             resolver,
             transports,
             probes,
@@ -174,6 +175,11 @@ impl Core {
     /// The ids of the seal keys in use, the one for new calls first.
     pub fn seal_key_ids(&self) -> Vec<KeyId> {
         self.secrets.load().ring.ids().collect()
+    }
+
+    /// The call that a Call-ID of any leg belongs to.
+    pub fn call_of(&self, call_id: &str) -> CallId {
+        CallId::of(&self.secrets.load(), call_id.as_bytes())
     }
 
     /// Those who look at what passes.

@@ -204,6 +204,17 @@ fn a_capture_is_read_with_the_key_log_and_not_without() {
     assert_eq!(read(&[]), "", "without the secrets nothing is seen");
     let log = std::fs::read_to_string(place.folder().join("edge.log")).expect("a log");
     assert!(log.contains("secrets of all TLS sessions"), "{log}");
+
+    // Off again: who connects from here on leaves no secrets.
+    let config = place.folder().join("edge.toml");
+    let text = std::fs::read_to_string(&config).expect("the configuration").replace("key_log = ", "# key_log = ");
+    std::fs::write(&config, text).expect("the folder takes files");
+    let reload = tell(&place, &["reload"]);
+    assert!(reload.status.success(), "{reload:?}");
+    let before = std::fs::read(&keys).expect("the key log");
+    let mut later = Peer::connect(&place, "openssl-later", PBX, place.tls_at(1), &certs, "ca.pem");
+    later.options("later");
+    assert_eq!(std::fs::read(&keys).expect("the key log"), before);
     edge.stop();
 }
 

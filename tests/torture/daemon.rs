@@ -38,6 +38,7 @@ impl Net {
             "[node]\nname = \"torture\"\nworkers = 1\n\
              [timers]\nt1_ms = {}\nt2_ms = 1000\nt4_ms = 500\n\
              [limits]\npartial_message_timeout_ms = {}\n\
+             [trace]\nring_bytes = 4194304\n\
              [trunk.sink]\nkind = \"carrier\"\nlisten = \"udp\"\ntargets = [\"udp:{sink}\"]\n\
              [[route]]\nprefix = \"\"\nto = [\"sink\"]\n",
             T1.as_millis(),

@@ -27,6 +27,7 @@ fn copied() -> tempfile::TempDir {
             "carrier.key",
             "operators.token",
             "contoso.token",
+            "hep.password",
         ] {
             fs::write(certs.join(name), "").unwrap();
         }

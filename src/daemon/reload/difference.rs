@@ -310,6 +310,8 @@ pub(super) fn keep_fixed(new: &mut Config, old: &Config, taken: &[&str]) -> Vec<
         new.control = old.control.clone();
         restart.extend(control.into_iter().map(|key| NeedsRestart { key: key.to_owned(), running: None, file: None }));
     }
+    // The key log comes and goes with the certificates.
+    let key_log = std::mem::replace(&mut new.trace.key_log, old.trace.key_log.clone());
     for Section { name, text, keep } in SECTIONS {
         if !taken.contains(name) && text(old) != text(new) {
             keep(new, old);
@@ -317,6 +319,7 @@ pub(super) fn keep_fixed(new: &mut Config, old: &Config, taken: &[&str]) -> Vec<
             restart.push(NeedsRestart { key: format!("[{name}]"), running: None, file: None });
         }
     }
+    new.trace.key_log = key_log;
     restart
 }
 
