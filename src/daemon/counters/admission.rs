@@ -27,6 +27,9 @@ struct Row {
     soft: u64,
 }
 
+/// What is told of a name.
+type Of = fn(&Row) -> u64;
+
 impl Admission {
     /// Of the gate that all configurations share.
     pub const fn new(gate: Arc<Gate>) -> Self {
@@ -41,14 +44,14 @@ impl Series for Admission {
         let help = "Calls in progress of a trunk, by direction as the trunk sees it from the edge";
         let mut family = page.family("trunkway_trunk_calls", Kind::Gauge, help);
         for row in &trunks {
-            family.sample(&[("trunk", &row.name), ("direction", "inbound")], row.calls_in as f64);
-            family.sample(&[("trunk", &row.name), ("direction", "outbound")], row.calls_out as f64);
+            family.sample(&[("trunk", &row.name), ("direction", "in")], row.calls_in as f64);
+            family.sample(&[("trunk", &row.name), ("direction", "out")], row.calls_out as f64);
         }
         let mut family = page.family("trunkway_tenant_calls", Kind::Gauge, "Calls in progress of a tenant");
         for row in &tenants {
             family.sample(&[("tenant", &row.name)], (row.calls_in + row.calls_out) as f64);
         }
-        let totals: [(_, _, fn(&Row) -> u64); 2] = [
+        let totals: [(_, _, Of); 2] = [
             ("trunkway_limit_refused_total", "Calls that did not pass a limit of calls", |row| row.refused),
             ("trunkway_limit_soft_total", "Times that a limit's soft threshold was passed on the way up", |row| {
                 row.soft
@@ -112,7 +115,7 @@ mod tests {
         let mut page = Page::default();
         Admission::new(gate).write(&mut page);
         let text = page.into_text();
-        assert!(text.contains("trunkway_trunk_calls{trunk=\"carrier\",direction=\"inbound\"} 0"), "{text}");
+        assert!(text.contains("trunkway_trunk_calls{trunk=\"carrier\",direction=\"in\"} 0"), "{text}");
         assert!(text.contains("trunkway_limit_refused_total{scope=\"trunk\",name=\"carrier\"} 0"), "{text}");
     }
 }
