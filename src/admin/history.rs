@@ -141,9 +141,13 @@ async fn list(
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Reply<Response> {
     let Query(query) = query?;
-    // Who has some tenants only says which one is meant.
-    caller.must_see(query.tenant.as_deref().unwrap_or_default())?;
-    let ask = query.ask()?;
+    let mut ask = query.ask()?;
+    match (&ask.tenant, caller.tenants()) {
+        (Some(tenant), _) => caller.must_see(tenant)?,
+        (None, None) => {}
+        (None, Some([only])) => ask.tenant = Some(only.to_string()),
+        (None, Some(_)) => return Err(Fault::bad("bad_query", "say which of the tenants of your token by `tenant`")),
+    }
     Ok(Json(desk.aside(move |control| Ok(control.history(&ask)?)).await?).into_response())
 }
 
