@@ -682,3 +682,26 @@ fn log_is_shown_and_changed() {
     assert_eq!(door.ask("PUT", "/v1/log", "{}").1["error"], "no_log");
     assert_eq!(door.ask("PUT", "/v1/log", r#"{"level":"debug"}"#).0, 400);
 }
+
+#[test]
+fn calls_are_listed_shown_and_ended() {
+    let door = Open::new();
+    let page = door.get("/v1/calls?limit=1&state=up&trunk=pbx&number=20");
+    assert_eq!((page["calls"].as_array().unwrap().len(), &page["next"]), (1, &json!("0.1.7")));
+    assert_eq!(door.get("/v1/calls?tenant=fabrikam")["calls"][0]["tenant"], "fabrikam");
+    assert_eq!(door.get("/v1/calls?after=0.1.7")["next"], Value::Null);
+    assert_eq!(door.get("/v1/calls/0000000000000001")["tries"], 2);
+    assert_eq!(door.ask("POST", "/v1/calls/0000000000000001/hangup", "").0, 200);
+    assert_eq!(door.get("/v1/admission?scope=trunk&limit=1")["next"], "trunk carrier");
+    assert_eq!(door.get("/v1/admission?after=trunk%20carrier")["limits"][0]["name"], "pbx");
+    for (method, path, status, error) in [
+        ("GET", "/v1/calls?state=gone", 400, "bad_query"),
+        ("GET", "/v1/calls?after=x", 400, "bad_query"),
+        ("GET", "/v1/calls/1", 400, "bad_id"),
+        ("GET", "/v1/calls/00000000000000ff", 404, "unknown_call"),
+        ("POST", "/v1/calls/0000000000000002/hangup", 409, "transparent_call"),
+    ] {
+        let (found, fault) = door.ask(method, path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+}

@@ -26,6 +26,9 @@ impl UserPlaces {
     }
 }
 
+/// How many calls a user may have, by id.
+pub(super) type LimitsOfUser = (Box<str>, Arc<CallLimits>);
+
 /// How many more users all tenants together may have.
 #[derive(Debug)]
 pub(super) struct Left {
@@ -62,7 +65,7 @@ pub(super) fn read(
     sites: &SiteSet<'_>,
     sheets: &mut Sheets,
     left: &mut Left,
-) -> (Vec<User>, UserPlaces, Vec<(Box<str>, Arc<CallLimits>)>) {
+) -> (Vec<User>, UserPlaces, Vec<LimitsOfUser>) {
     let mut reading = Reading {
         log,
         title: table.title.clone(),

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use self::answer::{broken, in_a_line, no_file, of_file, refused, warnings};
 use self::difference::{Certificates, Side, differences, keep_fixed};
 use self::tidy::Leftovers;
+use self::watch::Contents;
 pub use self::watch::watch;
 use super::build;
 use super::changes::{self, Changes};
@@ -81,10 +82,20 @@ pub struct Reloader {
     meters: answer::Meters,
     /// A reload is over, and was no dry run.
     over: Notify,
+    /// What others ask for; nobody holds it while a reload is at work.
+    shown: Mutex<Shown>,
+    /// What was in the watched files when they were read last; empty while nobody watches.
+    seen: Mutex<Contents>,
 }
 
 /// What a follower does when the configuration comes into force; it cannot fail.
 pub type Take = Box<dyn FnOnce() + Send>;
+
+/// What is in force, for those who do not wait.
+struct Shown {
+    service: config::Service,
+    files: Vec<PathBuf>,
+}
 
 /// Somebody who takes a table of the configuration while the edge runs.
 struct Follower {
@@ -146,6 +157,10 @@ impl Running {
         Side { config, trunks, translations, routing, certificates }
     }
 
+    fn shown(&self) -> Shown {
+        Shown { service: self.config.service.clone(), files: self.all_files() }
+    }
+
     fn slots(&self) -> Slots {
         Slots::new(&self.config, &self.trunks, &self.translations)
     }
@@ -155,9 +170,11 @@ impl Reloader {
     /// Of an edge that runs with this configuration.
     pub fn new(loaded: &Loaded, parts: Parts) -> Arc<Self> {
         let running = Running::of(loaded, files::certificates(&loaded.config));
+        let seen = watch::contents(&running, &Contents::new());
         Arc::new(Self {
             path: loaded.files.first().cloned(),
             parts,
+            shown: Mutex::new(running.shown()),
             turn: Mutex::new(Turn { running, latest: None }),
             begun: AtomicU64::new(0),
             last: Mutex::default(),
@@ -165,6 +182,7 @@ impl Reloader {
             leftovers: Leftovers::default(),
             meters: answer::Meters::register(),
             over: Notify::new(),
+            seen: Mutex::new(seen),
         })
     }
 
@@ -216,13 +234,17 @@ impl Reloader {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let begun = Instant::now();
+        // What changes while the files are read shows as a change afterwards.
+        let seen = watch::contents(&turn.running, &Contents::new());
         let checked = self.check(&turn.running, false);
         let result = checked.and_then(|checked| self.put_in_force(&turn.running, checked)).map(|(running, report)| {
+            *lock(&self.shown) = running.shown();
             turn.running = running;
             report
         });
         let took = begun.elapsed();
         let result = result.map(|report| ReloadReport { took_ms: millis(took), ..report });
+        *lock(&self.seen) = if result.is_ok() { watch::contents(&turn.running, &seen) } else { seen };
         self.tell(ask, took, &result);
         turn.latest = Some((number, result.clone()));
         self.over.notify_waiters();
@@ -236,7 +258,7 @@ impl Reloader {
 
     /// What `[service]` says now.
     pub fn service(&self) -> config::Service {
-        lock(&self.turn).running.config.service.clone()
+        lock(&self.shown).service.clone()
     }
 
     /// Why the edge is not well, as far as reloads go.

@@ -107,7 +107,7 @@ impl Shard {
                     self.tell_unknown(env, out, incoming, dialog);
                 }
                 self.note_passing(env, out, &within);
-                return self.begin(env, out, incoming, (context, Some(key)), 0, destination, None);
+                return self.begin(env, out, incoming, (context, Some(key)), destination, (0, None));
             }
             Midcall::Answer(answer) => Some(answer),
             Midcall::Take => None,

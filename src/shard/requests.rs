@@ -134,7 +134,7 @@ impl Shard {
                 return;
             }
             let id = self.next_id(env);
-            return self.begin(env, out, incoming, (id, None), 0, Destination::only(candidate), None);
+            return self.begin(env, out, incoming, (id, None), Destination::only(candidate), (0, None));
         };
         let forward = Forward {
             edge: env.edge,
@@ -187,7 +187,7 @@ impl Shard {
                     match begin_progress(env, out, incoming, &destination) {
                         Ok(progress) => {
                             let id = self.next_id(env);
-                            self.begin(env, out, incoming, (id, Some(key)), hash, destination, progress);
+                            self.begin(env, out, incoming, (id, Some(key)), destination, (hash, progress));
                         }
                         Err(refusal) => self.refuse_call(env, out, incoming, key, refusal),
                     }
@@ -209,9 +209,8 @@ impl Shard {
         out: &mut Output,
         incoming: &Incoming<'_>,
         (id, key): (ContextId, Option<Key>),
-        loop_hash: u32,
         destination: Destination,
-        progress: Option<Box<Progress>>,
+        (loop_hash, progress): (u32, Option<Box<Progress>>),
     ) {
         let Incoming { flow, from, request, essentials, .. } = *incoming;
         let live = destination.dialog().and_then(|_| self.known_leg(env, essentials)).and_then(Known::call);

@@ -1,14 +1,10 @@
 //! Calls in progress and the limits that they count against.
 
-#[path = "service/party.rs"]
-#[allow(dead_code, reason = "the tests of the service ask more of it")]
-mod party;
-
 use std::time::Duration;
 
 use serde_json::Value;
 
-use self::party::{Party, invite};
+use crate::party::{Party, invite};
 use crate::support::SOON;
 use crate::support::edge::{Edge, trunkway};
 use crate::support::place::Place;
@@ -187,7 +183,7 @@ fn calls_are_listed_shown_and_ended() {
 
         // The one that rings: its caller hears 480, and who rings a CANCEL.
         assert_eq!(ask(&place, &["calls", "hangup", &id(rings)]).0, 0);
-        assert_eq!(ringing.is_refused(&caller, &callee), 480);
+        assert_eq!(ringing.refused(&caller, &callee), 480);
         let (code, _) = ask(&place, &["calls", "hangup", &id(is_up)]);
         if transparent {
             assert_eq!(code, 1, "the edge has no say in a dialog that is not its own");

@@ -8,6 +8,7 @@ mod connections;
 mod control;
 mod guard;
 mod metrics;
+mod party;
 mod records;
 mod reload;
 mod service;

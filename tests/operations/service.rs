@@ -2,8 +2,6 @@
 
 #[path = "service/manager.rs"]
 mod manager;
-#[path = "service/party.rs"]
-mod party;
 
 use std::net::UdpSocket;
 use std::path::Path;
@@ -13,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use self::manager::Manager;
-use self::party::{Party, invite, options};
+use crate::party::{Party, invite, options};
 use crate::support::SOON;
 use crate::support::edge::trunkway;
 use crate::support::place::Place;

@@ -10,7 +10,7 @@ use super::super::forward::{Branch as ViaBranch, Forward};
 use super::super::own_tag;
 use super::super::owned::{Crossing, NotSealed};
 use super::super::route_set::RouteSet;
-use super::super::{Env, Tools};
+use super::super::{CallId, Env, Tools};
 use super::client::{Branch, Start};
 use super::early::PRACK_LANES;
 use super::health::hear_no_place;
@@ -241,7 +241,7 @@ impl Context {
         let mut bytes = match forward(&hop, tools) {
             Ok(bytes) => bytes,
             Err(reason) => {
-                tracing::debug!(%reason, "a request's Contact or Call-ID is not sealed");
+                tracing::debug!(call = %CallId::of(env.secrets, essentials.call_id), %reason, "a request's Contact or Call-ID is not sealed");
                 out.counts.not_sealed.add(reason as usize);
                 return Best::offer(&mut work.best, 503, None, tools);
             }

@@ -7,7 +7,7 @@ use super::super::seal::{
     Bound, Content, Form, Freshness, Hold, KeyId, LegState, MAX_CALL_ID, OpenError, Opened, Side, name_of,
 };
 use super::super::stored::StoreKey;
-use super::super::{Counts, Env};
+use super::super::{CallId, Counts, Env};
 use super::{Refused, mark, minutes};
 use crate::call::screen::Refusal;
 use crate::routing::SiteMark;
@@ -106,7 +106,7 @@ impl Dialog {
             },
             Err(error) => {
                 if error != OpenError::NotSealed {
-                    tracing::debug!(%error, "a token was refused");
+                    tracing::debug!(call = %CallId::of(env.secrets, essentials.call_id), %error, "a token was refused");
                 }
                 match Refused::of(error) {
                     Some(refused) => refused,

@@ -175,7 +175,10 @@ fn reference_and_readme_leave_no_key_out() {
     let mut count = 0;
     for (table, keys) in &keys {
         for key in keys {
-            assert!(standing.contains(&format!("{table}.{key}")), "edge.toml does not show `{key}` of [{table}]");
+            // What nobody should switch on by copying the file stands in a comment.
+            let commented = text.lines().any(|line| line.starts_with(&format!("# {key} = ")));
+            let shown = standing.contains(&format!("{table}.{key}")) || commented;
+            assert!(shown, "edge.toml does not show `{key}` of [{table}]");
             assert!(readme.contains(&format!("`{key}`")) || table.is_empty(), "README.md has no `{key}` of [{table}]");
             count += 1;
         }

@@ -27,8 +27,8 @@ struct Row {
     soft: u64,
 }
 
-/// A family, what it tells, and where its number comes from.
-type Total = (&'static str, &'static str, fn(&Row) -> u64);
+/// What is told of a name.
+type Of = fn(&Row) -> u64;
 
 impl Admission {
     /// Of the gate that all configurations share.
@@ -51,7 +51,7 @@ impl Series for Admission {
         for row in &tenants {
             family.sample(&[("tenant", &row.name)], (row.calls_in + row.calls_out) as f64);
         }
-        let totals: [Total; 2] = [
+        let totals: [(_, _, Of); 2] = [
             ("trunkway_limit_refused_total", "Calls that did not pass a limit of calls", |row| row.refused),
             ("trunkway_limit_soft_total", "Times that a limit's soft threshold was passed on the way up", |row| {
                 row.soft

@@ -14,7 +14,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Ask, By, Reloader, files, lock};
+use super::{Ask, By, Reloader, Running, files, lock};
 
 /// How long it must be quiet before the files are read.
 const QUIET: Duration = Duration::from_millis(250);
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const MAX_FILES: usize = 10_000;
 
 /// What is in the files that are watched.
-type Contents = BTreeMap<PathBuf, u64>;
+pub(super) type Contents = BTreeMap<PathBuf, u64>;
 
 /// Watches until it is aborted.
 pub async fn watch(reloader: Arc<Reloader>) {
@@ -51,7 +51,6 @@ pub async fn watch(reloader: Arc<Reloader>) {
 /// Waits until the files hold something else.
 async fn until_changed(reloader: &Arc<Reloader>) {
     let heard = Arc::new(Notify::new());
-    let before = contents(reloader).await;
     // It watches for as long as it is there.
     let watcher = begin(reloader, &heard);
     if watcher.is_none() {
@@ -63,7 +62,10 @@ async fn until_changed(reloader: &Arc<Reloader>) {
         heard.notified().await;
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE && tokio::time::timeout(QUIET, heard.notified()).await.is_ok() {}
-        if contents(reloader).await != before {
+        let this = Arc::clone(reloader);
+        let is_changed = move || this.is_changed();
+        // Files of rows may be large.
+        if tokio::task::spawn_blocking(is_changed).await.unwrap_or(false) {
             return;
         }
     }
@@ -100,11 +102,15 @@ fn says_something(kind: EventKind) -> bool {
     }
 }
 
-/// Hashes the files where nobody waits for it.
-async fn contents(reloader: &Arc<Reloader>) -> Contents {
-    let known = reloader.files();
-    let read = move || files::contents(candidates(&known));
-    tokio::task::spawn_blocking(read).await.unwrap_or_default()
+/// What is in the files of a configuration that are watched, but for those that are `known`; nothing when none are.
+pub(super) fn contents(running: &Running, known: &Contents) -> Contents {
+    if !running.config.service.watch {
+        return Contents::new();
+    }
+    let (old, new): (Vec<PathBuf>, Vec<PathBuf>) =
+        candidates(&running.all_files()).into_iter().partition(|path| known.contains_key(path));
+    let old = old.into_iter().filter_map(|path| Some((path.clone(), *known.get(&path)?)));
+    old.chain(files::contents(new)).collect()
 }
 
 fn directories(files: &[PathBuf]) -> BTreeSet<PathBuf> {
@@ -133,13 +139,23 @@ fn ending(path: &Path) -> Option<OsString> {
     path.extension().map(ToOwned::to_owned)
 }
 
+impl Running {
+    /// All files of the configuration, certificates and keys included.
+    pub(super) fn all_files(&self) -> Vec<PathBuf> {
+        let sealing = self.config.node.seal_key_file.iter();
+        self.files.iter().chain(self.certificates.keys()).chain(sealing).cloned().collect()
+    }
+}
+
 impl Reloader {
-    /// All files of the configuration in force, certificates and keys included.
     fn files(&self) -> Vec<PathBuf> {
-        let turn = lock(&self.turn);
-        let running = &turn.running;
-        let sealing = running.config.node.seal_key_file.iter();
-        running.files.iter().chain(running.certificates.keys()).chain(sealing).cloned().collect()
+        lock(&self.shown).files.clone()
+    }
+
+    /// Whether the files hold something else than what was read last.
+    fn is_changed(&self) -> bool {
+        let now = contents(&lock(&self.turn).running, &Contents::new());
+        now != *lock(&self.seen)
     }
 }
 

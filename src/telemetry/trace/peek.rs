@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn call_id_and_method_are_found_in_all_their_forms() {
-        let table: [(&str, Option<(&str, &str, bool)>); 10] = [
+        for (message, expected) in [
             ("INVITE sip:a SIP/2.0\r\nCall-ID: x@y\r\nCSeq: 1 INVITE\r\n\r\n", Some(("x@y", "INVITE", true))),
             ("SIP/2.0 200 OK\r\nCSeq: 1 OPTIONS\r\ni:  x \r\n\r\n", Some(("x", "OPTIONS", false))),
             ("BYE sip:a SIP/2.0\ncall-id : x\ncseq:2\tBYE\n\n", Some(("x", "BYE", true))),
@@ -102,8 +102,7 @@ mod tests {
             ("INVITE sip:a SIP/2.0\r\nCall-ID: x\r\nCSeq: nothing\r\n\r\n", None),
             ("", None),
             ("INVITE sip:a SIP/2.0", None),
-        ];
-        for (message, expected) in table {
+        ] {
             let found = Peek::at(message.as_bytes());
             let expected = expected.map(|(call_id, method, is_request)| Peek {
                 call_id: call_id.as_bytes(),

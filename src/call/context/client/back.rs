@@ -7,7 +7,7 @@ use super::super::super::command::{Command, Output};
 use super::super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::super::live::{self, Agreed, LiveLeg};
 use super::super::super::owned::Back;
-use super::super::super::{Env, Tools, record};
+use super::super::super::{CallId, Env, Tools, record};
 use super::super::Context;
 use crate::sip::build::InDialog;
 use crate::sip::{HeaderName, Message, build};
@@ -197,7 +197,8 @@ impl Context {
             crossing,
         };
         let Err(reason) = back.edit(response, tools) else { return true };
-        tracing::debug!(%reason, status = response.status(), "an answer's Contact is not sealed");
+        let call = response.value(HeaderName::CallId).unwrap_or_default();
+        tracing::debug!(call = %CallId::of(env.secrets, call), %reason, status = response.status(), "an answer's Contact is not sealed");
         out.counts.not_sealed.add(reason as usize);
         false
     }

@@ -12,7 +12,6 @@ fn edge() -> Edge {
     crate::daemon::build::edge(loaded.config.limits, &loaded, |_| None)
 }
 
-#[expect(clippy::field_reassign_with_default, reason = "where it lies in the ring is the ring's own business")]
 fn kept(at_us: u64, direction: Direction, remote: &str, start: &str, headers: &str) -> Kept {
     let bytes = format!("{start}\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n{headers}\r\n").into_bytes();
     let mut entry = Entry::default();

@@ -172,7 +172,7 @@ impl Ringing {
 
 impl Ringing {
     /// The edge gives it up: a CANCEL for the callee, a final answer for the caller, whose status this gives.
-    pub fn is_refused(self, caller: &Party, callee: &Party) -> u16 {
+    pub fn refused(self, caller: &Party, callee: &Party) -> u16 {
         let Self { edge, sent, came } = self;
         let cancel = callee.wait("a CANCEL", |message| message.starts_with("CANCEL "));
         callee.send(edge, &answer(&cancel, "200 OK", callee.at, ""));
