@@ -33,20 +33,12 @@ pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
-pub use control::{
-    Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
-    TrunkStatus,
-};
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
-pub use reloading::{
-    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
-    Reloading,
-};
 pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,
