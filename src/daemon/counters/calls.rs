@@ -59,6 +59,15 @@ type Map<V> = HashMap<Arc<str>, V, foldhash::fast::RandomState>;
 #[derive(Clone, Copy, Debug, Default)]
 struct Cells([[u64; CallResult::COUNT]; 2]);
 
+/// A family, what it tells, and where its number comes from.
+type Row = (&'static str, &'static str, fn(&OfTrunk) -> u64);
+
+/// One of a trunk's histograms.
+type BucketsOf = fn(&OfTrunk) -> &Buckets;
+
+/// What is told of the calls of a window, and the whole that it is a part of where it is a ratio.
+type PartOf = fn(window::Tally) -> (u32, Option<u32>);
+
 /// What is counted of one trunk.
 #[derive(Clone, Debug)]
 struct OfTrunk {
@@ -225,7 +234,7 @@ impl CallMeters {
                 }
             }
         }
-        let sums: [(_, _, fn(&OfTrunk) -> u64); 2] = [
+        let sums: [Row; 2] = [
             (
                 "trunkway_call_failovers_total",
                 "Targets that were tried after others for calls to a trunk, by the trunk tried last",
@@ -237,7 +246,7 @@ impl CallMeters {
             let mut family = page.family(name, Kind::Counter, help);
             trunks.iter().for_each(|(trunk, counts)| family.count(&[("trunk", trunk)], of(counts)));
         }
-        let times: [(_, _, fn(&OfTrunk) -> &Buckets); 3] = [
+        let times: [(&'static str, &'static str, BucketsOf); 3] = [
             (
                 "trunkway_call_ringing_seconds",
                 "Post-dial delay: from the INVITE to the first provisional answer to the caller, by the trunk called",
@@ -263,7 +272,7 @@ impl CallMeters {
 /// Writes the ready ratios; of no calls there is no ratio.
 fn write_windows(page: &mut Page, trunks: &[(Arc<str>, OfTrunk)], minute: u64) {
     let share = |part: u32, of: u32| (of > 0).then(|| f64::from(part) / f64::from(of));
-    let ratios: [(_, _, fn(window::Tally) -> (u32, Option<u32>)); 3] = [
+    let ratios: [(&'static str, &'static str, PartOf); 3] = [
         ("trunkway_trunk_window_calls", "Calls that were over in the last minutes", |it| (it.calls, None)),
         (
             "trunkway_trunk_network_effectiveness_ratio",
