@@ -140,8 +140,9 @@ async fn list(
     Extension(caller): Extension<Caller>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Reply<Response> {
-    let Query(query) = query?;
-    // Who has some tenants only says which one is meant.
+    let Query(mut query) = query?;
+    // Who has several tenants says which one is meant.
+    query.tenant = query.tenant.or_else(|| caller.only_tenant().map(str::to_owned));
     caller.must_see(query.tenant.as_deref().unwrap_or_default())?;
     let ask = query.ask()?;
     Ok(Json(desk.aside(move |control| Ok(control.history(&ask)?)).await?).into_response())
