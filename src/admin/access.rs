@@ -99,6 +99,14 @@ impl Caller {
         self.tenants.as_deref()
     }
 
+    /// The tenant that is meant when none is named: the only one of a caller who has one.
+    pub(super) fn only_tenant(&self) -> Option<&str> {
+        match self.tenants() {
+            Some([only]) => Some(only),
+            _ => None,
+        }
+    }
+
     /// Whether a tenant is the caller's business; what has none (an empty name) is only who sees all's.
     pub(super) fn sees(&self, tenant: &str) -> bool {
         self.tenants.as_ref().is_none_or(|tenants| tenants.iter().any(|own| **own == *tenant))
@@ -183,15 +191,6 @@ impl Routes {
         self.add(Method::PUT, path, need, handler)
     }
 
-    /// `DELETE`: removes.
-    pub(super) fn delete<H, T>(self, path: &'static str, need: Need, handler: H) -> Self
-    where
-        H: Handler<T, Desk>,
-        T: 'static,
-    {
-        self.add(Method::DELETE, path, need, handler)
-    }
-
     fn add<H, T>(mut self, method: Method, path: &'static str, need: Need, handler: H) -> Self
     where
         H: Handler<T, Desk>,
@@ -200,7 +199,6 @@ impl Routes {
         let filter = match method {
             Method::POST => axum::routing::MethodFilter::POST,
             Method::PUT => axum::routing::MethodFilter::PUT,
-            Method::DELETE => axum::routing::MethodFilter::DELETE,
             _ => axum::routing::MethodFilter::GET,
         };
         let gate = from_fn(move |caller, request, next| admit(need, caller, request, next));

@@ -81,6 +81,7 @@ pub struct TraceQuery {
     pub tenant: Option<String>,
     /// `failed`, `up`, or an outcome such as `refused`.
     pub result: Option<String>,
+    #[serde(default, deserialize_with = "super::listing::limit")]
     pub limit: Option<usize>,
     /// The `next` of the page before.
     pub after: Option<String>,

@@ -81,7 +81,7 @@ Examples:
 pub const LAB: &str = "\
 Examples:
   trunkway lab --pbx udp:127.0.0.2:5060 --edge udp:127.0.0.1:5060 --call +441632760001
-  trunkway lab teams --ca certs/ca.pem --cert certs/teams.pem --key certs/teams.key --edge tls:127.0.0.1:5061";
+  trunkway lab teams --ca certs/ca.pem --cert certs/teams.pem --key certs/teams.key --edge tls:127.0.0.1:5061 --fqdn edge.example.net";
 
 pub const CERTS: &str = "\
 Examples:

@@ -1,7 +1,6 @@
 //! The doors for operators: the Unix socket, and the port with TLS and tokens. What stands behind them is the [`Desk`].
 
 use std::io::Read;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -110,11 +109,6 @@ impl Doors {
     /// What a reload renews.
     pub fn locks(&self) -> Arc<Locks> {
         Arc::clone(&self.locks)
-    }
-
-    /// The address of the door by TCP.
-    pub fn http_addr(&self) -> Option<SocketAddr> {
-        self.http.as_ref()?.addr().ok()
     }
 
     /// Serves until it is dropped.
