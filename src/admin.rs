@@ -29,18 +29,27 @@ use std::time::Duration;
 pub use access::Scope;
 pub use calls::{CallDetails, CallFilter, CallShown, CallState, Calls, LegShown, LimitShown, NotEnded};
 pub use connections::{CertificateShown, ConnectionShown, Connections, TlsShown, Unknown, Wanted};
-pub use control::{Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus, TrunkStatus};
+pub use control::{
+    Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
+    TrunkStatus,
+};
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
-pub use reloading::{FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport, Reloading};
+pub use reloading::{
+    FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
+    Reloading,
+};
 pub use server::{BindError, Server};
 pub use service::{Life, LifeState, Service, Stopping};
 pub use tokens::{MIN_SECRET, SecretFault, Token, Tokens};
-pub use trace::{NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown, TraceSummary};
+pub use trace::{
+    NoTrace, Trace, TraceEnd, TraceLine, TraceLook, TraceMessage, TracePage, TracePeer, TraceQuery, TraceShown,
+    TraceSummary,
+};
 
 /// How much comes through a door.
 #[derive(Clone, Debug, PartialEq, Eq)]

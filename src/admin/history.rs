@@ -140,22 +140,11 @@ async fn list(
     Extension(caller): Extension<Caller>,
     query: Result<Query<HistoryQuery>, QueryRejection>,
 ) -> Reply<Response> {
-<<<<<<< HEAD
-    let Query(query) = query?;
-    let mut ask = query.ask()?;
-    match (&ask.tenant, caller.tenants()) {
-        (Some(tenant), _) => caller.must_see(tenant)?,
-        (None, None) => {}
-        (None, Some([only])) => ask.tenant = Some(only.to_string()),
-        (None, Some(_)) => return Err(Fault::bad("bad_query", "say which of the tenants of your token by `tenant`")),
-    }
-=======
     let Query(mut query) = query?;
     // Who has several tenants says which one is meant.
     query.tenant = query.tenant.or_else(|| caller.only_tenant().map(str::to_owned));
     caller.must_see(query.tenant.as_deref().unwrap_or_default())?;
     let ask = query.ask()?;
->>>>>>> w-control
     Ok(Json(desk.aside(move |control| Ok(control.history(&ask)?)).await?).into_response())
 }
 
