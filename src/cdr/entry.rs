@@ -25,6 +25,7 @@ pub struct Over {
 
 /// What is known of a call that is over.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are of the larger one")]
 pub enum Told {
     /// Its end was seen. A process before this one may have seen its beginning.
     Ended(CallRecord, Option<Box<Opened>>),
@@ -272,7 +273,10 @@ impl Entry {
         Self {
             call: record.id.to_string(),
             node: clean(&style.node),
-            invited_at: (facts.invited_unix_ms > 0).then(|| rfc3339(facts.invited_unix_ms)).unwrap_or_default(),
+            invited_at: match facts.invited_unix_ms {
+                0 => String::new(),
+                at => rfc3339(at),
+            },
             answered_at: answered.map(rfc3339).unwrap_or_default(),
             ended_at: String::new(),
             tenant: text(record.tenant.as_ref()),
