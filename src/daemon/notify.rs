@@ -191,7 +191,7 @@ mod tests {
         let looks = Cell::new(0_u64);
         let one_at_a_time = |shard: usize| {
             looks.set(looks.get() + 1);
-            looks.get() % 3 == 0 || shard == 0
+            looks.get().is_multiple_of(3) || shard == 0
         };
         assert_eq!(signs_of_life(Duration::from_secs(30), one_at_a_time, || looks.get()).await, Ok(()));
     }

@@ -67,7 +67,7 @@ fn of_answer(trunk: &Trunk, hop: &Hop, subject: &str, answered: &Answered) -> St
     let status = message.as_ref().map_or(0, Message::status);
     let link = answered.tls.as_ref().map(shown).unwrap_or_default();
     let text = format!("{link}OPTIONS were answered with {status} in {} ms", answered.took.as_millis());
-    let ends_soon = answered.tls.as_ref().and_then(|shaken| days_left(shaken)).is_some_and(|days| days < NEAR_END_DAYS);
+    let ends_soon = answered.tls.as_ref().and_then(days_left).is_some_and(|days| days < NEAR_END_DAYS);
     match status {
         200..=299 if ends_soon => Step::warn(AREA, subject, text).advise("the peer's certificate ends soon: tell them"),
         200..=299 => Step::ok(AREA, subject, text),

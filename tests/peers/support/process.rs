@@ -98,6 +98,7 @@ impl Process {
     }
 
     /// Sends the program a signal.
+    #[allow(dead_code, reason = "tests of the service send signals, others do not")]
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the process takes no signal");
     }

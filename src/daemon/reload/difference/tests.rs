@@ -54,8 +54,9 @@ fn told(old: &Loaded, new: &Loaded) -> (Vec<String>, Moved) {
 #[test]
 fn differences_are_told_by_name() {
     let old = load(BASE, None);
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
     #[rustfmt::skip]
-    let rows: &[(&[(&str, &str)], &[&str])] = &[
+    let rows: &[Row<'_>] = &[
         (&[], &[]),
         (&[("\"inside\"", "\"lan\"")], &["listeners +lan -inside"]),
         (&[("udp:127.0.0.1:5070", "udp:127.0.0.1:5080")], &["listeners ~outside", "trunks ~carrier"]),
