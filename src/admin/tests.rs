@@ -141,7 +141,8 @@ impl Health for Stand {
     }
 
     fn alarms(&self) -> Vec<Alarm> {
-        let alarm = |id: u64| Alarm { id, cause: cause(), since: id * 1_000, until: (id % 2 == 0).then_some(9_000) };
+        let alarm =
+            |id: u64| Alarm { id, cause: cause(), since: id * 1_000, until: id.is_multiple_of(2).then_some(9_000) };
         [3, 1, 4, 2, 5].map(alarm).into()
     }
 }

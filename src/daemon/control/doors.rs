@@ -185,7 +185,7 @@ fn secrets(control: &Control) -> Vec<PathBuf> {
 /// Keys of [control] that differ and take a restart, for the answer to a reload.
 pub fn restart_wanted(old: &Control, new: &Control) -> Vec<&'static str> {
     let bounds = |it: &Control| settings_of(it);
-    let bind = |it: &Control| it.http.as_ref().map(|http| http_settings(http));
+    let bind = |it: &Control| it.http.as_ref().map(http_settings);
     let mut keys = Vec::new();
     if old.socket != new.socket {
         keys.push("control.socket");
