@@ -477,6 +477,7 @@ fn what_is_wrong_has_a_code_a_word_and_a_sentence() {
         ("POST", "/v1/changes/none/revert", json!({ "id": "r" }).to_string(), 404, "unknown_change"),
         ("POST", "/v1/changes", "{".to_owned(), 400, "bad_json"),
         ("POST", "/v1/changes", "{}".to_owned(), 400, "bad_json"),
+        ("POST", "/v1/changes", r#"["x", "me", 0, []]"#.to_owned(), 400, "bad_json"),
         ("POST", "/v1/changes", put("", "1", "carrier"), 400, "bad_id"),
         ("POST", "/v1/changes", put(&"i".repeat(300), "1", "carrier"), 400, "bad_id"),
         ("POST", "/v1/changes", put("x", "1[", "carrier"), 400, "bad_prefix"),
