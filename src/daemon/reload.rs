@@ -100,8 +100,11 @@ struct Shown {
 /// Somebody who takes a table of the configuration while the edge runs.
 struct Follower {
     section: &'static str,
-    prepare: Box<dyn Fn(&Config) -> Result<Take, String> + Send + Sync>,
+    prepare: Prepare,
 }
+
+/// Tries a configuration, and gives what is done when it comes into force.
+type Prepare = Box<dyn Fn(&Config) -> Result<Take, String> + Send + Sync>;
 
 struct Turn {
     running: Running,
