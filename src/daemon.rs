@@ -324,9 +324,8 @@ fn follow(
     reloader.follow("guard", move |config| strangers.set(&config.guard));
     let records = Arc::clone(&core.taps().records);
     reloader.follow("records", move |config| records.reconfigure(config));
-    // Records know of the log as well, and TLS settings of the key log.
+    // Records know of the log as well.
     reloader.follow("log", |_| ());
-    reloader.follow("trace", |_| ());
     let (core, exposition) = (Arc::clone(core), Arc::clone(exposition));
     reloader.follow_with("metrics", move |config| {
         let prepared = exposition.prepare(&config.metrics).map_err(|error| error.to_string())?;

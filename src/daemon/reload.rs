@@ -106,6 +106,9 @@ struct Follower {
     prepare: Prepare,
 }
 
+/// Tries a configuration, and gives what is done when it comes into force.
+type Prepare = Box<dyn Fn(&Config) -> Result<Take, String> + Send + Sync>;
+
 struct Turn {
     running: Running,
     /// The reload that ended last, by its number.

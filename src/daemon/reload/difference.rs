@@ -282,6 +282,8 @@ const FIXED: &[Fixed] = fixed! {
     "[limits] max_calls_remembered" => limits.max_calls_remembered,
     "[limits] max_stored_calls" => limits.max_stored_calls,
     "[limits] unknown_source_answers_per_second" => limits.unknown_source_answers_per_second,
+    "[log] format" => logging.format,
+    "[log] queue" => logging.queue,
 };
 
 const SECTIONS: &[Section] = sections! {

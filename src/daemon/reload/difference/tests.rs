@@ -129,6 +129,19 @@ fn keys_of_the_start_keep_their_values_and_are_named() {
 }
 
 #[test]
+fn the_key_log_is_taken_and_the_rest_of_its_table_is_not() {
+    let old = load(BASE, None);
+    let with = |keys: &str| load(&BASE.replace("[[route]]", &format!("[trace]\n{keys}\n[[route]]")), Some(&old)).config;
+    let mut new = with("key_log = \"keys.log\"");
+    assert!(keep_fixed(&mut new, &old.config, &[]).is_empty());
+    assert!(new.trace.key_log.is_some());
+    let mut new = with("key_log = \"keys.log\"\noptions = true");
+    let restart = keep_fixed(&mut new, &old.config, &[]);
+    assert_eq!(restart.iter().map(|it| &*it.key).collect::<Vec<_>>(), ["[trace]"]);
+    assert_eq!((new.trace.options, new.trace.key_log.is_some()), (old.config.trace.options, true));
+}
+
+#[test]
 fn a_table_that_nobody_takes_needs_a_restart() {
     let old = load(BASE, None);
     let text = BASE.replace("[[route]]", "[metrics]\nbind = \"127.0.0.1:9090\"\n[[route]]");
