@@ -215,12 +215,12 @@ fn a_log_that_nobody_reads_delays_no_call() {
     command.arg("--config").arg(path).current_dir(place.folder()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut edge = Unread(command.spawn().unwrap());
     until("the edge answers", SOON, || ask(&place, &["log", "show"]).status.success().then_some(()));
-    // A line for each, more than a pipe takes.
+    // A line for each. Bursts are too much for the queue alone at first: when so many are lost, the pipe has long been full.
     let socket = UdpSocket::bind((place.ip(2), 0)).unwrap();
     let dropped = || answer(&place, &["log", "show"])["dropped"].as_u64().unwrap();
     until("the pipe is full", SOON, || {
         (0..200).for_each(|_| drop(socket.send_to(b"this is not SIP\r\n\r\n", place.at(1))));
-        (dropped() > 0).then_some(())
+        (dropped() > 5_000).then_some(())
     });
     let before = dropped();
     calls(&place, "caller", "callee", 20, &[]);
