@@ -134,7 +134,7 @@ fn keys_in(text: &str) -> BTreeSet<String> {
     for (key, value) in &text.parse::<toml::Table>().unwrap() {
         keys.insert(format!(".{key}"));
         let name = match &**key {
-            "trunk" | "dialplan" => Some("NAME"),
+            "trunk" | "dialplan" | "limits_profile" => Some("NAME"),
             "tenant" => Some("ID"),
             _ => None,
         };
