@@ -97,9 +97,6 @@ struct Shown {
     files: Vec<PathBuf>,
 }
 
-/// Tries what a configuration says; what comes of it takes it.
-type Prepare = Box<dyn Fn(&Config) -> Result<Take, String> + Send + Sync>;
-
 /// Somebody who takes a table of the configuration while the edge runs.
 struct Follower {
     section: &'static str,
