@@ -9,7 +9,7 @@ tools=$PWD/target/tools
 PATH=$tools/bin:$PATH
 command -v cargo-deb >/dev/null || cargo install --quiet --locked --root "$tools" cargo-deb
 
-packaging/build-deb --debug
+systemd/package/build-deb --debug
 package=$(ls -t target/debian/trunkway_*.deb | head -1)
 lintian --allow-root --fail-on error "$package"
 
