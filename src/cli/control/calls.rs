@@ -12,6 +12,7 @@ use crate::cli::Output;
   trunkway calls                                  calls that ring or are up
   trunkway calls list --trunk carrier --state ringing
   trunkway calls list --number 768401 --json
+  trunkway calls history --user anna@contoso.example --tenant contoso --since 2h
   trunkway calls show 6b1f0c2a9d3e4f57            both legs, target, timers
   trunkway calls hangup 6b1f0c2a9d3e4f57")]
 pub struct Arguments {
@@ -25,6 +26,9 @@ pub struct Arguments {
 /// What is done with calls.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// See calls that are over; the same as `trunkway history`.
+    History(Box<super::history::Arguments>),
+
     /// Show calls in progress.
     List {
         #[command(flatten)]
@@ -114,6 +118,7 @@ pub enum ScopeWord {
 pub fn calls(arguments: &Arguments) -> Output {
     match &arguments.command {
         None => list(&arguments.door, &Which::default(), &Extent { limit: 100, all: false }),
+        Some(Command::History(arguments)) => super::history::history(arguments),
         Some(Command::List { which, extent, door }) => list(door, which, extent),
         Some(Command::Show { id, door }) => door.show(|client| client.get(&path(id)), details),
         Some(Command::Hangup { id, door }) => {
