@@ -430,6 +430,19 @@ fn new_id() -> String {
     format!("cli-{:016x}", RandomState::new().build_hasher().finish())
 }
 
+/// A time such as `90s`, `30m`, `2h`, `7d`, in seconds.
+fn seconds(text: &str) -> Option<u64> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let factor = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
 /// A text as part of a URI (RFC 3986 section 2.1).
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

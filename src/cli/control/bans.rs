@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Door, Extent, columns, field, more};
+use super::{Door, Extent, columns, field, more, seconds};
 use crate::cli::Output;
 use crate::trunk::Network;
 
@@ -37,7 +37,7 @@ pub enum Command {
         network: Network,
 
         /// How long: `90s`, `30m`, `2h`, `7d`. Default: until it is removed.
-        #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+        #[arg(long = "for", value_name = "TIME", value_parser = length)]
         length: Option<u64>,
 
         /// Why, for those who see it in the list.
@@ -91,19 +91,9 @@ fn words(page: &Value) -> String {
     columns(&["network", "until", "times", "cause", "reason"], &bans.iter().map(row).collect::<Vec<_>>())
 }
 
-/// A time such as `90s`, `30m`, `2h`, `7d`, in seconds.
-fn seconds(text: &str) -> Result<u64, String> {
-    let wrong = || "write a time as 90s, 30m, 2h or 7d".to_owned();
-    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
-    let factor = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number.checked_mul(factor).filter(|&seconds| seconds > 0).ok_or_else(wrong)
+/// How long a ban lasts, in seconds.
+fn length(text: &str) -> Result<u64, String> {
+    seconds(text).filter(|&seconds| seconds > 0).ok_or_else(|| "write a time as 90s, 30m, 2h or 7d".to_owned())
 }
 
 #[cfg(test)]
@@ -113,10 +103,10 @@ mod tests {
     #[test]
     fn times_are_read() {
         for (text, wanted) in [("90s", Some(90)), ("2h", Some(7_200)), ("7d", Some(604_800)), ("30m", Some(1_800))] {
-            assert_eq!(seconds(text).ok(), wanted, "{text}");
+            assert_eq!(length(text).ok(), wanted, "{text}");
         }
         for text in ["", "h", "0s", "-1h", "1", "1w", "ä", "99999999999999999999d"] {
-            assert!(seconds(text).is_err(), "{text}");
+            assert!(length(text).is_err(), "{text}");
         }
     }
 

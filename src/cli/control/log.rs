@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Door, Failure, columns, field};
+use super::{Door, Failure, columns, field, seconds};
 use crate::cli::Output;
 
 /// Arguments of `trunkway log`.
@@ -60,7 +60,7 @@ pub fn log(arguments: &Arguments) -> Output {
         What::Reset(Show { door }) => door.show(|client| client.put("/v1/log", &json!({})), words),
         What::Set(Set { filter, time, door }) => door.show(
             |client| {
-                let seconds = time.as_deref().map(seconds).transpose()?;
+                let seconds = time.as_deref().map(span).transpose()?;
                 client.put("/v1/log", &json!({ "filter": filter, "for_s": seconds }))
             },
             words,
@@ -68,17 +68,10 @@ pub fn log(arguments: &Arguments) -> Output {
     }
 }
 
-/// A time in seconds.
-fn seconds(text: &str) -> Result<u64, Failure> {
+/// How long other levels hold, in seconds. Days are none of it: what is logged for so long belongs into the configuration.
+fn span(text: &str) -> Result<u64, Failure> {
     let fault = || Failure::Fault(format!("--for: `{text}` is no time: write it as 90s, 10m or 2h"));
-    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(fault)?;
-    let unit = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3_600,
-        _ => return Err(fault()),
-    };
-    digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(fault)
+    seconds(text).filter(|_| !text.ends_with('d')).ok_or_else(fault)
 }
 
 fn words(status: &Value) -> String {
@@ -97,7 +90,7 @@ mod tests {
         for (text, wanted) in
             [("90s", Some(90)), ("10m", Some(600)), ("2h", Some(7_200)), ("2", None), ("", None), ("xh", None)]
         {
-            assert_eq!(seconds(text).ok(), wanted, "{text}");
+            assert_eq!(span(text).ok(), wanted, "{text}");
         }
         let status = json!({ "filter": "debug", "configured": "info", "until": null, "format": "text", "dropped": 0 });
         assert_eq!(words(&status), "filter      debug\nconfigured  info\nformat      text\ndropped     0\n");
