@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::place::Place;
 use super::process::Process;
@@ -100,6 +100,7 @@ impl Sipp {
         let name = format!("sipp-{}", self.at.ip());
         let stats = place.folder().join(format!("{name}.csv"));
         let errors = place.folder().join(format!("{name}.errors"));
+        self.wait_for_port();
         let mut process = Process::start(&name, place.folder(), &mut self.command(place, &name, &stats, &errors));
         process.logs.push(errors);
         if self.to.is_none() {
@@ -109,9 +110,28 @@ impl Sipp {
         Running { process, stats, calls: self.calls, limit: self.limit }
     }
 
+    /// Some program may have the port on all addresses of the machine for a moment, and sipp tries only once.
+    fn wait_for_port(&self) {
+        let kind = if self.carrier == Carrier::Udp { Kind::Udp } else { Kind::Stream };
+        let deadline = Instant::now() + super::SOON;
+        while !sockets::can_be_bound(kind, self.at) {
+            assert!(Instant::now() < deadline, "{} is taken:\n{}", self.at, sockets::holders(kind, self.at));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Starts it and waits until all calls have succeeded.
     pub fn run(&self, place: &Place) -> Stats {
-        self.start(place).finish()
+        for _ in 0..10 {
+            let mut running = self.start(place);
+            let status = running.process.wait(self.limit + super::SOON);
+            if status.success() || !running.found_no_port() {
+                return running.finish();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let kind = if self.carrier == Carrier::Udp { Kind::Udp } else { Kind::Stream };
+        panic!("{} is taken:\n{}", self.at, sockets::holders(kind, self.at))
     }
 
     fn command(&self, place: &Place, name: &str, stats: &Path, errors: &Path) -> Command {
@@ -179,6 +199,12 @@ impl Running {
     pub fn end(mut self) -> Stats {
         self.process.wait(self.limit + super::SOON);
         Stats::read(&self.stats)
+    }
+
+    /// Whether it ended because somebody else had its port.
+    fn found_no_port(&self) -> bool {
+        let told = |log: &PathBuf| std::fs::read_to_string(log).is_ok_and(|text| text.contains("Unable to bind"));
+        self.process.logs.iter().any(told)
     }
 
     pub fn id(&self) -> u32 {

@@ -1,6 +1,6 @@
 //! Which sockets are open, as the system tells: a look does not disturb the program that is about to open one.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -20,6 +20,22 @@ pub fn is_open(kind: Kind, addr: SocketAddr) -> bool {
         let mut fields = line.split_whitespace();
         fields.nth(1) == Some(&wanted) && fields.nth(1) == Some(listening)
     })
+}
+
+/// Whether a program could bind the address now. TCP's table is asked, since a bound try would stay in it.
+pub fn can_be_bound(kind: Kind, addr: SocketAddr) -> bool {
+    match kind {
+        Kind::Udp => UdpSocket::bind(addr).is_ok(),
+        Kind::Stream => !is_open(kind, addr),
+    }
+}
+
+/// The rows of the system's table that have the address's port, whatever their address.
+pub fn holders(kind: Kind, addr: SocketAddr) -> String {
+    let table = if kind == Kind::Udp { "/proc/net/udp" } else { "/proc/net/tcp" };
+    let port = format!(":{:04X}", addr.port());
+    let has_port = |line: &&str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&port));
+    rows(table).lines().filter(has_port).collect::<Vec<_>>().join("\n")
 }
 
 /// Datagrams that were thrown away because nobody read them from the sockets of the address in time.
