@@ -10,10 +10,12 @@ mod control;
 mod credential;
 mod dialect;
 mod dialplans;
+mod directory;
 mod emergency;
 mod fault;
 mod file_faults;
 mod files;
+mod graph;
 mod groups;
 mod guard;
 mod health;
@@ -28,6 +30,7 @@ mod numbering;
 mod origins;
 mod overload;
 mod owners;
+mod presence;
 mod rates;
 mod reader;
 mod records;
@@ -57,15 +60,18 @@ use toml::de::DeTable;
 
 pub use control::{Control, ControlHttp, ControlScope, ControlToken};
 pub use dialplans::prefix_help;
+pub use directory::{Directory, GroupRule};
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
+pub use graph::{Credential as GraphCredential, Graph};
 pub use guard::Guard;
 pub use logging::{LogFormat, Logging};
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
 pub use overload::Overload;
+pub use presence::{Presence, TenantPresence, UserPresence};
 pub use records::{RecordFormat, Records, Rotate};
 pub use review::{Finding, Review, Spot};
 pub use service::{Service, StopWaits};
@@ -482,6 +488,9 @@ fn build(
         guard,
         overload,
         logging,
+        presence: Presence::default(),
+        graph: BTreeMap::new(),
+        directory: BTreeMap::new(),
     };
     let loaded = Loaded {
         config,

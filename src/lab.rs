@@ -7,6 +7,7 @@ pub mod agent;
 pub mod certificates;
 pub mod check;
 pub mod direct_routing;
+pub mod graph;
 pub mod journal;
 pub mod ladder;
 pub mod message;

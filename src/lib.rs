@@ -7,11 +7,10 @@
 //!    transport         sip      transaction     trunk      routing   call      call      transport
 //! ```
 //!
-//! Pure modules (`sip`, `sdp`, `transaction`, `trunk`, `routing`, `call`, `shard`) take time, randomness and
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `admin`, `telemetry`, `lab`) do
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `cdr`, `telemetry`, `admin`, `lab`) do
-//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `telemetry`, `admin`, `lab`) do
-//! I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the door.
+//! Pure modules (`sip`, `sdp`, `transaction`, `trunk`, `routing`, `call`, `shard`, `presence`) take time, randomness and
+//! configuration as arguments and do no I/O. Drivers (`transport`, `dns`, `store`, `cdr`, `telemetry`, `graph`,
+//! `directory`, `admin`, `lab`) do I/O and do not know each other. `daemon` wires them; `cli` and `config` stand at the
+//! door.
 
 #![forbid(unsafe_code)]
 
@@ -21,8 +20,11 @@ pub mod cdr;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod directory;
 pub mod dns;
+pub mod graph;
 pub mod lab;
+pub mod presence;
 pub mod routing;
 pub mod sdp;
 pub mod shard;

@@ -1,5 +1,6 @@
 //! What a checked configuration says to the drivers. Values that the pure core needs are in `trunk` and `routing`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,11 @@ pub struct Config {
     pub guard: super::Guard,
     pub overload: super::Overload,
     pub logging: super::Logging,
+    pub presence: super::Presence,
+    /// By tenant.
+    pub graph: BTreeMap<Arc<str>, super::Graph>,
+    /// By tenant.
+    pub directory: BTreeMap<Arc<str>, super::Directory>,
 }
 
 /// This edge among others.

@@ -3,11 +3,13 @@
 mod alarms;
 mod calls;
 mod connections;
+mod directory;
 mod doors;
 mod guard;
 pub mod health;
 mod history;
 mod logs;
+mod presence;
 mod reloading;
 mod service;
 mod trace;

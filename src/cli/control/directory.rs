@@ -1,0 +1,1 @@
+//! Commands about the directory of a running edge.

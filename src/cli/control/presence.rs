@@ -1,0 +1,1 @@
+//! Commands about the presence of a running edge.

@@ -1,0 +1,1 @@
+//! What the door sees and changes of the presence.

@@ -1,0 +1,1 @@
+//! Directory synchronisation of the tenants: schedule, and what it changes in routing.

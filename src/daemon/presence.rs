@@ -1,0 +1,1 @@
+//! The sidecar: presence on a thread of its own, beside the calls.

@@ -1,0 +1,1 @@
+//! Dialog-info documents (RFC 4235): read and written.

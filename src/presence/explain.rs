@@ -1,0 +1,1 @@
+//! How a presence comes about, in words: what `trunkway presence explain` shows.

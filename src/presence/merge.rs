@@ -1,0 +1,1 @@
+//! Rule 1: the greatest of all line states and the user presence wins.

@@ -1,0 +1,1 @@
+//! Which users Graph is asked for, when: spread evenly, watched users first.

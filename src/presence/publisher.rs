@@ -1,0 +1,1 @@
+//! Teams' Do not disturb published to the PBX (RFC 3903).

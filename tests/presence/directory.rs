@@ -1,0 +1,1 @@
+//! Directory synchronisation against the stand-in.

@@ -1,0 +1,1 @@
+//! Every row of the golden table, end to end.

@@ -1,0 +1,1 @@
+//! The bridge towards Graph: writes, throttling, faults, crashes.

@@ -1,0 +1,1 @@
+//! Presence never slows a call.

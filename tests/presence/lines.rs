@@ -1,0 +1,1 @@
+//! The edge's own calls as a source.

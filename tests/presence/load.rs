@@ -1,0 +1,1 @@
+//! Many users and many changes.

@@ -1,0 +1,1 @@
+//! PUBLISH to the edge, and from it.

@@ -1,0 +1,1 @@
+//! The edge's subscriptions on PBXs.

@@ -1,0 +1,1 @@
+//! Watchers at the edge.
