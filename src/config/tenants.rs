@@ -8,6 +8,7 @@ use super::call_limits::{self, Profiles};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
+use super::presence::{self, TenantPresence};
 use super::reader::{Table, quoted};
 use super::sheets::{self, Sheets};
 use super::sites::{self, SiteSet};
@@ -27,6 +28,8 @@ pub(super) struct TenantSet<'t> {
     pub notes: Vec<Note>,
     pub sites: SiteSet<'t>,
     pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
+    /// By tenant: those that take part in the bridge.
+    pub presence: BTreeMap<Arc<str>, TenantPresence>,
     /// By tenant: the users files that it names, not those that a pattern found.
     pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
 }
@@ -36,7 +39,7 @@ pub(super) struct TenantSet<'t> {
 pub(super) struct Note {
     pub title: String,
     pub place: Place,
-    /// The trunks of `emergency_to` and `service_to`.
+    /// The trunks of `emergency_to` and `service_to`, and those of the bridge.
     pub trunks: Vec<At<TrunkId>>,
     /// Where its users stand.
     pub users: UserPlaces,
@@ -65,6 +68,7 @@ pub(super) fn read<'t>(
         notes: Vec::new(),
         sites: SiteSet::default(),
         numbering: BTreeMap::new(),
+        presence: BTreeMap::new(),
         files: BTreeMap::new(),
     };
     let mut open = Vec::with_capacity(tables.len());
@@ -92,6 +96,10 @@ pub(super) fn read<'t>(
         }
         tenant.user_limits.extend(limits);
         *tenant = std::mem::take(tenant).with_users(users);
+        if let Some((presence, trunks)) = presence::of_tenant(log, &mut table, tenant, around.trunks) {
+            note.trunks.extend(trunks);
+            set.presence.insert(Arc::clone(&tenant.id), presence);
+        }
         table.finish();
     }
     set
