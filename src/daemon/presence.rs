@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use self::inbox::{Inbox, Outlet};
 use self::side::{Parts, Side};
+use super::reload::Reloader;
 use crate::config::Config;
 
 /// Events that are taken at once before the time is looked at again.
@@ -69,6 +70,26 @@ impl Sidecar {
         }
         in_order
     }
+}
+
+impl Drop for Sidecar {
+    /// Whoever forgets to stop it leaves no thread behind.
+    fn drop(&mut self) {
+        let (done, _) = oneshot::channel();
+        // An error: it has ended, or is too busy to be told; then it ends with the process.
+        let _ = self.inbox.order(move |side| side.stop(done));
+    }
+}
+
+/// Has the bridge take its tables when the configuration is reloaded.
+pub fn follow(reloader: &Reloader, sidecar: &Arc<Sidecar>) {
+    let inbox = Arc::clone(sidecar.inbox());
+    reloader.follow("presence", move |config| {
+        let settings = config.presence.clone();
+        if inbox.order(move |side| side.set(settings)).is_err() {
+            tracing::warn!("the presence bridge is too busy to take its new settings: reload again");
+        }
+    });
 }
 
 /// The life of the thread.
