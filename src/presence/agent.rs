@@ -240,8 +240,85 @@ impl Agent {
 
     /// Does what a part says.
     pub fn say(&mut self, now: Moment, ways: &dyn Ways, say: Say, out: &mut Vec<Todo>) {
+        let (mut turn, clients, servers) = self.turn(now, ways, out);
         match say {
-            Say::Ask(ask) => self.clients.ask(&mut self.with(now, ways, out), ask),
-            Say::Answer(answer) => self.servers.answer(now, &self.settings, &mut self.counts, &answer, out),
+            Say::Ask(ask) => clients.ask(&mut turn, ask),
+            Say::Answer(answer) => servers.answer(&mut turn, &answer),
         }
     }
+
+    /// Takes the places that a name stands for; none: it could not be looked up.
+    pub fn handle_resolved(
+        &mut self,
+        now: Moment,
+        ways: &dyn Ways,
+        (id, hops): (AskId, Vec<Hop>),
+        out: &mut Vec<Todo>,
+    ) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_resolved(&mut turn, id, hops);
+    }
+
+    /// Takes an answer, whose branch is the bridge's.
+    pub fn handle_answer(&mut self, now: Moment, ways: &dyn Ways, answer: Message, out: &mut Vec<Todo>) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_answer(&mut turn, answer);
+    }
+
+    /// Takes the news that a request did not leave.
+    pub fn handle_not_sent(&mut self, now: Moment, ways: &dyn Ways, id: AskId, out: &mut Vec<Todo>) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_not_sent(&mut turn, id);
+    }
+
+    /// Takes a request that is for the bridge, from a trunk that it proved to be.
+    pub fn handle_request(
+        &mut self,
+        now: Moment,
+        ways: &dyn Ways,
+        (trunk, flow, message): (TrunkId, Flow, Message),
+        out: &mut Vec<Todo>,
+    ) {
+        let (mut turn, _, servers) = self.turn(now, ways, out);
+        servers.handle_request(&mut turn, trunk, flow, message);
+    }
+
+    /// Does what is due.
+    pub fn handle_time(&mut self, now: Moment, ways: &dyn Ways, out: &mut Vec<Todo>) {
+        let (mut turn, clients, servers) = self.turn(now, ways, out);
+        clients.handle_time(&mut turn);
+        servers.handle_time(&mut turn);
+    }
+
+    /// When [`Self::handle_time`] is wanted next.
+    pub fn next_wake(&self) -> Option<Moment> {
+        [self.clients.next_wake(), self.servers.next_wake()].into_iter().flatten().min()
+    }
+
+    /// What was done so far, and what is under way now.
+    pub fn counts(&self) -> Counts {
+        Counts { clients: self.clients.len(), servers: self.servers.len(), ..self.counts }
+    }
+
+    fn turn<'a>(
+        &'a mut self,
+        now: Moment,
+        ways: &'a dyn Ways,
+        out: &'a mut Vec<Todo>,
+    ) -> (Turn<'a>, &'a mut Clients, &'a mut Servers) {
+        let Self { clients, servers, settings, counts } = self;
+        (Turn { now, ways, settings, counts, out }, clients, servers)
+    }
+}
+
+/// What every step of one event may look at and add to.
+struct Turn<'a> {
+    now: Moment,
+    ways: &'a dyn Ways,
+    settings: &'a Settings,
+    counts: &'a mut Counts,
+    out: &'a mut Vec<Todo>,
+}
+
+#[cfg(test)]
+mod tests;
