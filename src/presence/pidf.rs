@@ -1,1 +1,5 @@
-//! PIDF and RPID (RFC 3863, RFC 4480): presence documents, read and written.
+//! PIDF and RPID (RFC 3863, RFC 4479, RFC 4480): presence documents, read and written.
+
+mod model;
+
+pub use model::{Activity, Basic, Document, PersonPart, Tuple};
