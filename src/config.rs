@@ -490,7 +490,7 @@ fn build(
         logging,
         presence: Presence::default(),
         graph: BTreeMap::new(),
-        directory: BTreeMap::new(),
+        directory: tenants.directories,
     };
     let loaded = Loaded {
         config,
