@@ -497,7 +497,7 @@ fn build(
         logging,
         presence,
         graph: BTreeMap::new(),
-        directory: BTreeMap::new(),
+        directory: tenants.directories,
     };
     let loaded = Loaded {
         config,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::call_limits::{self, Profiles};
+use super::directory::{self, Directory};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
@@ -32,6 +33,8 @@ pub(super) struct TenantSet<'t> {
     pub presence: BTreeMap<Arc<str>, TenantPresence>,
     /// By tenant: the users files that it names, not those that a pattern found.
     pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
+    /// By tenant: how its users are read from Entra ID.
+    pub directories: BTreeMap<Arc<str>, Directory>,
 }
 
 /// What of a tenant's table is looked at again once the other tables are read.
@@ -70,6 +73,7 @@ pub(super) fn read<'t>(
         numbering: BTreeMap::new(),
         presence: BTreeMap::new(),
         files: BTreeMap::new(),
+        directories: BTreeMap::new(),
     };
     let mut open = Vec::with_capacity(tables.len());
     for (index, (name, mut table)) in (0..).zip(tables) {
@@ -78,6 +82,7 @@ pub(super) fn read<'t>(
         set.ids.take(log, At::new(name.value, name.place), owner);
         let (tenant, trunks) = tenant(log, &name, owner, &mut table, &around, &mut set.sites);
         set.numbering.insert(Arc::clone(&tenant.id), tenant.numbering.clone());
+        set.directories.extend(directory::read(&mut table).map(|read| (Arc::clone(&tenant.id), read)));
         let (title, place) = (table.title.clone(), name.place);
         set.notes.push(Note { title, place, trunks, users: UserPlaces::default() });
         set.list.push(tenant);
