@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::login::Login;
 use crate::presence::{Direction, Presence as PbxPresence, UserState};
 use crate::trunk::TrunkId;
 
@@ -43,6 +44,8 @@ pub struct Presence {
     pub poll_interval_watched: Duration,
     /// Whether sessions are cleared when the edge stops; otherwise they are left to expire.
     pub clear_on_stop: bool,
+    /// Who the edge is towards trunks that challenge its requests.
+    pub logins: BTreeMap<TrunkId, Login>,
     pub tenants: BTreeMap<Arc<str>, TenantPresence>,
 }
 
@@ -104,6 +107,7 @@ impl Default for Presence {
             poll_interval: Duration::from_secs(60),
             poll_interval_watched: Duration::from_secs(5),
             clear_on_stop: true,
+            logins: BTreeMap::new(),
             tenants: BTreeMap::new(),
         }
     }
