@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::log::{At, Draft, Log};
 use super::reader::{Complaint, Table, quoted};
 use super::trunks::TrunkSet;
+use super::login::Login;
 use crate::presence::{Direction, Presence as PbxPresence, UserState};
 use crate::routing::Tenant;
 use crate::trunk::{TrunkId, TrunkKind};
@@ -55,6 +56,8 @@ pub struct Presence {
     pub poll_interval_watched: Duration,
     /// Whether sessions are cleared when the edge stops; otherwise they are left to expire.
     pub clear_on_stop: bool,
+    /// Who the edge is towards trunks that challenge its requests.
+    pub logins: BTreeMap<TrunkId, Login>,
     pub tenants: BTreeMap<Arc<str>, TenantPresence>,
 }
 
@@ -116,6 +119,7 @@ impl Default for Presence {
             poll_interval: Duration::from_secs(60),
             poll_interval_watched: Duration::from_secs(5),
             clear_on_stop: true,
+            logins: BTreeMap::new(),
             tenants: BTreeMap::new(),
         }
     }

@@ -28,6 +28,7 @@ fn copied() -> tempfile::TempDir {
             "operators.token",
             "contoso.token",
             "hep.password",
+            "pbx.password",
         ] {
             fs::write(certs.join(name), "").unwrap();
         }
