@@ -2,4 +2,4 @@
 
 mod model;
 
-pub use model::{Activity, Basic, Document, PersonPart, Tuple};
+pub use model::{Activity, Basic, Document, OWN_MARK, PersonPart, Tuple};
