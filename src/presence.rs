@@ -26,8 +26,9 @@ pub mod teams;
 mod tokens;
 pub mod view;
 pub mod writer;
+pub mod xml;
 
 pub use access::Access;
 pub use people::{Direction, Line, People, Person, TenantKey, UserKey};
-pub use state::{Availability, ClientState, Presence, Report, Session, Source, TeamsPresence, UserState};
+pub use state::{Availability, ClientState, Presence, Report, Session, Source, TeamsPresence, Told, UserState};
 pub use view::View;

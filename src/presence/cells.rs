@@ -82,10 +82,10 @@ impl<T> Cells<T> {
 
     /// The keys in use.
     pub(super) fn keys(&self) -> impl Iterator<Item = CellKey> {
-        (0..).zip(&self.cells).filter(|(_, cell)| cell.value.is_some()).map(|(index, cell)| CellKey {
-            index,
-            generation: cell.generation,
-        })
+        (0..)
+            .zip(&self.cells)
+            .filter(|(_, cell)| cell.value.is_some())
+            .map(|(index, cell)| CellKey { index, generation: cell.generation })
     }
 
     /// How many values there are.

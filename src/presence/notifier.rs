@@ -70,7 +70,10 @@ impl Lamp {
 pub enum Order {
     Say(Say),
     /// A user's first watcher has come (`true`), or the last has gone.
-    Watching { user: UserKey, watched: bool },
+    Watching {
+        user: UserKey,
+        watched: bool,
+    },
 }
 
 /// What has been counted since the start, and how many there are.

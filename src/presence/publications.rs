@@ -37,7 +37,10 @@ pub enum Order {
     Say(Say),
     Told(Told),
     /// The publication is over, and with it the source.
-    Forget { user: UserKey, source: Source },
+    Forget {
+        user: UserKey,
+        source: Source,
+    },
 }
 
 /// What has been counted since the start, and how many there are.

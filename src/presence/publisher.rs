@@ -148,7 +148,8 @@ impl Publisher {
                 answer.status() != 412
             }
             Outcome::Answered(answer) if answer.status() == 423 => {
-                let least = answer.other(b"min-expires").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+                let least =
+                    answer.other(b"min-expires").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
                 let least = Duration::from_secs(least.unwrap_or(3_600)).min(LONGEST_EXPIRES);
                 let known = self.settings.expires >= least;
                 self.settings.expires = self.settings.expires.max(least);

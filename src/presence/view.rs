@@ -39,11 +39,7 @@ impl View {
     }
 
     /// What watchers of a user with this direction see; what is not known yet is [`View::UNKNOWN`].
-    pub fn by_direction(
-        direction: Direction,
-        teams: Option<&TeamsPresence>,
-        pbx: Option<(Presence, bool)>,
-    ) -> Self {
+    pub fn by_direction(direction: Direction, teams: Option<&TeamsPresence>, pbx: Option<(Presence, bool)>) -> Self {
         if direction.shows_teams() {
             teams.map_or(Self::UNKNOWN, Self::of_teams)
         } else {

@@ -6,7 +6,9 @@ use crate::presence::xml;
 /// The document as XML; a missing version is written as 0.
 pub fn write(document: &DialogInfo) -> String {
     let mut out = String::with_capacity(512);
-    out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\"");
+    out.push_str(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\"",
+    );
     attribute("version", &document.version.unwrap_or(0).to_string(), &mut out);
     attribute("state", document.completeness.word(), &mut out);
     attribute("entity", &document.entity, &mut out);

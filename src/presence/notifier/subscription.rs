@@ -138,9 +138,9 @@ impl Subscription {
         let wait = match &reply.outcome {
             Outcome::Answered(answer) if (200..300).contains(&answer.status()) => return Next::GoOn,
             Outcome::Answered(answer) if ENDS_USAGE.contains(&answer.status()) => return Next::Gone,
-            Outcome::Answered(answer) => answer.retry_after().map_or(REFUSED_WAIT, |seconds| {
-                Duration::from_secs(seconds.into()).clamp(FULL_WAIT, MOST_WAIT)
-            }),
+            Outcome::Answered(answer) => answer
+                .retry_after()
+                .map_or(REFUSED_WAIT, |seconds| Duration::from_secs(seconds.into()).clamp(FULL_WAIT, MOST_WAIT)),
             Outcome::Timeout | Outcome::Unreachable => return Next::Gone,
             Outcome::Full => FULL_WAIT,
         };

@@ -129,9 +129,10 @@ fn accepts(message: &Message, wanted: &str) -> bool {
         let end = range.iter().position(|&byte| byte == b';').unwrap_or(range.len());
         let (range, params) = range.split_at(end);
         let range = scan::trim(range);
-        let refused = Params::new(params).find(b"q").and_then(|q| q.value).is_some_and(|q| {
-            q.iter().all(|byte| matches!(byte, b'0' | b'.'))
-        });
+        let refused = Params::new(params)
+            .find(b"q")
+            .and_then(|q| q.value)
+            .is_some_and(|q| q.iter().all(|byte| matches!(byte, b'0' | b'.')));
         let fits = range == b"*/*"
             || range.eq_ignore_ascii_case(b"application/*")
             || range.eq_ignore_ascii_case(wanted.as_bytes());
