@@ -52,6 +52,7 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
+use self::presence::Sidecar;
 use self::records::Records;
 use self::reload::Reloader;
 use self::strangers::Strangers;
@@ -61,6 +62,9 @@ use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
+
+/// How long a stop waits for the presence bridge to clear what it wrote.
+const SIDECAR_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +103,9 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
+    sidecar: Arc<Sidecar>,
+    /// What the sidecar begins with, until it runs.
+    bridged: Option<presence::side::Parts>,
     /// Until it is served.
     doors: Option<(Doors, Arc<Desk>)>,
     watch: Arc<Watch>,
@@ -143,6 +150,7 @@ impl Daemon {
         let secrets = Arc::new(ArcSwap::from_pointee(secrets));
         let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
         let taps = Taps::new(records, trace, looked);
+        let sidecar = Sidecar::new(&loaded.config);
         let beside = (Arc::clone(&strangers), clock, taps);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
@@ -162,6 +170,13 @@ impl Daemon {
         watched.push(Box::new(move || lives.causes()));
         let showing = Arc::clone(&transports);
         watched.push(Box::new(move || certificates::causes(&showing)));
+        let bridged = presence::side::Parts {
+            core: Arc::clone(&core),
+            clock,
+            inbox: Arc::clone(sidecar.inbox()),
+            settings: loaded.config.presence.clone(),
+        };
+        presence::follow(&reloader, &sidecar);
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -211,6 +226,8 @@ impl Daemon {
             reloader,
             strangers,
             overload,
+            sidecar,
+            bridged: Some(bridged),
             doors,
             watch,
             transports,
@@ -223,6 +240,9 @@ impl Daemon {
     pub fn run(&mut self) {
         let receiver: Arc<dyn crate::transport::Receiver> = self.core.clone();
         self.transports.start(receiver);
+        if let Some(Err(error)) = self.bridged.take().map(|parts| self.sidecar.start(parts)) {
+            tracing::error!(%error, "the presence bridge does not run: the system gives it no thread");
+        }
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
@@ -299,6 +319,9 @@ impl Daemon {
 
     /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        if !self.sidecar.stop(SIDECAR_PATIENCE).await {
+            tracing::warn!("the presence bridge did not end in time: sessions in Teams expire by themselves");
+        }
         handover::leave(&self.transports);
         self.exposition.set_listening(false);
         for task in &self.tasks {

@@ -129,7 +129,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["transport/", "transport.rs", "lab/", "lab.rs"]),
     ("rcgen", &["transport/tls", "lab/", "cli/certs"]),
     ("rustls_pemfile", &["transport/tls/pem.rs"]),
-    ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "transport/tls", "lab/wire"]),
+    ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "presence/digest/", "transport/tls", "lab/wire"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),
     ("quick_xml", &["presence/xml.rs"]),
