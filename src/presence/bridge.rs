@@ -31,7 +31,7 @@ use super::poller::{self, Poller};
 use super::publications::Publications;
 use super::publisher::Publisher;
 use super::state::{Report, Source, TeamsPresence, Told};
-use super::subscriber::{self, Package, Subscriber};
+use super::subscriber::{self, LineOf, Package, Subscriber};
 use super::teams::session_for;
 use super::view::View;
 use super::writer::{self, Budgets, ItemResult, RequestId, Writer, Written};
@@ -181,7 +181,8 @@ impl Bridge {
         let work = &mut self.work;
         for index in 0..person.lines.len() as u8 {
             for package in [Package::Dialog, Package::Presence] {
-                self.subscriber.set_line(now, user, person.tenant, index, None, package, &mut work.subscriber);
+                let of = LineOf { tenant: person.tenant, user, index, package };
+                self.subscriber.set_line(now, of, None, &mut work.subscriber);
             }
             self.subscriber.set_member(now, person.tenant, user, index, None, &mut work.subscriber);
         }
@@ -328,11 +329,13 @@ impl Bridge {
         let person = self.people.get(user)?;
         let lines = (0..person.lines.len() as u8)
             .flat_map(|index| [Package::Dialog, Package::Presence].map(|package| (index, package)))
-            .filter_map(|(index, package)| self.subscriber.standing(user, index, package));
+            .filter_map(|(index, package)| {
+                self.subscriber.standing(LineOf { tenant: person.tenant, user, index, package })
+            });
         Some(Standing {
             person,
             merged: self.board.merged(user).unwrap_or_default(),
-            sources: self.board.sources(user).copied().collect(),
+            sources: self.board.sources(user).to_vec(),
             written: self.writer.standing(user),
             teams: self.poller.shown(user),
             choice_wins: self.poller.choice_wins(user),
@@ -377,7 +380,7 @@ impl Bridge {
             };
             for package in [Package::Dialog, Package::Presence] {
                 let line = Some(line.clone()).filter(|_| wanted(package));
-                self.subscriber.set_line(now, user, tenant, index, line, package, out);
+                self.subscriber.set_line(now, LineOf { tenant, user, index, package }, line, out);
             }
             let member = Some(&*line.user).filter(|_| listed);
             self.subscriber.set_member(now, tenant, user, index, member, out);
