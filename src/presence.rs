@@ -11,6 +11,7 @@ pub mod bridge;
 pub mod dialog_info;
 pub mod digest;
 pub mod explain;
+pub mod feed;
 pub mod merge;
 pub mod notifier;
 pub mod people;
