@@ -498,8 +498,7 @@ fn build(
         guard,
         overload,
         logging,
-        presence,
-        presence: Presence { logins, ..Presence::default() },
+        presence: Presence { logins, ..presence },
         graph: BTreeMap::new(),
         directory: tenants.directories,
     };

@@ -175,6 +175,7 @@ pub(super) fn read(mut table: Table<'_>, tenants: BTreeMap<Arc<str>, TenantPrese
         poll_interval: t.seconds("poll_interval_s", 1..=DAY_S, d.poll_interval),
         poll_interval_watched: t.seconds("poll_interval_watched_s", 1..=DAY_S, d.poll_interval_watched),
         clear_on_stop: t.boolean("clear_on_stop").map_or(d.clear_on_stop, |clear| clear.value),
+        logins: d.logins,
         tenants,
     };
     ordered(t, "min_expires_s", presence.min_expires, "max_expires_s", presence.max_expires);

@@ -35,6 +35,9 @@ const MAX_IN_FLIGHT: usize = 2;
 /// When a tenant is not heard of for so many rounds, nothing is known of its users any more.
 const SILENT_ROUNDS: u32 = 3;
 
+/// After so many refusals without an answer, Graph is not asked in smaller and smaller parts any more.
+const MAX_REFUSALS: u32 = 32;
+
 /// The shortest time between two requests of a tenant.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -122,9 +125,12 @@ struct User {
     choice_wins: bool,
     /// Graph takes no request with this object id in it.
     refused: bool,
+    /// Waits to be asked for out of turn.
+    checking: bool,
     wrote: Wrote,
-    heard_at: Moment,
-    /// By notification and not by poll.
+    /// The last request that asked for the user.
+    asked: u64,
+    /// When Graph told of the user by itself.
     notified_at: Option<Moment>,
     all: ring::Place,
     near: ring::Place,
@@ -142,7 +148,11 @@ struct Lane {
     /// Parts of a request that was refused as a whole, to find out whose fault it was.
     parts: VecDeque<Vec<UserKey>>,
     in_flight: usize,
+    /// Requests that were refused since one was answered.
+    refusals: u32,
     blocked_until: Moment,
+    /// When Graph answered last.
+    heard_at: Moment,
 }
 
 #[derive(Debug)]
@@ -187,13 +197,15 @@ impl Poller {
         let watched = self.user(key).is_some_and(|user| user.watched);
         self.remove_user(key);
         let Some(graph_id) = graph_id else { return };
-        let first = self.lane(tenant).is_none();
-        let start = self.chance.spread(self.settings.interval_watched);
-        let lane = self.lane_mut(tenant);
-        if first {
-            // Tenants begin at moments of their own.
-            (lane.next_all, lane.next_near) = (now + start, now + start);
+        // Tenants begin at moments of their own.
+        let start = now + self.chance.spread(self.settings.interval_watched);
+        let place = usize::from(tenant.0);
+        if self.lanes.len() <= place {
+            self.lanes.resize_with(place + 1, || None);
         }
+        let Some(lane) = self.lanes.get_mut(place) else { return };
+        let lane = lane.get_or_insert_with(|| Lane::new(start));
+        let all = lane.all.push(key);
         let user = User {
             tenant,
             graph_id,
@@ -203,10 +215,11 @@ impl Poller {
             watched: false,
             choice_wins: false,
             refused: false,
+            checking: false,
             wrote: Wrote::default(),
-            heard_at: now,
+            asked: u64::MAX,
             notified_at: None,
-            all: lane.all.push(key),
+            all,
             near: ring::Place::NONE,
         };
         let place = key.0 as usize;
@@ -229,9 +242,8 @@ impl Poller {
         self.counts.users -= 1;
         self.counts.watched -= usize::from(user.watched);
         self.counts.choice_wins -= usize::from(user.choice_wins);
-        let lane = self.lane_mut(user.tenant);
-        let moved = [lane.all.remove(user.all), lane.near.remove(user.near)];
-        let [all, near] = moved;
+        let Some(lane) = self.lane_mut(user.tenant) else { return };
+        let (all, near) = (lane.all.remove(user.all), lane.near.remove(user.near));
         if let Some(other) = all.and_then(|key| self.user_mut(key)) {
             other.all = user.all;
         }
@@ -243,13 +255,15 @@ impl Poller {
     /// Somebody watches a user, or nobody does any more.
     pub fn watch(&mut self, now: Moment, key: UserKey, watched: bool) {
         let Some(user) = self.user(key).filter(|user| user.watched != watched) else { return };
-        let (tenant, place) = (user.tenant, user.near);
-        let lane = self.lane_mut(tenant);
+        let (tenant, place, checking) = (user.tenant, user.near, user.checking);
+        let Some(lane) = self.lane_mut(tenant) else { return };
         let (mut near, mut moved) = (ring::Place::NONE, None);
         if watched {
             near = lane.near.push(key);
             // Who begins to watch wants to see something.
-            lane.next_near = lane.next_near.min(now);
+            if !checking {
+                lane.checks.push_front((now, key));
+            }
             self.counts.watched += 1;
         } else {
             moved = lane.near.remove(place);
@@ -257,6 +271,7 @@ impl Poller {
         }
         if let Some(user) = self.user_mut(key) {
             (user.watched, user.near) = (watched, near);
+            user.checking |= watched;
         }
         if let Some(other) = moved.and_then(|key| self.user_mut(key)) {
             other.near = place;
@@ -264,20 +279,24 @@ impl Poller {
         self.wake = Some(now);
     }
 
+    /// A session of a user is about to be sent: Teams may show it before Graph says that it took it.
+    pub fn handle_writing(&mut self, key: UserKey, session: Option<Session>) {
+        if let Some(user) = self.user_mut(key) {
+            user.wrote.expect(session);
+        }
+    }
+
     /// Graph has taken a session of the edge's, or has none any more.
     pub fn handle_wrote(&mut self, now: Moment, key: UserKey, session: Option<Session>, out: &mut Vec<Order>) {
         let Some(user) = self.user_mut(key) else { return };
-        if user.wrote.session() == session {
-            return;
-        }
+        let same = user.wrote.session() == session;
         user.wrote.set(now, session);
         let tenant = user.tenant;
         if session.is_none() {
             self.set_choice(key, false, out);
-        } else {
-            self.lane_mut(tenant).checks.push_back((now + CHECK_AFTER, key));
-            let at = now + CHECK_AFTER;
-            self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+        } else if !same && let Some(lane) = self.lane_mut(tenant) {
+            lane.checks.push_back((now + CHECK_AFTER, key));
+            self.wake_at(now + CHECK_AFTER);
         }
     }
 
@@ -291,9 +310,13 @@ impl Poller {
         out: &mut Vec<Order>,
     ) {
         let Some(flight) = self.flights.remove(&request) else { return };
-        let lane = self.lane_mut(flight.tenant);
-        lane.in_flight = lane.in_flight.saturating_sub(1);
-        lane.blocked_until = now;
+        let answered = result.is_ok();
+        if let Some(lane) = self.lane_mut(flight.tenant) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+            if answered {
+                (lane.refusals, lane.heard_at) = (0, now);
+            }
+        }
         self.wake = Some(now);
         match result {
             Ok(presences) => {
@@ -303,7 +326,7 @@ impl Poller {
                 for key in flight.users {
                     let Some(user) = self.user(key) else { continue };
                     match heard.remove(&user.graph_id) {
-                        Some(presence) => self.hear(now, key, presence, Heard::Polled { sent_at: flight.sent_at }, out),
+                        Some(presence) => self.hear(now, key, presence, How::Polled { sent_at: flight.sent_at }, out),
                         None => self.counts.missing += 1,
                     }
                 }
@@ -321,7 +344,7 @@ impl Poller {
     /// Graph told of a user by itself.
     pub fn handle_notified(&mut self, now: Moment, key: UserKey, presence: TeamsPresence, out: &mut Vec<Order>) {
         self.counts.notified += 1;
-        self.hear(now, key, presence, Heard::Notified, out);
+        self.hear(now, key, presence, How::Notified, out);
     }
 
     /// Turns the time: whose turn it is, is asked for. `writes_wait` tells of a tenant whether changes wait to be
@@ -401,14 +424,8 @@ impl Poller {
         self.lanes.get(usize::from(tenant.0))?.as_ref()
     }
 
-    fn lane_mut(&mut self, tenant: TenantKey) -> &mut Lane {
-        let place = usize::from(tenant.0);
-        if self.lanes.len() <= place {
-            self.lanes.resize_with(place + 1, || None);
-        }
-        // The place was made one line above.
-        #[allow(clippy::indexing_slicing)]
-        self.lanes[place].get_or_insert_default()
+    fn lane_mut(&mut self, tenant: TenantKey) -> Option<&mut Lane> {
+        self.lanes.get_mut(usize::from(tenant.0))?.as_mut()
     }
 
     /// A tenant's turn: what is due is asked for, as far as the budget goes.
@@ -420,31 +437,227 @@ impl Poller {
         writes_wait: &impl Fn(TenantKey) -> bool,
         out: &mut Vec<Order>,
     ) {
-        let Settings { interval, interval_watched, .. } = self.settings;
         let Some(lane) = self.lane(tenant).filter(|lane| !lane.all.is_empty()) else { return };
         budgets.set_poll_demand(tenant, lane.demand(&self.settings));
-        while let Some(lane) = self.lane(tenant).filter(|lane| lane.is_due(now) && lane.in_flight < MAX_IN_FLIGHT) {
-            let near_due = lane.next_near <= now && !lane.near.is_empty();
-            let silent = budgets.is_unwell(tenant);
+        while self.lane(tenant).is_some_and(|lane| lane.is_due(now)) {
             if budgets.room(now, tenant, Purpose::Poll, writes_wait(tenant)) == 0 {
-                let next = budgets.next_room(now, tenant).unwrap_or(now + interval_watched);
-                self.lane_mut(tenant).blocked_until = next;
-                if silent {
-                    self.silence(now, tenant, out);
-                }
+                let next = budgets.next_room(now, tenant).unwrap_or(now + self.settings.interval_watched);
+                self.block(now, tenant, next, out);
                 return;
             }
             let users = self.gather(now, tenant);
-            let lane = self.lane_mut(tenant);
-            if near_due {
-                lane.next_near = now + interval_watched / lane.near.parts(MAX_IDS);
+            if !users.is_empty() {
+                budgets.spend(now, tenant, Purpose::Poll, 1);
+                self.issue(now, tenant, users, out);
             }
-            if users.is_empty() {
-                return;
-            }
-            budgets.spend(now, tenant, Purpose::Poll, 1);
-            self.issue(now, tenant, users, out);
         }
-        let _ = interval;
+    }
+
+    /// Whom the next request asks for: a part of what was refused, or else watched users, users to be checked, and as
+    /// many of the others as there is room for.
+    fn gather(&mut self, now: Moment, tenant: TenantKey) -> Vec<UserKey> {
+        let Settings { interval, interval_watched, .. } = self.settings;
+        let stamp = self.next_request;
+        let mut asked = Vec::new();
+        let Some(lane) = self.lane_mut(tenant) else { return asked };
+        if let Some(part) = lane.parts.pop_front() {
+            return part.into_iter().filter(|&key| self.user(key).is_some_and(|user| user.tenant == tenant)).collect();
+        }
+        let mut first = Vec::new();
+        if lane.next_near <= now && !lane.near.is_empty() {
+            let parts = lane.near.parts(MAX_IDS);
+            lane.next_near = now + (interval_watched / parts).max(SHORTEST);
+            let share = lane.near.len().div_ceil(parts as usize);
+            first.extend((0..share).map_while(|_| lane.near.turn()));
+        }
+        first.extend((first.len()..MAX_IDS).map_while(|_| lane.take_check(now)));
+        first.into_iter().for_each(|key| self.ask(key, tenant, stamp, &mut asked));
+        let (mut turns, mut all) = (0, usize::MAX);
+        while asked.len() < MAX_IDS && turns < all {
+            let Some(lane) = self.lane_mut(tenant) else { break };
+            all = lane.all.len();
+            let Some(key) = lane.all.turn() else { break };
+            self.ask(key, tenant, stamp, &mut asked);
+            turns += 1;
+        }
+        if let Some(lane) = self.lane_mut(tenant).filter(|_| turns > 0) {
+            lane.next_all = now + interval.mul_f64(turns as f64 / all as f64).max(SHORTEST);
+        }
+        asked
+    }
+
+    /// Asks for a user, once in a request.
+    fn ask(&mut self, key: UserKey, tenant: TenantKey, stamp: u64, asked: &mut Vec<UserKey>) {
+        if let Some(user) = self.user_mut(key).filter(|user| user.tenant == tenant) {
+            user.checking = false;
+            if user.asked != stamp && !user.refused {
+                user.asked = stamp;
+                asked.push(key);
+            }
+        }
+    }
+
+    fn issue(&mut self, now: Moment, tenant: TenantKey, users: Vec<UserKey>, out: &mut Vec<Order>) {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let ids: Vec<Arc<str>> =
+            users.iter().filter_map(|&key| self.user(key).map(|user| Arc::clone(&user.graph_id))).collect();
+        self.counts.polls += 1;
+        self.counts.asked += ids.len() as u64;
+        if let Some(lane) = self.lane_mut(tenant) {
+            lane.in_flight += 1;
+        }
+        self.timeouts.push_back((now + self.settings.request_timeout, request));
+        self.flights.insert(request, Flight { tenant, users, sent_at: now });
+        out.push(Order::Poll { request, tenant, ids });
+    }
+
+    /// A tenant may not ask now. When it has not been heard of for long, what was known of its users is nothing any more:
+    /// a part of them at a time, at the pace of polls.
+    fn block(&mut self, now: Moment, tenant: TenantKey, next: Moment, out: &mut Vec<Order>) {
+        let interval = self.settings.interval;
+        let Some(lane) = self.lane_mut(tenant) else { return };
+        lane.blocked_until = next;
+        if now.since(lane.heard_at) < interval * SILENT_ROUNDS {
+            return;
+        }
+        lane.blocked_until = next.min(now + (interval / lane.all.parts(MAX_IDS)).max(SHORTEST));
+        let keys: Vec<UserKey> = (0..MAX_IDS.min(lane.all.len())).map_while(|_| lane.all.turn()).collect();
+        for key in keys {
+            let Some(user) = self.user_mut(key) else { continue };
+            if user.told && user.known.availability != Availability::Unknown {
+                let sequence = user.known.sequence.take();
+                user.known = TeamsPresence { sequence, ..TeamsPresence::default() };
+                user.own = false;
+                let presence = user.known.clone();
+                self.counts.silenced += 1;
+                out.push(Order::Heard { user: key, presence, own: false });
+            }
+        }
+    }
+
+    /// A request was refused as a whole: its halves show whose fault it was.
+    fn divide(&mut self, flight: Flight) {
+        let Flight { tenant, mut users, .. } = flight;
+        let Some(lane) = self.lane_mut(tenant) else { return };
+        lane.refusals += 1;
+        if lane.refusals > MAX_REFUSALS {
+            // Whatever is asked is refused: no user is to blame.
+            lane.parts.clear();
+        } else if users.len() > 1 {
+            let half = users.split_off(users.len() / 2);
+            lane.parts.extend([users, half]);
+        } else if let Some(user) = users.first().and_then(|&key| self.user_mut(key)) {
+            user.refused = true;
+        }
+    }
+
+    /// Takes what Teams shows of a user, unless something newer is known.
+    fn hear(&mut self, now: Moment, key: UserKey, presence: TeamsPresence, how: How, out: &mut Vec<Order>) {
+        let Some(user) = self.user_mut(key) else { return };
+        let stale = match (&presence.sequence, &user.known.sequence, how) {
+            (Some(new), Some(known), _) => new < known,
+            (_, _, How::Polled { sent_at }) => user.notified_at.is_some_and(|at| at >= sent_at),
+            (_, _, How::Notified) => false,
+        };
+        if stale {
+            self.counts.stale += 1;
+            return;
+        }
+        let asked = match how {
+            How::Polled { sent_at } => sent_at,
+            How::Notified => {
+                user.notified_at = Some(now);
+                now
+            }
+        };
+        let own = user.wrote.is_own(now, &presence);
+        let verdict = user.wrote.judge(asked, &presence);
+        let same = user.known.availability == presence.availability && user.known.activity == presence.activity;
+        let changed = !user.told || !same || user.own != own;
+        if changed || user.known.sequence != presence.sequence {
+            // One that came without a number does not make older ones newer.
+            let sequence = presence.sequence.clone().or_else(|| user.known.sequence.take());
+            user.known = TeamsPresence { sequence, ..presence.clone() };
+        }
+        (user.told, user.own) = (true, own);
+        if changed {
+            self.counts.changes += 1;
+            out.push(Order::Heard { user: key, presence, own });
+        }
+        match verdict {
+            Verdict::Wins => self.set_choice(key, true, out),
+            Verdict::DoesNot => self.set_choice(key, false, out),
+            Verdict::Unclear => {}
+        }
+    }
+
+    fn set_choice(&mut self, key: UserKey, wins: bool, out: &mut Vec<Order>) {
+        let Some(user) = self.user_mut(key).filter(|user| user.choice_wins != wins) else { return };
+        user.choice_wins = wins;
+        if wins {
+            self.counts.choice_wins += 1;
+        } else {
+            self.counts.choice_wins -= 1;
+        }
+        out.push(Order::ChoiceWins { user: key, wins });
+    }
+
+    fn wake_at(&mut self, at: Moment) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+}
+
+/// How something was heard.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Polled { sent_at: Moment },
+    Notified,
+}
+
+impl Lane {
+    fn new(first: Moment) -> Self {
+        Self {
+            all: Ring::default(),
+            near: Ring::default(),
+            next_all: first,
+            next_near: first,
+            checks: VecDeque::new(),
+            parts: VecDeque::new(),
+            in_flight: 0,
+            refusals: 0,
+            blocked_until: Moment::START,
+            heard_at: first,
+        }
+    }
+
+    /// When somebody is to be asked for; `None`: an answer comes first, or there is nobody.
+    fn next_wake(&self) -> Option<Moment> {
+        if self.in_flight >= MAX_IN_FLIGHT || self.all.is_empty() {
+            return None;
+        }
+        let near = (!self.near.is_empty()).then_some(self.next_near);
+        let check = self.checks.front().map(|(at, _)| *at);
+        let part = (!self.parts.is_empty()).then_some(Moment::START);
+        let next = [near, check, part].into_iter().flatten().fold(self.next_all, Moment::min);
+        Some(next.max(self.blocked_until))
+    }
+
+    fn is_due(&self, now: Moment) -> bool {
+        self.next_wake().is_some_and(|at| at <= now)
+    }
+
+    fn take_check(&mut self, now: Moment) -> Option<UserKey> {
+        self.checks.front().filter(|(at, _)| *at <= now)?;
+        self.checks.pop_front().map(|(_, key)| key)
+    }
+
+    /// Requests in 30 seconds.
+    fn demand(&self, settings: &Settings) -> u32 {
+        let rounds = |interval: Duration| 30.0 / interval.max(SHORTEST).as_secs_f64();
+        let near = if self.near.is_empty() { 0.0 } else { f64::from(self.near.parts(MAX_IDS)) };
+        let requests = rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS))
+            + rounds(settings.interval_watched) * near;
+        requests.ceil() as u32 + 1
     }
 }
