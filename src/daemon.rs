@@ -13,6 +13,7 @@ mod control;
 mod core;
 mod counters;
 mod directory;
+pub mod graphs;
 pub mod handover;
 mod keys;
 mod life;
