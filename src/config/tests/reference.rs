@@ -30,6 +30,7 @@ fn copied() -> tempfile::TempDir {
             "hep.password",
             "graph.secret",
             "graph.refresh",
+            "pbx.password",
         ] {
             fs::write(certs.join(name), "").unwrap();
         }
