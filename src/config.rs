@@ -498,10 +498,8 @@ fn build(
         guard,
         overload,
         logging,
-        presence,
-        graph: tenants.graphs,
         presence: Presence { logins, ..presence },
-        graph: BTreeMap::new(),
+        graph: tenants.graphs,
         directory: tenants.directories,
     };
     let loaded = Loaded {

@@ -57,13 +57,10 @@ pub struct Presence {
     pub poll_interval_watched: Duration,
     /// Whether sessions are cleared when the edge stops; otherwise they are left to expire.
     pub clear_on_stop: bool,
-<<<<<<< HEAD
     /// Where Graph's notifications come in; `None`: nowhere.
     pub webhook: Option<Webhook>,
-=======
     /// Who the edge is towards trunks that challenge its requests.
     pub logins: BTreeMap<TrunkId, Login>,
->>>>>>> integ
     pub tenants: BTreeMap<Arc<str>, TenantPresence>,
 }
 
@@ -125,11 +122,8 @@ impl Default for Presence {
             poll_interval: Duration::from_secs(60),
             poll_interval_watched: Duration::from_secs(5),
             clear_on_stop: true,
-<<<<<<< HEAD
             webhook: None,
-=======
             logins: BTreeMap::new(),
->>>>>>> integ
             tenants: BTreeMap::new(),
         }
     }
@@ -185,11 +179,8 @@ pub(super) fn read(mut table: Table<'_>, tenants: BTreeMap<Arc<str>, TenantPrese
         poll_interval: t.seconds("poll_interval_s", 1..=DAY_S, d.poll_interval),
         poll_interval_watched: t.seconds("poll_interval_watched_s", 1..=DAY_S, d.poll_interval_watched),
         clear_on_stop: t.boolean("clear_on_stop").map_or(d.clear_on_stop, |clear| clear.value),
-<<<<<<< HEAD
         webhook: t.table("webhook", "presence.webhook").and_then(super::graph::webhook),
-=======
         logins: d.logins,
->>>>>>> integ
         tenants,
     };
     ordered(t, "min_expires_s", presence.min_expires, "max_expires_s", presence.max_expires);

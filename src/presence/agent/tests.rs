@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
@@ -535,4 +532,3 @@ fn over_a_stream_nothing_is_remembered() {
     sent(&world.ask());
     assert_eq!(reply(&world.pass(Duration::from_secs(33))).1, "Timeout", "and nothing is sent twice");
 }
->>>>>>> integ
