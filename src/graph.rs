@@ -30,7 +30,9 @@ pub use fault::{Fault, Permission, Refusal, TokenFault};
 pub use health::{TokenHealth, Warning};
 pub use numbers::{NumberAssignment, TeamsNumber, TeamsUser};
 pub use presences::{MAX_POLLED, Preferred, UserPresence};
-pub use settings::{Call, ClientCertificate, Observer, Outcome, Proof, ProofFault, Prove, Secret, Settings, Unobserved};
+pub use settings::{
+    Call, ClientCertificate, Observer, Outcome, Proof, ProofFault, Prove, Secret, Settings, Unobserved,
+};
 pub use subscriptions::{MAX_SUBSCRIBED, Subscription, SubscriptionWanted};
 pub use users::{Member, Next, Page, Removed, User};
 
@@ -118,4 +120,3 @@ impl Graph {
         }
     }
 }
-

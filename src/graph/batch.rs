@@ -69,7 +69,10 @@ impl Graph {
             };
         }
         if writes.len() > MAX_BATCH {
-            return Err(Fault::Setup(format!("{} writes are more than a batch takes, which is {MAX_BATCH}", writes.len())));
+            return Err(Fault::Setup(format!(
+                "{} writes are more than a batch takes, which is {MAX_BATCH}",
+                writes.len()
+            )));
         }
         if writes.is_empty() {
             return Ok(Vec::new());
