@@ -207,6 +207,7 @@ struct Sections<'t> {
     overload: Vec<Table<'t>>,
     logging: Vec<Table<'t>>,
     emergency: Vec<Table<'t>>,
+    presence: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
     limits_profile: Vec<(At<&'t str>, Table<'t>)>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
@@ -232,6 +233,7 @@ impl<'t> Sections<'t> {
         self.overload.extend(root.table("overload", "overload"));
         self.logging.extend(root.table("log", "log"));
         self.emergency.extend(root.table("emergency", "emergency"));
+        self.presence.extend(root.table("presence", "presence"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
         self.limits_profile.extend(root.named("limits_profile", "limits_profile.NAME", "limits profile"));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
@@ -433,10 +435,15 @@ fn build(
         max_users: limits.max_users,
         max_ranges: limits.max_dialplan_prefixes,
     };
-    let tenants = tenants::read(log, sections.tenant, around);
+    let mut tenants = tenants::read(log, sections.tenant, around);
+    let bridged = std::mem::take(&mut tenants.presence);
     let named = Named { trunks: &trunks, tenants: &tenants };
     let owners = owners::read(log, named);
     control::check_tenants(log, &control, &tenants);
+    let presence = match single(log, sections.presence) {
+        Some(table) => presence::read(table, bridged),
+        None => Presence { tenants: bridged, ..Presence::default() },
+    };
     let emergency = emergency::read(log, single(log, sections.emergency), &trunks, &owners);
     let tags = Tags { tenants: &tenants, trunks: &trunks };
     let plans = dialplans::read(log, sections.dialplan, tags, &mut sheets, limits.max_dialplan_prefixes);
@@ -491,9 +498,9 @@ fn build(
         guard,
         overload,
         logging,
-        presence: Presence { logins, ..Presence::default() },
+        presence: Presence { logins, ..presence },
         graph: BTreeMap::new(),
-        directory: BTreeMap::new(),
+        directory: tenants.directories,
     };
     let loaded = Loaded {
         config,

@@ -22,6 +22,7 @@ pub mod state;
 pub mod subscriber;
 pub mod teams;
 pub mod writer;
+pub mod xml;
 
 pub use people::{Direction, Line, People, Person, TenantKey, UserKey};
-pub use state::{Availability, ClientState, Presence, Report, Session, Source, TeamsPresence, UserState};
+pub use state::{Availability, ClientState, Presence, Report, Session, Source, TeamsPresence, Told, UserState};

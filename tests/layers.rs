@@ -132,6 +132,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "presence/digest/", "transport/tls", "lab/wire"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),
+    ("quick_xml", &["presence/xml.rs"]),
     ("redb", &["cdr/history"]),
     ("rsip", &["sip/rsip.rs"]),
     ("quinn_udp", &["transport/"]),

@@ -1,1 +1,10 @@
 //! Dialog-info documents (RFC 4235): read and written.
+
+mod model;
+mod read;
+
+pub use model::{Completeness, Dialog, DialogEnd, DialogInfo, DialogState, Direction, Party};
+pub use read::read;
+
+/// The media type of the documents (RFC 4235 section 7.1).
+pub const MEDIA_TYPE: &str = "application/dialog-info+xml";

@@ -1,1 +1,9 @@
-//! PIDF and RPID (RFC 3863, RFC 4480): presence documents, read and written.
+//! PIDF and RPID (RFC 3863, RFC 4479, RFC 4480): presence documents, read and written.
+
+mod model;
+mod read;
+mod report;
+
+pub use model::{Activity, Basic, Document, PersonPart, Tuple};
+pub use read::read;
+pub use report::Aliases;
