@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::inbox::{Event, Inbox};
+use super::inbox::Inbox;
+use super::side::Side;
 use crate::call::context::{answer_flow, fallback_hop};
 use crate::call::destination::{self, of_uri};
 use crate::call::forward::write_via;
@@ -15,119 +17,46 @@ use crate::call::{Edge, Names};
 use crate::config::{self, Login};
 use crate::daemon::core::Core;
 use crate::daemon::names;
-use crate::presence::agent::{Agent, AskId, Arrived, Counts, Path, Place, Reply, Say, Settings, Todo, Way, Ways};
+use crate::presence::agent::{AskId, Path, Place, Way, Ways};
 use crate::presence::digest::Credentials;
 use crate::sip::{Message, Uri};
-use crate::transaction::Moment;
 use crate::transport::Token;
 use crate::trunk::health::State;
 use crate::trunk::{Flow, Hop, ListenerId, Target, TrunkId};
 
-/// What comes of messages, for the parts of the bridge.
-#[derive(Clone, Debug)]
-pub enum Heard {
-    /// An answer to what a part asked.
-    Reply(Reply),
-    /// A request that waits for an answer.
-    Arrived(Arrived),
-}
-
-/// The agent and what it works with; only the bridge's thread has it.
-pub struct Exchange {
-    agent: Agent,
+/// What carries the bridge's messages; only the bridge's thread has it.
+pub struct Carrier {
     core: Arc<Core>,
     inbox: Arc<Inbox>,
     credentials: BTreeMap<TrunkId, Credentials>,
-    todo: Vec<Todo>,
 }
 
-impl Exchange {
-    /// An agent for an edge.
-    pub fn new(core: Arc<Core>, inbox: Arc<Inbox>, now: Moment, settings: &config::Presence) -> Self {
-        let agent = Agent::new(now, limits(&core.edge(), settings), core.secret_for(DRAWS));
-        let mut exchange = Self {
-            agent,
-            core,
-            inbox,
-            credentials: BTreeMap::new(),
-            todo: Vec::new(),
-        };
-        exchange.set(settings);
-        exchange
+impl Carrier {
+    /// A carrier over the sockets of an edge.
+    pub fn new(core: Arc<Core>, inbox: Arc<Inbox>, settings: &config::Presence) -> Self {
+        let mut carrier = Self { core, inbox, credentials: BTreeMap::new() };
+        carrier.set(settings);
+        carrier
     }
 
     /// Takes other settings, and reads the files with passwords again.
     pub fn set(&mut self, settings: &config::Presence) {
-        self.agent.set_limits(limits(&self.core.edge(), settings));
-        self.credentials = settings.logins.iter().filter_map(|(&trunk, login)| Some((trunk, read(login)?))).collect();
+        let login = |(&trunk, login): (&TrunkId, &Login)| Some((trunk, read(login)?));
+        self.credentials = settings.logins.iter().filter_map(login).collect();
     }
 
-    /// Does what the parts of the bridge say.
-    pub fn say(&mut self, now: Moment, said: impl IntoIterator<Item = Say>, heard: &mut Vec<Heard>) {
-        for say in said {
-            self.with(heard, |agent, ways, out| agent.say(now, ways, say, out));
-        }
+    /// Random bytes for the agent's numbers.
+    pub fn secret(&self) -> [u8; 16] {
+        self.core.secret_for(DRAWS)
     }
 
-    /// Takes what the network brought.
-    pub fn handle(&mut self, now: Moment, event: Event, heard: &mut Vec<Heard>) {
-        match event {
-            Event::Request { trunk, flow, message } => {
-                self.with(heard, |agent, ways, out| agent.handle_request(now, ways, (trunk, flow, message), out));
-            }
-            Event::Response(answer) => {
-                self.with(heard, |agent, ways, out| agent.handle_answer(now, ways, answer, out));
-            }
-            Event::NotSent { token, fault } => {
-                tracing::debug!(%fault, "a request of the presence bridge did not leave");
-                let Some(id) = ask_of(token) else { return };
-                self.with(heard, |agent, ways, out| agent.handle_not_sent(now, ways, id, out));
-            }
-        }
+    /// The edge and its trunks as the agent sees them; `edge` is the one in force.
+    pub fn ways<'a>(&'a self, edge: &'a Arc<Edge>) -> EdgeWays<'a> {
+        EdgeWays { edge, names: self.core.resolver(), credentials: &self.credentials }
     }
 
-    /// Takes the places that a name stands for.
-    pub fn handle_resolved(&mut self, now: Moment, id: AskId, hops: Vec<Hop>, heard: &mut Vec<Heard>) {
-        self.with(heard, |agent, ways, out| agent.handle_resolved(now, ways, (id, hops), out));
-    }
-
-    /// Turns the time.
-    pub fn handle_time(&mut self, now: Moment, heard: &mut Vec<Heard>) {
-        self.with(heard, |agent, ways, out| agent.handle_time(now, ways, out));
-    }
-
-    /// When [`Self::handle_time`] is wanted next.
-    pub fn next_wake(&self) -> Option<Moment> {
-        self.agent.next_wake()
-    }
-
-    /// What the agent has done.
-    pub fn counts(&self) -> Counts {
-        self.agent.counts()
-    }
-
-    /// Lets the agent do something, and does what it wants done.
-    fn with(&mut self, heard: &mut Vec<Heard>, event: impl FnOnce(&mut Agent, &dyn Ways, &mut Vec<Todo>)) {
-        let edge = self.core.edge();
-        let ways = EdgeWays { edge: &edge, names: self.core.resolver(), credentials: &self.credentials };
-        let mut todo = std::mem::take(&mut self.todo);
-        event(&mut self.agent, &ways, &mut todo);
-        for one in todo.drain(..) {
-            match one {
-                Todo::Send { path, bytes, id } => self.send(path, bytes, id),
-                Todo::Answer { flow, fallback, bytes } => {
-                    self.core.taps().answered(&flow, &bytes);
-                    self.core.transports().answer(&flow, fallback.as_ref(), bytes, Token::NONE);
-                }
-                Todo::Resolve { id, trunk, target } => self.resolve(Arc::clone(&edge), id, trunk, target),
-                Todo::Reply(reply) => heard.push(Heard::Reply(reply)),
-                Todo::Arrived(arrived) => heard.push(Heard::Arrived(arrived)),
-            }
-        }
-        self.todo = todo;
-    }
-
-    fn send(&self, path: Path, bytes: bytes::Bytes, id: AskId) {
+    /// Sends a request; [`Event::NotSent`](super::inbox::Event) tells when it does not leave.
+    pub fn send(&self, path: Path, bytes: Bytes, id: AskId) {
         let token = token_of(id);
         match path {
             Path::Hop(hop) => {
@@ -142,18 +71,20 @@ impl Exchange {
         }
     }
 
-    /// Looks a name up beside the bridge's other work.
-    fn resolve(&self, edge: Arc<Edge>, id: AskId, trunk: TrunkId, target: Target) {
+    /// Sends an answer; where its connection has gone, to `fallback`.
+    pub fn answer(&self, flow: &Flow, fallback: Option<&Hop>, bytes: Bytes) {
+        self.core.taps().answered(flow, &bytes);
+        self.core.transports().answer(flow, fallback, bytes, Token::NONE);
+    }
+
+    /// Looks a name up beside the bridge's other work; what comes of it is brought to [`Side::handle_resolved`].
+    pub fn resolve(&self, edge: Arc<Edge>, id: AskId, trunk: TrunkId, target: Target) {
         let (resolver, inbox) = (self.core.resolver().clone(), Arc::clone(&self.inbox));
         tokio::spawn(async move {
             let hops = names::look_up(&resolver, &edge, trunk, &target).await;
-            inbox.order_in_turn(move |side| side.handle_resolved(id, hops)).await;
+            inbox.order_in_turn(move |side: &mut Side| side.handle_resolved(id, hops)).await;
         });
     }
-}
-
-fn limits(edge: &Edge, settings: &config::Presence) -> Settings {
-    Settings { timing: edge.timing, max_transactions: settings.max_transactions }
 }
 
 /// The password of a login; a line break at its end does not belong to it.
@@ -193,7 +124,7 @@ pub fn ask_of(token: Token) -> Option<AskId> {
 }
 
 /// The edge and its trunks as the agent sees them.
-struct EdgeWays<'a> {
+pub struct EdgeWays<'a> {
     edge: &'a Arc<Edge>,
     names: &'a dyn Names,
     credentials: &'a BTreeMap<TrunkId, Credentials>,
