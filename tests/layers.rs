@@ -136,7 +136,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),
     ("quick_xml", &["presence/xml.rs"]),
-    ("redb", &["cdr/history"]),
+    ("redb", &["cdr/history", "directory/store.rs"]),
     ("rsip", &["sip/rsip.rs"]),
     ("quinn_udp", &["transport/"]),
     ("socket2", &["transport/"]),
