@@ -153,7 +153,7 @@ impl Daemon {
         let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
         let taps = Taps::new(records, trace, looked);
         let sidecar = Sidecar::new(&loaded.config);
-        let beside = (Arc::clone(&strangers), clock, taps);
+        let beside = (Arc::clone(&strangers), clock, taps, &*sidecar);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
         let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
@@ -182,6 +182,7 @@ impl Daemon {
             graphs: Arc::clone(&graphs),
             clock,
             inbox: Arc::clone(sidecar.inbox()),
+            lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
         };
         presence::follow(&reloader, &sidecar);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::graph::Webhook;
 use super::log::{At, Draft, Log};
+use super::login::Login;
 use super::reader::{Complaint, Table, quoted};
 use super::trunks::TrunkSet;
-use super::login::Login;
 use crate::presence::{Direction, Presence as PbxPresence, UserState};
 use crate::routing::Tenant;
 use crate::trunk::{TrunkId, TrunkKind};

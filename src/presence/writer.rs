@@ -416,6 +416,12 @@ impl Writer {
         counts
     }
 
+    /// Whether changes of a tenant wait to be sent.
+    pub fn waits(&self, tenant: TenantKey) -> bool {
+        let lane = self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref);
+        lane.is_some_and(|lane| lane.len(Queue::Changes) > 0)
+    }
+
     /// The gauges of each tenant that has users.
     pub fn tenants(&self, now: Moment) -> impl Iterator<Item = TenantCounts> {
         let lanes = (0..).map(TenantKey).zip(&self.lanes);
@@ -430,6 +436,11 @@ impl Writer {
                 oldest_waiting: lane.oldest(now).unwrap_or_default(),
             })
         })
+    }
+
+    /// Whether changes of a tenant wait to be written.
+    pub fn has_changes(&self, tenant: TenantKey) -> bool {
+        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| !lane.waiting.is_empty())
     }
 
     /// How a user stands.
