@@ -22,6 +22,7 @@ mod health;
 mod listeners;
 mod log;
 mod logging;
+mod login;
 mod mask;
 mod model;
 mod names;
@@ -64,9 +65,10 @@ pub use directory::{Directory, GroupRule};
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
-pub use graph::{Credential as GraphCredential, Graph};
+pub use graph::{Credential as GraphCredential, Graph, Notifications as GraphNotifications, Webhook};
 pub use guard::Guard;
 pub use logging::{LogFormat, Logging};
+pub use login::Login;
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
@@ -205,6 +207,7 @@ struct Sections<'t> {
     overload: Vec<Table<'t>>,
     logging: Vec<Table<'t>>,
     emergency: Vec<Table<'t>>,
+    presence: Vec<Table<'t>>,
     listen: Vec<Table<'t>>,
     limits_profile: Vec<(At<&'t str>, Table<'t>)>,
     trunk: Vec<(At<&'t str>, Table<'t>)>,
@@ -230,6 +233,7 @@ impl<'t> Sections<'t> {
         self.overload.extend(root.table("overload", "overload"));
         self.logging.extend(root.table("log", "log"));
         self.emergency.extend(root.table("emergency", "emergency"));
+        self.presence.extend(root.table("presence", "presence"));
         self.listen.extend(root.tables("listen", "listen", |index| format!("listener {}", index + 1)));
         self.limits_profile.extend(root.named("limits_profile", "limits_profile.NAME", "limits profile"));
         self.trunk.extend(root.named("trunk", "trunk.NAME", "trunk"));
@@ -431,10 +435,15 @@ fn build(
         max_users: limits.max_users,
         max_ranges: limits.max_dialplan_prefixes,
     };
-    let tenants = tenants::read(log, sections.tenant, around);
+    let mut tenants = tenants::read(log, sections.tenant, around);
+    let bridged = std::mem::take(&mut tenants.presence);
     let named = Named { trunks: &trunks, tenants: &tenants };
     let owners = owners::read(log, named);
     control::check_tenants(log, &control, &tenants);
+    let presence = match single(log, sections.presence) {
+        Some(table) => presence::read(table, bridged),
+        None => Presence { tenants: bridged, ..Presence::default() },
+    };
     let emergency = emergency::read(log, single(log, sections.emergency), &trunks, &owners);
     let tags = Tags { tenants: &tenants, trunks: &trunks };
     let plans = dialplans::read(log, sections.dialplan, tags, &mut sheets, limits.max_dialplan_prefixes);
@@ -469,6 +478,7 @@ fn build(
     let pace = |note: &trunks::Note<'_>| note.requests_per_second.unwrap_or(guard.trunk_requests_per_second);
     let trunk_requests_per_second = trunks.notes.iter().map(pace).collect();
     let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
+    let logins = trunks.staying().filter_map(|(trunk, note)| Some((trunk.id, note.login.clone()?))).collect();
     let (listeners, trunk_tls) = (listeners.list, trunks.tls);
     let config = Config {
         node,
@@ -488,9 +498,9 @@ fn build(
         guard,
         overload,
         logging,
-        presence: Presence::default(),
-        graph: BTreeMap::new(),
-        directory: BTreeMap::new(),
+        presence: Presence { logins, ..presence },
+        graph: tenants.graphs,
+        directory: tenants.directories,
     };
     let loaded = Loaded {
         config,

@@ -13,6 +13,7 @@ mod control;
 mod core;
 mod counters;
 mod directory;
+pub mod graphs;
 pub mod handover;
 mod keys;
 mod life;
@@ -52,6 +53,8 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
+use self::graphs::Graphs;
+use self::presence::Sidecar;
 use self::records::Records;
 use self::reload::Reloader;
 use self::strangers::Strangers;
@@ -61,6 +64,9 @@ use crate::config::{Config, Loaded};
 use crate::store::Calls;
 use crate::transport::{Inherited, Transports};
 use crate::trunk::ListenerId;
+
+/// How long a stop waits for the presence bridge to clear what it wrote.
+const SIDECAR_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Why the daemon does not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +105,9 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
+    sidecar: Arc<Sidecar>,
+    /// What the sidecar begins with, until it runs.
+    bridged: Option<presence::side::Parts>,
     /// Until it is served.
     doors: Option<(Doors, Arc<Desk>)>,
     watch: Arc<Watch>,
@@ -143,7 +152,8 @@ impl Daemon {
         let secrets = Arc::new(ArcSwap::from_pointee(secrets));
         let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
         let taps = Taps::new(records, trace, looked);
-        let beside = (Arc::clone(&strangers), clock, taps);
+        let sidecar = Sidecar::new(&loaded.config);
+        let beside = (Arc::clone(&strangers), clock, taps, &*sidecar);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
         let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
@@ -162,6 +172,20 @@ impl Daemon {
         watched.push(Box::new(move || lives.causes()));
         let showing = Arc::clone(&transports);
         watched.push(Box::new(move || certificates::causes(&showing)));
+        let graphs = Arc::new(Graphs::default());
+        graphs.set(&loaded.config.graph);
+        let (renewed, asked) = (Arc::clone(&graphs), Arc::clone(&graphs));
+        reloader.follow("graph", move |config| renewed.set(&config.graph));
+        watched.push(Box::new(move || asked.causes()));
+        let bridged = presence::side::Parts {
+            core: Arc::clone(&core),
+            graphs: Arc::clone(&graphs),
+            clock,
+            inbox: Arc::clone(sidecar.inbox()),
+            lines: Arc::clone(sidecar.lines()),
+            settings: loaded.config.presence.clone(),
+        };
+        presence::follow(&reloader, &sidecar);
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -200,6 +224,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
+        exposition.add(graphs);
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
@@ -211,6 +236,8 @@ impl Daemon {
             reloader,
             strangers,
             overload,
+            sidecar,
+            bridged: Some(bridged),
             doors,
             watch,
             transports,
@@ -223,6 +250,9 @@ impl Daemon {
     pub fn run(&mut self) {
         let receiver: Arc<dyn crate::transport::Receiver> = self.core.clone();
         self.transports.start(receiver);
+        if let Some(Err(error)) = self.bridged.take().map(|parts| self.sidecar.start(parts)) {
+            tracing::error!(%error, "the presence bridge does not run: the system gives it no thread");
+        }
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
@@ -299,6 +329,9 @@ impl Daemon {
 
     /// Closes all listeners and connections; a service manager keeps the listeners open for the next process.
     pub async fn stop(self) {
+        if !self.sidecar.stop(SIDECAR_PATIENCE).await {
+            tracing::warn!("the presence bridge did not end in time: sessions in Teams expire by themselves");
+        }
         handover::leave(&self.transports);
         self.exposition.set_listening(false);
         for task in &self.tasks {

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::call_limits::{self, Profiles};
+use super::directory::{self, Directory};
+use super::graph::{self, Graph};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
+use super::presence::{self, TenantPresence};
 use super::reader::{Table, quoted};
 use super::sheets::{self, Sheets};
 use super::sites::{self, SiteSet};
@@ -27,8 +30,14 @@ pub(super) struct TenantSet<'t> {
     pub notes: Vec<Note>,
     pub sites: SiteSet<'t>,
     pub numbering: BTreeMap<Arc<str>, NumberingPlan>,
+    /// By tenant: those that take part in the bridge.
+    pub presence: BTreeMap<Arc<str>, TenantPresence>,
     /// By tenant: the users files that it names, not those that a pattern found.
     pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
+    /// By tenant: how Microsoft Graph is asked.
+    pub graphs: BTreeMap<Arc<str>, Graph>,
+    /// By tenant: how its users are read from Entra ID.
+    pub directories: BTreeMap<Arc<str>, Directory>,
 }
 
 /// What of a tenant's table is looked at again once the other tables are read.
@@ -36,7 +45,7 @@ pub(super) struct TenantSet<'t> {
 pub(super) struct Note {
     pub title: String,
     pub place: Place,
-    /// The trunks of `emergency_to` and `service_to`.
+    /// The trunks of `emergency_to` and `service_to`, and those of the bridge.
     pub trunks: Vec<At<TrunkId>>,
     /// Where its users stand.
     pub users: UserPlaces,
@@ -65,7 +74,10 @@ pub(super) fn read<'t>(
         notes: Vec::new(),
         sites: SiteSet::default(),
         numbering: BTreeMap::new(),
+        presence: BTreeMap::new(),
         files: BTreeMap::new(),
+        graphs: BTreeMap::new(),
+        directories: BTreeMap::new(),
     };
     let mut open = Vec::with_capacity(tables.len());
     for (index, (name, mut table)) in (0..).zip(tables) {
@@ -74,6 +86,9 @@ pub(super) fn read<'t>(
         set.ids.take(log, At::new(name.value, name.place), owner);
         let (tenant, trunks) = tenant(log, &name, owner, &mut table, &around, &mut set.sites);
         set.numbering.insert(Arc::clone(&tenant.id), tenant.numbering.clone());
+        let graph = table.table("graph", "tenant.ID.graph").and_then(graph::read);
+        set.graphs.extend(graph.map(|graph| (Arc::clone(&tenant.id), graph)));
+        set.directories.extend(directory::read(&mut table).map(|read| (Arc::clone(&tenant.id), read)));
         let (title, place) = (table.title.clone(), name.place);
         set.notes.push(Note { title, place, trunks, users: UserPlaces::default() });
         set.list.push(tenant);
@@ -92,6 +107,10 @@ pub(super) fn read<'t>(
         }
         tenant.user_limits.extend(limits);
         *tenant = std::mem::take(tenant).with_users(users);
+        if let Some((presence, trunks)) = presence::of_tenant(log, &mut table, tenant, around.trunks) {
+            note.trunks.extend(trunks);
+            set.presence.insert(Arc::clone(&tenant.id), presence);
+        }
         table.finish();
     }
     set

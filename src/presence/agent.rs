@@ -2,14 +2,36 @@
 //! 17) and digest authentication of its own, so that no call waits for any of it.
 //!
 //! The parts ([`super::subscriber`], [`super::notifier`], [`super::publications`], [`super::publisher`]) speak in
-//! [`Ask`] and [`Answer`], and hear [`Reply`] and [`Arrived`].
+//! [`Ask`] and [`Answer`], and hear [`Reply`] and [`Arrived`]. The owner of the sockets does the [`Todo`]s and tells what
+//! became of them; what it knows of trunks comes as [`Ways`].
+//!
+//! ```text
+//! Ask    -> clients -> Todo::Resolve -> handle_resolved -> Todo::Send -> handle_answer | handle_not_sent -> Reply
+//! handle_request -> servers -> Arrived -> Answer -> servers -> Todo::Answer
+//! ```
+
+mod clients;
+mod compose;
+mod counts;
+mod number;
+mod servers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
+use super::digest::Credentials;
 use crate::sip::Message;
-use crate::trunk::{Flow, TrunkId};
+use crate::transaction::{Moment, Timing};
+use crate::trunk::{Flow, Hop, ListenerId, Target, TrunkId};
+
+use self::clients::Clients;
+use self::servers::Servers;
+
+pub use counts::Counts;
+pub use number::AskId;
 
 /// Whose request it is: the part, and the number of its machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +72,7 @@ pub struct Ask {
     pub headers: Vec<(&'static str, String)>,
     /// Content type and body.
     pub body: Option<(&'static str, Bytes)>,
-    /// Go back over this flow where it is still open (NOTIFY to a watcher behind TCP or TLS).
+    /// Go back over this flow where it is a connection that is still open (NOTIFY to a watcher behind TCP or TLS).
     pub flow: Option<Flow>,
 }
 
@@ -113,3 +135,190 @@ pub enum Say {
 
 /// The beginning of the user part of all Contacts of the bridge; a request inside one of its dialogs is known by it.
 pub const CONTACT_MARK: &str = "tw-ps-";
+
+/// The beginning of all Call-IDs that the bridge makes: a NOTIFY that comes to none of its Contacts is known by it.
+pub const CALL_ID_MARK: &str = "tw-ps-";
+
+/// Where something may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Hop(Hop),
+    /// A name that has to be looked up first.
+    Name(Target),
+}
+
+/// One of the targets of a trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    pub place: Place,
+    /// What `{target}` stands for: host, and port where the configuration has one.
+    pub authority: Box<str>,
+}
+
+/// What the agent has to know of the edge and its trunks, as the configuration in force has them.
+pub trait Ways {
+    /// The targets of a trunk, in the order in which they are to be tried.
+    fn targets(&self, trunk: TrunkId) -> SmallVec<[Way; 2]>;
+
+    /// The place of a URI, or of a Route value without its brackets, for a request to a trunk (RFC 3263 section 4).
+    fn place(&self, trunk: TrunkId, uri: &str) -> Option<Place>;
+
+    /// How long a target may be silent while there are others.
+    fn no_answer(&self, trunk: TrunkId) -> Duration;
+
+    /// Writes a Via value with this branch.
+    fn write_via(&self, hop: &Hop, branch: &str, out: &mut Vec<u8>);
+
+    /// Writes the edge's own host towards a trunk, as `{local}` stands for it.
+    fn write_host(&self, trunk: TrunkId, out: &mut Vec<u8>);
+
+    /// Writes where a trunk finds the edge, `host:port;transport=tls`, on a listener.
+    fn write_place(&self, trunk: TrunkId, listener: ListenerId, out: &mut Vec<u8>);
+
+    /// Who the edge is towards a trunk that challenges it.
+    fn credentials(&self, trunk: TrunkId) -> Option<Credentials>;
+
+    /// The way of an answer to a request, and where it goes when that connection has gone (RFC 3261 section 18.2.2).
+    fn way_back(&self, trunk: TrunkId, flow: &Flow, request: &Message) -> (Flow, Option<Hop>);
+}
+
+/// How a request leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Path {
+    Hop(Hop),
+    /// Over a connection that is open; the listener and trunk are those of the hop.
+    Connection(Flow, TrunkId),
+}
+
+/// What the owner of the agent is to do.
+#[derive(Clone, Debug)]
+pub enum Todo {
+    /// Send a request; [`Agent::handle_not_sent`] wants to hear of it when it does not leave.
+    Send { path: Path, bytes: Bytes, id: AskId },
+    /// Send an answer; where its connection has gone, to `fallback`.
+    Answer { flow: Flow, fallback: Option<Hop>, bytes: Bytes },
+    /// Look up a name for [`Agent::handle_resolved`].
+    Resolve { id: AskId, trunk: TrunkId, target: Target },
+    /// Tell the part that asked.
+    Reply(Reply),
+    /// Tell the part whose request it is.
+    Arrived(Arrived),
+}
+
+/// The limits and timers of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub timing: Timing,
+    /// Requests of the bridge that are under way; and, counted apart, requests to it that are remembered.
+    pub max_transactions: usize,
+}
+
+/// All transactions of the bridge.
+#[derive(Debug)]
+pub struct Agent {
+    clients: Clients,
+    servers: Servers,
+    settings: Settings,
+    counts: Counts,
+}
+
+impl Agent {
+    /// An agent without transactions; `secret` are random bytes of this process.
+    pub fn new(now: Moment, settings: Settings, secret: [u8; 16]) -> Self {
+        Self {
+            clients: Clients::new(now, &settings, secret),
+            servers: Servers::new(now, &settings, secret),
+            settings,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes other limits and timers; what is under way goes on.
+    pub const fn set_limits(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Does what a part says.
+    pub fn say(&mut self, now: Moment, ways: &dyn Ways, say: Say, out: &mut Vec<Todo>) {
+        let (mut turn, clients, servers) = self.turn(now, ways, out);
+        match say {
+            Say::Ask(ask) => clients.ask(&mut turn, ask),
+            Say::Answer(answer) => servers.answer(&mut turn, &answer),
+        }
+    }
+
+    /// Takes the places that a name stands for; none: it could not be looked up.
+    pub fn handle_resolved(
+        &mut self,
+        now: Moment,
+        ways: &dyn Ways,
+        (id, hops): (AskId, Vec<Hop>),
+        out: &mut Vec<Todo>,
+    ) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_resolved(&mut turn, id, hops);
+    }
+
+    /// Takes an answer, whose branch is the bridge's.
+    pub fn handle_answer(&mut self, now: Moment, ways: &dyn Ways, answer: Message, out: &mut Vec<Todo>) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_answer(&mut turn, answer);
+    }
+
+    /// Takes the news that a request did not leave.
+    pub fn handle_not_sent(&mut self, now: Moment, ways: &dyn Ways, id: AskId, out: &mut Vec<Todo>) {
+        let (mut turn, clients, _) = self.turn(now, ways, out);
+        clients.handle_not_sent(&mut turn, id);
+    }
+
+    /// Takes a request that is for the bridge, from a trunk that it proved to be.
+    pub fn handle_request(
+        &mut self,
+        now: Moment,
+        ways: &dyn Ways,
+        (trunk, flow, message): (TrunkId, Flow, Message),
+        out: &mut Vec<Todo>,
+    ) {
+        let (mut turn, _, servers) = self.turn(now, ways, out);
+        servers.handle_request(&mut turn, trunk, flow, message);
+    }
+
+    /// Does what is due.
+    pub fn handle_time(&mut self, now: Moment, ways: &dyn Ways, out: &mut Vec<Todo>) {
+        let (mut turn, clients, servers) = self.turn(now, ways, out);
+        clients.handle_time(&mut turn);
+        servers.handle_time(&mut turn);
+    }
+
+    /// When [`Self::handle_time`] is wanted next.
+    pub fn next_wake(&self) -> Option<Moment> {
+        [self.clients.next_wake(), self.servers.next_wake()].into_iter().flatten().min()
+    }
+
+    /// What was done so far, and what is under way now.
+    pub fn counts(&self) -> Counts {
+        Counts { clients: self.clients.len(), servers: self.servers.len(), ..self.counts }
+    }
+
+    fn turn<'a>(
+        &'a mut self,
+        now: Moment,
+        ways: &'a dyn Ways,
+        out: &'a mut Vec<Todo>,
+    ) -> (Turn<'a>, &'a mut Clients, &'a mut Servers) {
+        let Self { clients, servers, settings, counts } = self;
+        (Turn { now, ways, settings, counts, out }, clients, servers)
+    }
+}
+
+/// What every step of one event may look at and add to.
+struct Turn<'a> {
+    now: Moment,
+    ways: &'a dyn Ways,
+    settings: &'a Settings,
+    counts: &'a mut Counts,
+    out: &'a mut Vec<Todo>,
+}
+
+#[cfg(test)]
+mod tests;

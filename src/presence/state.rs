@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::people::UserKey;
+use crate::transaction::Moment;
+
 /// A word that names no state of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{word}` is no such state: write one of {known}")]
@@ -45,6 +48,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 /// PBX presence, and what a line comes to: the greatest wins (rule 1), so the order of the variants is the rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,4 +208,15 @@ pub enum Report {
     Line { presence: Presence, conference: bool },
     /// What the user has set.
     User(UserState),
+}
+
+/// What a source of a user says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub user: UserKey,
+    pub source: Source,
+    /// `None`: the source has failed or is over, so nothing is known from it.
+    pub report: Option<Report>,
+    /// When the report is no longer to be believed, unless it is told again; `None`: it holds.
+    pub until: Option<Moment>,
 }

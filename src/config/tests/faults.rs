@@ -287,7 +287,7 @@ fn every_table_complains_of_what_it_cannot_take() {
             "21:9 site 1 of tenant `one`: there is no trunk `carier` | did you mean `carrier`?",
         ]),
         ("[tenant.one]\nplanet = 'Earth'\n[[tenant.one.site]]\nfqdn = '1.2.3'", &[
-            "18:1 tenant `one` has no key `planet` | known keys: anonymous, between_tenants, country, emergency_to, limits, max_calls, max_calls_burst, max_calls_in, max_calls_out, max_calls_per_second, numbering, numbers, over_limit_code, retry_after_s, service_to, site, soft_percent, unassigned, user, user_limits, users_files",
+            "18:1 tenant `one` has no key `planet` | known keys: anonymous, between_tenants, country, directory, emergency_to, graph, limits, max_calls, max_calls_burst, max_calls_in, max_calls_out, max_calls_per_second, numbering, numbers, over_limit_code, presence, retry_after_s, service_to, site, soft_percent, unassigned, user, user_limits, users_files",
             "19:1 site 1 of tenant `one` has no `teams`",
             "19:1 site 1 of tenant `one` has no `trunk`",
             "20:8 site 1 of tenant `one`: `fqdn`: `1.2.3` is no host name: it ends in a number, but is no IPv4 address",

@@ -28,6 +28,9 @@ fn copied() -> tempfile::TempDir {
             "operators.token",
             "contoso.token",
             "hep.password",
+            "graph.secret",
+            "graph.refresh",
+            "pbx.password",
         ] {
             fs::write(certs.join(name), "").unwrap();
         }
@@ -114,7 +117,13 @@ fn reference_shows_the_defaults() {
             !optional.iter().any(|key| line.starts_with(&format!("{key} ="))) || line.contains("fqdn = \"contoso")
         })
         .collect();
-    let again = ["fqdn in [node]", "failover_codes in [[route]]", "called_form there", "calling_form there"];
+    let again = [
+        "fqdn in [node]",
+        "failover_codes in [[route]]",
+        "called_form there",
+        "calling_form there",
+        "session_expires_s in [presence]",
+    ];
     assert_eq!(text.lines().count() - short.len(), optional.len() + again.len());
     let short = short.join("\n").replace("name = \"edge-1\"", "name = \"edge-1\"\nfqdn = \"sbc.example.net\"");
     let short = load_str("short.toml", &short, copy.path()).unwrap_or_else(|faults| panic!("{faults}"));
@@ -152,6 +161,8 @@ fn keys_below(path: &str, value: &toml::Value, keys: &mut BTreeSet<String>) {
     match value {
         toml::Value::Table(table) => {
             for (key, value) in table {
+                // Users are known by names of their own.
+                let key = if path.ends_with(".users") { "NAME" } else { key };
                 let path = format!("{path}.{key}");
                 keys_below(&path, value, keys);
                 keys.insert(path);

@@ -294,6 +294,9 @@ const SECTIONS: &[Section] = sections! {
     "guard" => guard,
     "overload" => overload,
     "log" => logging,
+    "presence" => presence,
+    "graph" => graph,
+    "directory" => directory,
 };
 
 /// Puts the values in force where new ones need a restart, and tells which. A table in `taken` changes while the edge
