@@ -376,7 +376,8 @@ impl Bridge {
             let listed = wishes.line_list.is_some() && wishes.subscribe_lines;
             let wanted = |package| match package {
                 Package::Dialog => wishes.subscribe_lines && !listed,
-                Package::Presence => wishes.subscribe_presence,
+                // The user's own presence is asked for once, at the first line.
+                Package::Presence => wishes.subscribe_presence && index == 0,
             };
             for package in [Package::Dialog, Package::Presence] {
                 let line = Some(line.clone()).filter(|_| wanted(package));
