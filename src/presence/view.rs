@@ -106,7 +106,7 @@ const fn row(word: &'static str, note: &'static str, more: Option<Activity>) -> 
     ActivityRow { word, note, more }
 }
 
-const ACTIVITIES: [ActivityRow; 17] = [
+static ACTIVITIES: [ActivityRow; 17] = [
     row("Available", "Available", None),
     row("Away", "Away", None),
     row("BeRightBack", "Be right back", None),
