@@ -93,10 +93,20 @@ impl World {
         }
     }
 
+    /// Lets time pass from one wake-up to the next, so that each NOTIFY has its own time.
+    fn wait(&mut self, duration: Duration) {
+        let end = self.place.now + duration;
+        while let Some(at) = self.place.notifier.next_wake().filter(|&at| at <= end) {
+            let out = self.place.wait(at.since(self.place.now));
+            self.hear(&out);
+        }
+        self.place.now = end;
+    }
+
     fn step(&mut self, step: Step) {
         let out = match step {
             Step::Show(number) => self.place.show(view(number)),
-            Step::Wait(millis) => self.place.wait(Duration::from_millis(millis.into())),
+            Step::Wait(millis) => return self.wait(Duration::from_millis(millis.into())),
             Step::Deliver | Step::Refuse | Step::Full => {
                 let Some(ask) = self.under_way.pop() else { return };
                 let outcome = match step {
