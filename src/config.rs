@@ -22,6 +22,7 @@ mod health;
 mod listeners;
 mod log;
 mod logging;
+mod login;
 mod mask;
 mod model;
 mod names;
@@ -64,9 +65,10 @@ pub use directory::{Directory, GroupRule};
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
-pub use graph::{Credential as GraphCredential, Graph};
+pub use graph::{Credential as GraphCredential, Graph, Notifications as GraphNotifications, Webhook};
 pub use guard::Guard;
 pub use logging::{LogFormat, Logging};
+pub use login::Login;
 pub use model::{
     ClientCertificate, ClientTls, Config, Dns, Limits, Listen, Metrics, Node, ServerTls, State, Timers, TrunkTls,
 };
@@ -476,6 +478,7 @@ fn build(
     let pace = |note: &trunks::Note<'_>| note.requests_per_second.unwrap_or(guard.trunk_requests_per_second);
     let trunk_requests_per_second = trunks.notes.iter().map(pace).collect();
     let trunk_health = trunks.notes.iter().map(|note| note.health.clone()).collect();
+    let logins = trunks.staying().filter_map(|(trunk, note)| Some((trunk.id, note.login.clone()?))).collect();
     let (listeners, trunk_tls) = (listeners.list, trunks.tls);
     let config = Config {
         node,
@@ -495,8 +498,8 @@ fn build(
         guard,
         overload,
         logging,
-        presence,
-        graph: BTreeMap::new(),
+        presence: Presence { logins, ..presence },
+        graph: tenants.graphs,
         directory: tenants.directories,
     };
     let loaded = Loaded {

@@ -5,9 +5,11 @@
 //! `daemon/presence.rs` owns the sockets, the clock and the thread. The rules are numbered as in the reference page
 //! `presence.md`.
 
+pub mod access;
 pub mod agent;
 pub mod board;
 pub mod bridge;
+mod cells;
 pub mod dialog_info;
 pub mod digest;
 pub mod explain;
@@ -21,8 +23,12 @@ pub mod publisher;
 pub mod state;
 pub mod subscriber;
 pub mod teams;
+mod tokens;
+pub mod view;
 pub mod writer;
 pub mod xml;
 
+pub use access::Access;
 pub use people::{Direction, Line, People, Person, TenantKey, UserKey};
 pub use state::{Availability, ClientState, Presence, Report, Session, Source, TeamsPresence, Told, UserState};
+pub use view::View;

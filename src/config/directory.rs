@@ -186,8 +186,9 @@ fn suffix(text: &str) -> Result<Arc<str>, Complaint> {
 
 fn extension(text: &str) -> Result<Arc<str>, Complaint> {
     let digits = Digits::new(text.as_bytes()).filter(|digits| digits.is_decimal() && digits.len() <= MAX_EXTENSION);
-    let complaint =
-        || Complaint::new(format!("{} is no extension", quoted(text))).help(format!("write 1 to {MAX_EXTENSION} digits"));
+    let complaint = || {
+        Complaint::new(format!("{} is no extension", quoted(text))).help(format!("write 1 to {MAX_EXTENSION} digits"))
+    };
     digits.map(|_| text.into()).ok_or_else(complaint)
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::graph::Webhook;
 use super::log::{At, Draft, Log};
 use super::reader::{Complaint, Table, quoted};
 use super::trunks::TrunkSet;
+use super::login::Login;
 use crate::presence::{Direction, Presence as PbxPresence, UserState};
 use crate::routing::Tenant;
 use crate::trunk::{TrunkId, TrunkKind};
@@ -55,6 +57,10 @@ pub struct Presence {
     pub poll_interval_watched: Duration,
     /// Whether sessions are cleared when the edge stops; otherwise they are left to expire.
     pub clear_on_stop: bool,
+    /// Where Graph's notifications come in; `None`: nowhere.
+    pub webhook: Option<Webhook>,
+    /// Who the edge is towards trunks that challenge its requests.
+    pub logins: BTreeMap<TrunkId, Login>,
     pub tenants: BTreeMap<Arc<str>, TenantPresence>,
 }
 
@@ -116,6 +122,8 @@ impl Default for Presence {
             poll_interval: Duration::from_secs(60),
             poll_interval_watched: Duration::from_secs(5),
             clear_on_stop: true,
+            webhook: None,
+            logins: BTreeMap::new(),
             tenants: BTreeMap::new(),
         }
     }
@@ -171,6 +179,8 @@ pub(super) fn read(mut table: Table<'_>, tenants: BTreeMap<Arc<str>, TenantPrese
         poll_interval: t.seconds("poll_interval_s", 1..=DAY_S, d.poll_interval),
         poll_interval_watched: t.seconds("poll_interval_watched_s", 1..=DAY_S, d.poll_interval_watched),
         clear_on_stop: t.boolean("clear_on_stop").map_or(d.clear_on_stop, |clear| clear.value),
+        webhook: t.table("webhook", "presence.webhook").and_then(super::graph::webhook),
+        logins: d.logins,
         tenants,
     };
     ordered(t, "min_expires_s", presence.min_expires, "max_expires_s", presence.max_expires);
@@ -477,6 +487,7 @@ mod tests {
             poll_interval: Duration::from_secs(9),
             poll_interval_watched: Duration::from_secs(8),
             clear_on_stop: false,
+            webhook: None,
             tenants: BTreeMap::from([(Arc::from("contoso"), contoso)]),
         };
         assert_eq!(loaded.config.presence, wanted);

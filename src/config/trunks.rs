@@ -9,6 +9,7 @@ use super::address::{self, TargetText};
 use super::call_limits::{self, Profiles};
 use super::listeners::Listeners;
 use super::log::{At, Draft, Log, Place};
+use super::login::{self, Login};
 use super::model::{ClientTls, Listen, Node, Timers, TrunkTls};
 use super::names::Names;
 use super::rates;
@@ -54,6 +55,8 @@ pub(super) struct Note<'t> {
     pub called: Form,
     pub calling: Form,
     pub rates: Option<Rates>,
+    /// Who the edge is towards it.
+    pub login: Option<Login>,
     /// Where each network of `allow_from` stands.
     networks: Vec<At<Network>>,
 }
@@ -107,6 +110,7 @@ impl TrunkSet<'_> {
             called: Form::AsIs,
             calling: Form::AsIs,
             rates: None,
+            login: None,
             networks: Vec::new(),
             requests_per_second: None,
         });
@@ -241,6 +245,7 @@ fn trunk<'t>(
         called: form(t, "called_form").unwrap_or(default),
         calling: form(t, "calling_form").unwrap_or(default),
         rates: rates::read(log, t, sheets, around.max_rates),
+        login: login::read(t),
         networks,
     };
     table.finish();

@@ -133,12 +133,9 @@ impl Challenge {
             put(format!(", opaque=\"{}\"", quoted(opaque)));
         }
         match self.quality {
-            Some(quality) => put(format!(
-                ", qop={}, nc={:08x}, cnonce=\"{}\"",
-                quality.word(),
-                proof.count,
-                quoted(proof.cnonce)
-            )),
+            Some(quality) => {
+                put(format!(", qop={}, nc={:08x}, cnonce=\"{}\"", quality.word(), proof.count, quoted(proof.cnonce)))
+            }
             None if self.session => put(format!(", cnonce=\"{}\"", quoted(proof.cnonce))),
             None => {}
         }
@@ -153,8 +150,7 @@ impl Challenge {
         let hash = Hash(self.algorithm);
         let (realm, nonce) = (self.realm.as_bytes(), self.nonce.as_bytes());
         let cnonce = proof.cnonce.as_bytes();
-        let mut secret =
-            hex(&hash.of(&[credentials.username.as_bytes(), realm, credentials.password.as_bytes()]));
+        let mut secret = hex(&hash.of(&[credentials.username.as_bytes(), realm, credentials.password.as_bytes()]));
         if self.session {
             secret = hex(&hash.of(&[secret.as_bytes(), nonce, cnonce]));
         }

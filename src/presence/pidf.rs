@@ -3,7 +3,9 @@
 mod model;
 mod read;
 mod report;
+mod write;
 
-pub use model::{Activity, Basic, Document, PersonPart, Tuple};
+pub use model::{Activity, Basic, Document, OWN_MARK, PersonPart, Tuple};
 pub use read::read;
 pub use report::Aliases;
+pub use write::write;

@@ -49,6 +49,8 @@ macro_rules! words {
     };
 }
 
+pub(super) use words;
+
 /// PBX presence, and what a line comes to: the greatest wins (rule 1), so the order of the variants is the rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Presence {

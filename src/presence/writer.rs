@@ -1,1 +1,743 @@
 //! What Graph is told: the difference only, the newest state, within the budgets.
+//!
+//! ```text
+//! want -> slot -> lane -> Keep, Write -> handle_done -> slot -> Keep, Wrote
+//!          |       one for each tenant: changes, then refreshes, as the budget allows
+//!          one for each user: what is wanted, what Graph has, what is under way
+//! ```
+//!
+//! What is to be sent leaves with [`Writer::handle_time`], so that a burst is seen as one; [`Writer::next_wake`] says at
+//! once when there is something. A session is kept on disk before it is sent ([`Order::Keep`] comes before the
+//! [`Order::Write`] that it is for), so that after a crash nothing sticks that nobody knows of.
+//!
+//! A user who goes, or whose object id changes, leaves a slot behind until what Graph has is cleared; sessions of
+//! before a restart begin as such slots, and the user takes them over when he comes.
+
+pub mod budget;
+mod chance;
+mod counts;
+mod lane;
+mod slot;
+
+#[cfg(test)]
+mod cost;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::budget::{Budgets, Purpose};
+pub use self::chance::Chance;
+pub use self::counts::{Counts, LATENCY_BOUNDS, Latency, TenantCounts};
+use self::lane::{Lane, Queue};
+use self::slot::{Bar, Due, Held, Slot, Slots};
+pub use self::slot::{State, UserStanding};
+use super::people::{TenantKey, UserKey};
+use super::state::Session;
+use crate::transaction::{Moment, Wheel};
+
+/// Items that a `$batch` request takes (Graph's limit).
+pub const MAX_BATCH: usize = 20;
+
+/// How long a user is left alone whose session Graph refused.
+const REFUSED_PAUSE: Duration = Duration::from_secs(900);
+
+/// The pause of a user after the first fault of his own; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest of them.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
+
+/// Refreshes come due on a grid of so many milliseconds, so that they share requests.
+const REFRESH_GRID: u64 = 5_000;
+
+/// Requests of a tenant that refreshes leave to changes.
+const REFRESH_SPARE: usize = 2;
+
+/// How long a tenant waits whose budget is not known (yet).
+const UNKNOWN_TENANT: Duration = Duration::from_secs(1);
+
+/// Timers of users at which the wheel counts as full; it takes more all the same.
+const TIMERS: usize = 1 << 22;
+
+/// A request of the writer's or the poller's; each counts its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// What the writer works by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long changes of a line that flaps are gathered; the first change waits for nothing.
+    pub coalesce: Duration,
+    /// What Graph is asked to hold a session for; refreshed at half of it.
+    pub session_expires: Duration,
+    /// Requests of a tenant that are under way at the most.
+    pub max_in_flight: usize,
+    /// When nothing is heard of a request for so long, its answer is lost.
+    pub request_timeout: Duration,
+    /// How long a session of before a restart may wait for its user's state to be known.
+    pub settle: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            coalesce: Duration::from_millis(500),
+            session_expires: Duration::from_secs(3_600),
+            max_in_flight: 8,
+            request_timeout: Duration::from_secs(60),
+            settle: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is told to Graph of one user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// `None`: the user has gone, or was never seen since the restart.
+    pub user: Option<UserKey>,
+    pub graph_id: Arc<str>,
+    /// `None`: cleared.
+    pub session: Option<Session>,
+}
+
+/// What may be in Graph for a user, as it is kept on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    pub session: Session,
+    /// When it is certainly gone by itself.
+    pub until: Moment,
+    /// Graph has said that it took it; otherwise it was only about to be sent.
+    pub sure: bool,
+}
+
+/// What the writer wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Ask Graph: one item is a plain request, more are a batch. Nothing is sent before the `Keep`s that came before it
+    /// are safe. The answer goes to [`Writer::handle_done`].
+    Write { request: RequestId, tenant: TenantKey, items: Vec<Item> },
+    /// Keep on disk what may be in Graph for the object id; `None`: nothing is.
+    Keep { tenant: TenantKey, graph_id: Arc<str>, written: Option<Written> },
+    /// Graph has taken a user's session, or has none of the edge any more: for the poller.
+    Wrote { user: UserKey, session: Option<Session> },
+}
+
+/// What Graph said to one item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ItemResult {
+    /// It is as it was asked for.
+    Done,
+    /// 404: to a clear, no session is there; to a set, no such user.
+    NotFound,
+    /// 429, with `Retry-After`.
+    Throttled { after: Option<Duration> },
+    /// 400, 403 and their like: not for this user, not this session.
+    Refused,
+    /// 5xx: it may have been done all the same.
+    Failed,
+}
+
+/// Why a request as a whole came to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// 429.
+    Throttled { after: Option<Duration> },
+    /// No token: the credentials fail.
+    Token,
+    /// 4xx: the request itself was wrong.
+    Refused,
+    /// 5xx, with `Retry-After` where there was one; it may have been done all the same.
+    Server { after: Option<Duration> },
+    /// No connection, or no answer in time; it may have been done all the same.
+    Network,
+    /// It never left the edge.
+    NotSent,
+}
+
+/// The writer.
+#[derive(Debug)]
+pub struct Writer {
+    settings: Settings,
+    slots: Slots,
+    /// Slots by user.
+    users: Vec<u32>,
+    /// Slots without a user that hold something.
+    orphans: HashMap<(TenantKey, Arc<str>), u32, foldhash::fast::RandomState>,
+    lanes: Vec<Option<Lane>>,
+    /// Tenants with something to send, in turn.
+    active: VecDeque<TenantKey>,
+    flights: HashMap<RequestId, Flight, foldhash::fast::RandomState>,
+    /// When each request's answer is lost; the first is the first.
+    timeouts: VecDeque<(Moment, RequestId)>,
+    wheel: Wheel,
+    due: Vec<crate::transaction::Due>,
+    next_request: u64,
+    chance: Chance,
+    /// When the lanes are looked at again.
+    flush_at: Option<Moment>,
+    stopping: bool,
+    counts: Counts,
+}
+
+#[derive(Debug)]
+struct Flight {
+    tenant: TenantKey,
+    slots: Vec<u32>,
+}
+
+impl Writer {
+    /// A writer without users; `seed` begins its chance.
+    pub fn new(now: Moment, settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            slots: Slots::default(),
+            users: Vec::new(),
+            orphans: HashMap::default(),
+            lanes: Vec::new(),
+            active: VecDeque::new(),
+            flights: HashMap::default(),
+            timeouts: VecDeque::new(),
+            wheel: Wheel::new(now, TIMERS),
+            due: Vec::new(),
+            next_request: 0,
+            chance: Chance::new(seed),
+            flush_at: None,
+            stopping: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes other settings; what is under way goes on by the old ones.
+    pub fn set_limits(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// A session that was kept on disk. All of them come before the first [`Writer::set_user`]: the user takes over what
+    /// he finds. What nobody wants within [`Settings::settle`] is cleared.
+    pub fn restore(&mut self, now: Moment, tenant: TenantKey, graph_id: Arc<str>, written: Written) {
+        if written.until <= now || self.orphans.contains_key(&(tenant, Arc::clone(&graph_id))) {
+            return;
+        }
+        let mut slot = Slot::new(tenant, Some(Arc::clone(&graph_id)));
+        slot.held = if written.sure { Held::Sure(written.session) } else { Held::Unsure };
+        slot.until = written.until;
+        slot.settling = true;
+        slot.not_before = now + self.settings.settle;
+        slot.refresh_at = written.until - self.settings.session_expires / 2;
+        let index = self.slots.insert(slot);
+        self.orphans.insert((tenant, graph_id), index);
+        self.tend(now, index);
+    }
+
+    /// A user, new or changed. Without `graph_id` he has no match in Graph (yet), and nothing is sent.
+    pub fn set_user(&mut self, now: Moment, user: UserKey, tenant: TenantKey, graph_id: Option<Arc<str>>) {
+        let mut wanted = None;
+        if let Some(index) = self.slot_of(user) {
+            let Some(slot) = self.slots.get(index) else { return };
+            if slot.tenant == tenant && slot.graph_id == graph_id {
+                return;
+            }
+            wanted = Some(slot.wanted).filter(|_| slot.tenant == tenant);
+            self.remove_user(now, user);
+        }
+        let found = graph_id.clone().and_then(|graph_id| self.orphans.remove(&(tenant, graph_id)));
+        let index = found.unwrap_or_else(|| self.slots.insert(Slot::new(tenant, graph_id)));
+        let place = user.0 as usize;
+        if self.users.len() <= place {
+            self.users.resize(place + 1, slot::NONE);
+        }
+        if let Some(entry) = self.users.get_mut(place) {
+            *entry = index;
+        }
+        let mut matched = true;
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.user = Some(user);
+            matched = slot.graph_id.is_some();
+        }
+        let lane = self.lane_mut(tenant);
+        lane.users += 1;
+        lane.unmatched += usize::from(!matched);
+        match wanted {
+            Some(wanted) => self.want(now, user, wanted),
+            None => self.tend(now, index),
+        }
+    }
+
+    /// A user has gone: what Graph has of him is cleared.
+    pub fn remove_user(&mut self, now: Moment, user: UserKey) {
+        let Some(index) = self.slot_of(user) else { return };
+        if let Some(entry) = self.users.get_mut(user.0 as usize) {
+            *entry = slot::NONE;
+        }
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let unmatched = slot.graph_id.is_none() || slot.bar == Bar::NoMatch;
+        let tenant = slot.tenant;
+        slot.abandon(now);
+        if let Some(graph_id) = slot.graph_id.clone() {
+            self.orphans.insert((tenant, graph_id), index);
+        }
+        let lane = self.lane_mut(tenant);
+        lane.users = lane.users.saturating_sub(1);
+        lane.unmatched = lane.unmatched.saturating_sub(usize::from(unmatched));
+        self.tend(now, index);
+    }
+
+    /// What a user's session shall be from now on; `None`: no session. Users whose direction does not write want none.
+    pub fn want(&mut self, now: Moment, user: UserKey, session: Option<Session>) {
+        let Some(index) = self.slot_of(user) else { return };
+        let session = session.filter(|_| !self.stopping);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.want(now, session);
+        }
+        self.tend(now, index);
+    }
+
+    /// What came of a request. An answer that comes after its time is up is not heard.
+    pub fn handle_done(
+        &mut self,
+        now: Moment,
+        request: RequestId,
+        result: Result<Vec<ItemResult>, Fault>,
+        budgets: &mut Budgets,
+        out: &mut Vec<Order>,
+    ) {
+        let Some(flight) = self.flights.remove(&request) else { return };
+        let Flight { tenant, slots } = flight;
+        let lane = self.lane_mut(tenant);
+        lane.in_flight = lane.in_flight.saturating_sub(1);
+        self.flush_at = Some(now);
+        match result {
+            Ok(results) => {
+                self.note_results(now, tenant, &results, budgets);
+                // An answer that is missing is one that nobody knows.
+                let results = results.into_iter().chain(std::iter::repeat(ItemResult::Failed));
+                for (index, result) in slots.into_iter().zip(results) {
+                    self.settle(now, index, Answered::Item(result), out);
+                }
+            }
+            Err(fault) => {
+                self.counts.count_fault(fault);
+                budgets.handle_fault(now, tenant, &fault, &mut self.chance);
+                let alone = slots.len() == 1;
+                if fault == Fault::Refused && !alone {
+                    // One of them is not as Graph wants it: each is asked alone to find out which.
+                    self.lane_mut(tenant).alone += slots.len();
+                }
+                for index in slots {
+                    self.settle(now, index, Answered::Whole { fault, alone }, out);
+                }
+            }
+        }
+    }
+
+    /// The tenant's credentials fail: only a trial is sent at times, and the newest states wait.
+    pub fn handle_unwell(&mut self, now: Moment, tenant: TenantKey, budgets: &mut Budgets) {
+        budgets.handle_unwell(now, tenant, &mut self.chance);
+        self.flush_at = Some(now);
+    }
+
+    /// The tenant's credentials work again: what differs is sent.
+    pub fn handle_well(&mut self, now: Moment, tenant: TenantKey, budgets: &mut Budgets) {
+        budgets.handle_well(now, tenant);
+        self.flush_at = Some(now);
+    }
+
+    /// A tenant is not written to any more, and its users have gone: what Graph has of them runs out by itself.
+    pub fn remove_tenant(&mut self, now: Moment, tenant: TenantKey) {
+        for index in self.slots.indices() {
+            if let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.tenant == tenant && slot.user.is_none()) {
+                slot.held = Held::Nothing;
+                self.tend(now, index);
+            }
+        }
+    }
+
+    /// The edge stops: nothing is wanted any more. The clears leave as the budgets allow until [`Writer::is_idle`], or
+    /// until whoever waits has waited enough: what is left runs out by itself, and the disk knows of it.
+    pub fn stop(&mut self, now: Moment, budgets: &mut Budgets) {
+        self.stopping = true;
+        budgets.rush();
+        for index in self.slots.indices() {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.want(now, None);
+                slot.not_before = slot.not_before.min(now);
+            }
+            self.tend(now, index);
+        }
+    }
+
+    /// Whether nothing is under way and nothing waits.
+    pub fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.lanes.iter().flatten().all(|lane| lane.waiting.is_empty())
+    }
+
+    /// Turns the time: what is due leaves.
+    pub fn handle_time(&mut self, now: Moment, budgets: &mut Budgets, out: &mut Vec<Order>) {
+        while let Some(&(at, request)) = self.timeouts.front().filter(|(at, _)| *at <= now) {
+            self.timeouts.pop_front();
+            if self.flights.contains_key(&request) {
+                self.counts.lost += 1;
+                self.handle_done(at.max(now), request, Err(Fault::Network), budgets, out);
+            }
+        }
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now, &mut due);
+        for entry in due.drain(..) {
+            if let Some(slot) = self.slots.get_mut(entry.id).filter(|slot| slot.generation == entry.generation) {
+                slot.alarm.handle_due(now);
+                self.tend(now, entry.id);
+            }
+        }
+        self.due = due;
+        if self.flush_at.is_some_and(|at| at <= now) {
+            self.flush(now, budgets, out);
+        }
+    }
+
+    /// When [`Writer::handle_time`] is wanted next.
+    pub fn next_wake(&self) -> Option<Moment> {
+        let timeout = self.timeouts.front().map(|(at, _)| *at);
+        [self.wheel.next_wake(), timeout, self.flush_at].into_iter().flatten().min()
+    }
+
+    /// Totals and gauges.
+    pub fn counts(&self, now: Moment) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.in_flight = self.flights.len();
+        counts.waiting = self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum();
+        counts.oldest_waiting = self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
+        counts.unmatched = self.lanes.iter().flatten().map(|lane| lane.unmatched).sum();
+        counts.slots = self.slots.len();
+        counts
+    }
+
+    /// The gauges of each tenant that has users.
+    pub fn tenants(&self, now: Moment) -> impl Iterator<Item = TenantCounts> {
+        let lanes = (0..).map(TenantKey).zip(&self.lanes);
+        lanes.filter_map(move |(tenant, lane)| {
+            let lane = lane.as_ref()?;
+            Some(TenantCounts {
+                tenant,
+                users: lane.users,
+                unmatched: lane.unmatched,
+                in_flight: lane.in_flight,
+                waiting: lane.waiting.len(),
+                oldest_waiting: lane.oldest(now).unwrap_or_default(),
+            })
+        })
+    }
+
+    /// How a user stands.
+    pub fn standing(&self, user: UserKey) -> Option<UserStanding> {
+        Some(self.slots.get(self.slot_of(user)?)?.standing())
+    }
+
+    /// Users that Graph does not know: without an object id, or with one that is not there.
+    pub fn unmatched(&self) -> impl Iterator<Item = UserKey> {
+        let keyed = (0..).map(UserKey).zip(&self.users);
+        keyed.filter(|&(_, &index)| {
+            self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
+        })
+        .map(|(user, _)| user)
+    }
+
+    /// Bytes on the heap for users, without what is behind object ids.
+    pub fn heap_bytes(&self) -> usize {
+        self.slots.heap_bytes() + self.users.capacity() * size_of::<u32>() + self.wheel.heap_bytes()
+    }
+
+    fn slot_of(&self, user: UserKey) -> Option<u32> {
+        self.users.get(user.0 as usize).copied().filter(|&index| index != slot::NONE)
+    }
+
+    fn lane_mut(&mut self, tenant: TenantKey) -> &mut Lane {
+        let place = usize::from(tenant.0);
+        if self.lanes.len() <= place {
+            self.lanes.resize_with(place + 1, || None);
+        }
+        // The place was made one line above.
+        #[allow(clippy::indexing_slicing)]
+        self.lanes[place].get_or_insert_default()
+    }
+
+    /// When a session that was sent at a moment is refreshed: by half of its life at the latest.
+    fn refresh_at(&mut self, sent: Moment) -> Moment {
+        let half = self.settings.session_expires / 2;
+        let at = (sent + half / 2 + self.chance.spread(half) / 2).as_millis();
+        Moment::from_millis(at - at % REFRESH_GRID)
+    }
+
+    /// Has a slot wait for what it needs: its turn, a moment, or nothing.
+    fn tend(&mut self, now: Moment, index: u32) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.lapse(now);
+        let tenant = slot.tenant;
+        let (before, since) = (slot.counted, slot.since);
+        let waits = slot.differs();
+        if before && !waits {
+            slot.counted = false;
+            self.lane_mut(tenant).waiting.remove(&(since, index));
+        } else if waits && !before {
+            slot.counted = true;
+            self.lane_mut(tenant).waiting.insert((since, index));
+        }
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let entry = (index, slot.generation);
+        match slot.due(now, self.settings.session_expires) {
+            Due::Now(queue) => {
+                if slot.queued.is_none_or(|queued| queued > queue) {
+                    slot.queued = Some(queue);
+                    let lane = self.lane_mut(tenant);
+                    lane.push(queue, entry);
+                    if !lane.active {
+                        lane.active = true;
+                        self.active.push_back(tenant);
+                    }
+                    self.flush_at = Some(now);
+                }
+                // A refresh that has its turn may become a change before it comes to that.
+                let next = self.slots.get(index).and_then(|slot| slot.promotion(now, self.settings.session_expires));
+                self.arm(now, index, next);
+            }
+            Due::At(at) => self.arm(now, index, Some(at)),
+            Due::Never => {
+                if slot.is_spent() {
+                    if let Some(graph_id) = slot.graph_id.clone() {
+                        self.orphans.remove(&(tenant, graph_id));
+                    }
+                    self.slots.remove(index);
+                }
+            }
+        }
+    }
+
+    fn arm(&mut self, now: Moment, index: u32, at: Option<Moment>) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if let Some(at) = slot.alarm.cover(now, at) {
+            self.wheel.arm(index, slot.generation, at);
+        }
+    }
+
+    /// Gives each tenant its turn.
+    fn flush(&mut self, now: Moment, budgets: &mut Budgets, out: &mut Vec<Order>) {
+        self.flush_at = None;
+        for _ in 0..self.active.len() {
+            let Some(tenant) = self.active.pop_front() else { break };
+            let mut stop = self.send(now, tenant, Queue::Changes, budgets, out);
+            if stop == Stop::Empty {
+                stop = self.send(now, tenant, Queue::Refreshes, budgets, out);
+            }
+            let lane = self.lane_mut(tenant);
+            lane.active = !lane.is_empty();
+            if lane.active {
+                self.active.push_back(tenant);
+            }
+            if stop == Stop::Budget {
+                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT);
+                self.flush_at = Some(self.flush_at.map_or(next, |at| at.min(next)));
+            }
+        }
+    }
+
+    /// Sends what may leave of a queue.
+    fn send(
+        &mut self,
+        now: Moment,
+        tenant: TenantKey,
+        queue: Queue,
+        budgets: &mut Budgets,
+        out: &mut Vec<Order>,
+    ) -> Stop {
+        let most = match queue {
+            _ if budgets.on_trial(tenant) => 1,
+            Queue::Changes => self.settings.max_in_flight,
+            Queue::Refreshes => self.settings.max_in_flight.saturating_sub(REFRESH_SPARE).max(1),
+        };
+        loop {
+            let lane = self.lane_mut(tenant);
+            let waiting = lane.len(queue);
+            if waiting == 0 {
+                return Stop::Empty;
+            }
+            let free = most.saturating_sub(lane.in_flight);
+            let alone = lane.alone > 0;
+            if free == 0 {
+                return Stop::Flights;
+            }
+            let room = budgets.room(now, tenant, queue.purpose(), false) as usize;
+            if room == 0 {
+                return Stop::Budget;
+            }
+            // Plain requests while each can have one, and batches of as much as it takes when there are more.
+            let share = match queue {
+                _ if alone => 1,
+                Queue::Changes => waiting.div_ceil(free),
+                Queue::Refreshes => MAX_BATCH,
+            };
+            let slots = self.take_turns(now, tenant, queue, share.min(MAX_BATCH).min(room));
+            if slots.is_empty() {
+                continue;
+            }
+            let lane = self.lane_mut(tenant);
+            lane.alone = lane.alone.saturating_sub(1);
+            budgets.spend(now, tenant, queue.purpose(), slots.len() as u32);
+            self.issue(now, tenant, slots, out);
+        }
+    }
+
+    /// Takes up to `most` slots from a queue that still have something to send.
+    fn take_turns(&mut self, now: Moment, tenant: TenantKey, queue: Queue, most: usize) -> Vec<u32> {
+        let mut taken = Vec::with_capacity(most);
+        while taken.len() < most {
+            let Some((index, generation)) = self.lane_mut(tenant).pop(queue) else { break };
+            let expires = self.settings.session_expires;
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if slot.generation != generation || slot.queued != Some(queue) {
+                continue;
+            }
+            slot.queued = None;
+            slot.lapse(now);
+            match slot.due(now, expires) {
+                Due::Now(_) => taken.push(index),
+                Due::At(_) | Due::Never => self.tend(now, index),
+            }
+        }
+        taken
+    }
+
+    /// Sends a request for slots that have something to send.
+    fn issue(&mut self, now: Moment, tenant: TenantKey, slots: Vec<u32>, out: &mut Vec<Order>) {
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        let timeout = now + self.settings.request_timeout;
+        let mut items = Vec::with_capacity(slots.len());
+        for &index in &slots {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let Some(graph_id) = slot.graph_id.clone() else { continue };
+            if slot.counted {
+                self.counts.latency.add(now.since(slot.since));
+            }
+            match slot.wanted {
+                None => self.counts.clears += 1,
+                wanted if Held::of(wanted) == slot.held => self.counts.refreshes += 1,
+                Some(_) => self.counts.sets += 1,
+            }
+            if let Some(session) = slot.wanted {
+                let until = timeout + self.settings.session_expires;
+                let written = Some(Written { session, until, sure: false });
+                out.push(Order::Keep { tenant, graph_id: Arc::clone(&graph_id), written });
+            }
+            slot.sending = Some(slot.wanted);
+            slot.bar = Bar::None;
+            slot.settling = false;
+            slot.not_before = now + self.settings.coalesce;
+            items.push(Item { user: slot.user, graph_id, session: slot.wanted });
+            self.tend(now, index);
+        }
+        self.counts.requests += 1;
+        self.lane_mut(tenant).in_flight += 1;
+        self.flights.insert(request, Flight { tenant, slots });
+        self.timeouts.push_back((timeout, request));
+        out.push(Order::Write { request, tenant, items });
+    }
+
+    /// What the answers to a request say of the tenant.
+    fn note_results(&mut self, now: Moment, tenant: TenantKey, results: &[ItemResult], budgets: &mut Budgets) {
+        let (mut heard, mut throttled) = (false, None);
+        for &result in results {
+            self.counts.count_result(result);
+            match result {
+                ItemResult::Done | ItemResult::NotFound | ItemResult::Refused => heard = true,
+                ItemResult::Throttled { after } => throttled = throttled.max(Some(after)),
+                ItemResult::Failed => {}
+            }
+        }
+        if heard {
+            budgets.handle_success(tenant);
+        }
+        match throttled {
+            Some(after) => budgets.handle_fault(now, tenant, &Fault::Throttled { after }, &mut self.chance),
+            None if !heard => budgets.handle_fault(now, tenant, &Fault::Server { after: None }, &mut self.chance),
+            None => {}
+        }
+    }
+
+    /// What the answer says of a user.
+    fn settle(&mut self, now: Moment, index: u32, answered: Answered, out: &mut Vec<Order>) {
+        let refresh_at = self.refresh_at(now);
+        let expires = self.settings.session_expires;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(sent) = slot.sending.take() else { return };
+        let mut no_match = false;
+        let after = match answered {
+            Answered::Item(ItemResult::Done) => Now::Has(sent),
+            Answered::Item(ItemResult::NotFound) => {
+                no_match = sent.is_some();
+                Now::Has(None)
+            }
+            Answered::Item(ItemResult::Throttled { after }) => {
+                let pause = after.unwrap_or_else(|| self.chance.backoff(FIRST_RETRY, slot.attempts, LONGEST_RETRY));
+                slot.pause(now + pause.min(REFUSED_PAUSE));
+                Now::AsBefore
+            }
+            Answered::Item(ItemResult::Refused) | Answered::Whole { fault: Fault::Refused, alone: true } => {
+                slot.bar = Bar::Refused;
+                slot.pause(now + REFUSED_PAUSE);
+                Now::AsBefore
+            }
+            Answered::Item(ItemResult::Failed) => {
+                slot.pause(now + self.chance.backoff(FIRST_RETRY, slot.attempts, LONGEST_RETRY));
+                Now::Unknown
+            }
+            // The tenant as a whole pauses.
+            Answered::Whole { fault: Fault::Server { .. } | Fault::Network, .. } => Now::Unknown,
+            Answered::Whole { .. } => Now::AsBefore,
+        };
+        match after {
+            Now::Has(session) => {
+                (slot.held, slot.until, slot.refresh_at) = (Held::of(session), now + expires, refresh_at);
+                slot.attempts = 0;
+                out.extend(slot.user.map(|user| Order::Wrote { user, session }));
+            }
+            Now::AsBefore => {}
+            Now::Unknown => (slot.held, slot.until) = (Held::Unsure, slot.until.max(now + expires)),
+        }
+        if no_match {
+            slot.bar = Bar::NoMatch;
+        }
+        let counts = no_match && slot.user.is_some();
+        let tenant = slot.tenant;
+        out.extend(slot.keep(after == Now::AsBefore && sent.is_none()));
+        self.lane_mut(tenant).unmatched += usize::from(counts);
+        self.tend(now, index);
+    }
+}
+
+/// Why a queue does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    Empty,
+    /// Enough requests are under way.
+    Flights,
+    Budget,
+}
+
+/// What was answered for one item.
+#[derive(Clone, Copy, Debug)]
+enum Answered {
+    Item(ItemResult),
+    Whole { fault: Fault, alone: bool },
+}
+
+/// What Graph has of a user now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Now {
+    Has(Option<Session>),
+    AsBefore,
+    Unknown,
+}

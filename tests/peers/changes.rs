@@ -5,8 +5,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::SOON;
@@ -64,18 +66,33 @@ struct Probe {
     /// What arrived at `first` and `second`: the request, which of both has it, and when.
     arrived: Receiver<(String, usize, Instant)>,
     number: u32,
+    over: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Drop for Probe {
+    /// The next test may get the same addresses.
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Probe {
     fn new(place: &Place) -> Self {
         let (sender, arrived) = channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
         for which in 0..2 {
             let socket = UdpSocket::bind(place.at(5 + which)).unwrap();
-            let sender = sender.clone();
-            // Ends with the test: nobody takes what it sends then.
-            std::thread::spawn(move || {
+            socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+            let (sender, over) = (sender.clone(), Arc::clone(&over));
+            threads.push(std::thread::spawn(move || {
                 let mut buffer = [0; 4096];
-                while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+                while !over.load(Ordering::Relaxed) {
+                    let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
                     let now = Instant::now();
                     let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                     let _ = socket.send_to(answer(&text).as_bytes(), from);
@@ -83,11 +100,11 @@ impl Probe {
                         return;
                     }
                 }
-            });
+            }));
         }
         let from = UdpSocket::bind(place.at(4)).unwrap();
         from.set_nonblocking(true).unwrap();
-        Self { edge: place.at(1), from, arrived, number: 0 }
+        Self { edge: place.at(1), from, arrived, number: 0, over, threads }
     }
 
     /// Sends one request; gives which of both got it, and after how long.

@@ -12,6 +12,7 @@ use super::roll::{Matches, Move, Roll};
 use crate::config;
 use crate::daemon::clock::Clock;
 use crate::daemon::core::Core;
+use crate::daemon::graphs::Graphs;
 use crate::presence::bridge::Bridge;
 use crate::transaction::Moment;
 
@@ -21,6 +22,8 @@ const ROLL_CALL: Duration = Duration::from_millis(500);
 /// What the thread works with.
 pub struct Parts {
     pub core: Arc<Core>,
+    /// Microsoft Graph, by tenant.
+    pub graphs: Arc<Graphs>,
     pub clock: Clock,
     pub inbox: Arc<Inbox>,
     pub settings: config::Presence,

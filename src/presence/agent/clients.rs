@@ -345,7 +345,8 @@ impl Clients {
         let Some(client) = self.slots.get_mut(slot as usize) else { return false };
         let lines = answer.lines_of(kind.asks()).map(|line| answer.value_at(line));
         let challenge = Challenge::strongest(lines);
-        let is_new = |challenge: &Challenge| challenge.stale || !client.proved.get(kind as usize).copied().unwrap_or(true);
+        let is_new =
+            |challenge: &Challenge| challenge.stale || !client.proved.get(kind as usize).copied().unwrap_or(true);
         let met = challenge.filter(|challenge| client.rounds < MAX_ROUNDS && is_new(challenge));
         let met = met.filter(|_| turn.ways.credentials(client.ask.trunk).is_some());
         let Some(challenge) = met else {
@@ -398,7 +399,9 @@ fn is_answer_to(client: &Client, answer: &Message) -> bool {
 fn places(ways: &dyn Ways, ask: &Ask) -> SmallVec<[Next; 2]> {
     let next = |place: Place, authority: Box<str>| Next { to: place.into(), authority };
     let mut places: SmallVec<[Next; 2]> = match ask.route.first() {
-        Some(route) => ways.place(ask.trunk, in_brackets(route)).map(|place| next(place, Box::default())).into_iter().collect(),
+        Some(route) => {
+            ways.place(ask.trunk, in_brackets(route)).map(|place| next(place, Box::default())).into_iter().collect()
+        }
         None if ask.uri.contains("{target}") => {
             ways.targets(ask.trunk).into_iter().rev().map(|way| next(way.place, way.authority)).collect()
         }
@@ -420,12 +423,8 @@ fn in_brackets(value: &str) -> &str {
 fn hop_of(path: &Path) -> Hop {
     match path {
         Path::Hop(hop) => hop.clone(),
-        Path::Connection(flow, trunk) => Hop {
-            listener: flow.listener,
-            transport: flow.transport,
-            addr: flow.remote,
-            name: None,
-            trunk: *trunk,
-        },
+        Path::Connection(flow, trunk) => {
+            Hop { listener: flow.listener, transport: flow.transport, addr: flow.remote, name: None, trunk: *trunk }
+        }
     }
 }

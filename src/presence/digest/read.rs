@@ -81,8 +81,7 @@ fn algorithm(name: &str) -> Option<(Algorithm, bool)> {
         Some((name, end)) if end.eq_ignore_ascii_case("-sess") => (name, true),
         _ => (name, false),
     };
-    let known =
-        [("MD5", Algorithm::Md5), ("SHA-256", Algorithm::Sha256), ("SHA-512-256", Algorithm::Sha512With256)];
+    let known = [("MD5", Algorithm::Md5), ("SHA-256", Algorithm::Sha256), ("SHA-512-256", Algorithm::Sha512With256)];
     let (_, algorithm) = known.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))?;
     Some((algorithm, session))
 }

@@ -102,3 +102,17 @@ impl Activity {
         Self::NAMED.iter().find(|(_, activity)| activity == self).map(|&(name, _)| name)
     }
 }
+
+/// How the ids of tuples, persons and dialogs begin in all documents that the edge writes. What comes back with it (a PBX
+/// that publishes what it was told) is no news, and must not be taken for the user's own state.
+pub const OWN_MARK: &str = "trunkway-";
+
+impl Document {
+    /// Takes out what the edge itself has written; `true` when something else is left, or nothing was there.
+    pub fn drop_own(&mut self) -> bool {
+        let before = self.tuples.len() + self.people.len();
+        self.tuples.retain(|tuple| !tuple.id.starts_with(OWN_MARK));
+        self.people.retain(|person| !person.id.starts_with(OWN_MARK));
+        before == 0 || self.tuples.len() + self.people.len() > 0
+    }
+}
