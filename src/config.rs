@@ -65,7 +65,7 @@ pub use directory::{Directory, GroupRule};
 pub use fault::{Excerpt, Fault, Faults, Position, Severity};
 pub use file_faults::{FaultFile, FileFaults, Remark};
 pub use files::{Instead, whole};
-pub use graph::{Credential as GraphCredential, Graph};
+pub use graph::{Credential as GraphCredential, Graph, Notifications as GraphNotifications, Webhook};
 pub use guard::Guard;
 pub use logging::{LogFormat, Logging};
 pub use login::Login;
@@ -499,7 +499,7 @@ fn build(
         overload,
         logging,
         presence: Presence { logins, ..presence },
-        graph: BTreeMap::new(),
+        graph: tenants.graphs,
         directory: tenants.directories,
     };
     let loaded = Loaded {

@@ -13,6 +13,7 @@ mod control;
 mod core;
 mod counters;
 mod directory;
+pub mod graphs;
 pub mod handover;
 mod keys;
 mod life;
@@ -52,6 +53,7 @@ use self::core::Core;
 use self::counters::Exposition;
 use self::life::Life;
 use self::overload::Overload;
+use self::graphs::Graphs;
 use self::presence::Sidecar;
 use self::records::Records;
 use self::reload::Reloader;
@@ -170,10 +172,17 @@ impl Daemon {
         watched.push(Box::new(move || lives.causes()));
         let showing = Arc::clone(&transports);
         watched.push(Box::new(move || certificates::causes(&showing)));
+        let graphs = Arc::new(Graphs::default());
+        graphs.set(&loaded.config.graph);
+        let (renewed, asked) = (Arc::clone(&graphs), Arc::clone(&graphs));
+        reloader.follow("graph", move |config| renewed.set(&config.graph));
+        watched.push(Box::new(move || asked.causes()));
         let bridged = presence::side::Parts {
             core: Arc::clone(&core),
+            graphs: Arc::clone(&graphs),
             clock,
             inbox: Arc::clone(sidecar.inbox()),
+            lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
         };
         presence::follow(&reloader, &sidecar);
@@ -215,6 +224,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.meters()) as _);
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
+        exposition.add(graphs);
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();

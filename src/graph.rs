@@ -11,6 +11,7 @@ mod batch;
 mod client;
 mod fault;
 mod health;
+pub mod notifications;
 mod numbers;
 mod presences;
 mod retry_after;
@@ -30,7 +31,9 @@ pub use fault::{Fault, Permission, Refusal, TokenFault};
 pub use health::{TokenHealth, Warning};
 pub use numbers::{NumberAssignment, TeamsNumber, TeamsUser};
 pub use presences::{MAX_POLLED, Preferred, UserPresence};
-pub use settings::{Call, ClientCertificate, Observer, Outcome, Proof, ProofFault, Prove, Secret, Settings, Unobserved};
+pub use settings::{
+    Call, ClientCertificate, Observer, Outcome, Proof, ProofFault, Prove, Secret, Settings, Unobserved,
+};
 pub use subscriptions::{MAX_SUBSCRIBED, Subscription, SubscriptionWanted};
 pub use users::{Member, Next, Page, Removed, User};
 
@@ -119,3 +122,5 @@ impl Graph {
     }
 }
 
+#[cfg(test)]
+mod tests;

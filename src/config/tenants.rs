@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::call_limits::{self, Profiles};
 use super::directory::{self, Directory};
+use super::graph::{self, Graph};
 use super::log::{At, Draft, Log, Place};
 use super::names::Names;
 use super::numbering;
@@ -33,6 +34,8 @@ pub(super) struct TenantSet<'t> {
     pub presence: BTreeMap<Arc<str>, TenantPresence>,
     /// By tenant: the users files that it names, not those that a pattern found.
     pub files: BTreeMap<Arc<str>, Vec<PathBuf>>,
+    /// By tenant: how Microsoft Graph is asked.
+    pub graphs: BTreeMap<Arc<str>, Graph>,
     /// By tenant: how its users are read from Entra ID.
     pub directories: BTreeMap<Arc<str>, Directory>,
 }
@@ -73,6 +76,7 @@ pub(super) fn read<'t>(
         numbering: BTreeMap::new(),
         presence: BTreeMap::new(),
         files: BTreeMap::new(),
+        graphs: BTreeMap::new(),
         directories: BTreeMap::new(),
     };
     let mut open = Vec::with_capacity(tables.len());
@@ -82,6 +86,8 @@ pub(super) fn read<'t>(
         set.ids.take(log, At::new(name.value, name.place), owner);
         let (tenant, trunks) = tenant(log, &name, owner, &mut table, &around, &mut set.sites);
         set.numbering.insert(Arc::clone(&tenant.id), tenant.numbering.clone());
+        let graph = table.table("graph", "tenant.ID.graph").and_then(graph::read);
+        set.graphs.extend(graph.map(|graph| (Arc::clone(&tenant.id), graph)));
         set.directories.extend(directory::read(&mut table).map(|read| (Arc::clone(&tenant.id), read)));
         let (title, place) = (table.title.clone(), name.place);
         set.notes.push(Note { title, place, trunks, users: UserPlaces::default() });

@@ -93,7 +93,9 @@ pub fn token_fault(status: u16, body: &[u8], retry_after: Option<Duration>) -> T
         Some(90_002 | 900_023) => TokenFault::UnknownDirectory,
         Some(65_001) => TokenFault::MissingConsent,
         Some(700_024) => TokenFault::Clock,
-        Some(700_027 | 700_023 | 700_025 | 700_021 | 50_012 | 7_000_214 | 7_000_218) => TokenFault::WrongCertificate(text()),
+        Some(700_027 | 700_023 | 700_025 | 700_021 | 50_012 | 7_000_214 | 7_000_218) => {
+            TokenFault::WrongCertificate(text())
+        }
         Some(700_082 | 70_008 | 70_043 | 50_173 | 50_076 | 50_079 | 50_078 | 54_005 | 50_057 | 700_084) => {
             TokenFault::SignInAgain(text())
         }

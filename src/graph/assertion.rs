@@ -28,8 +28,10 @@ pub fn make(
     id: &str,
     now: i64,
 ) -> Result<String, ProofFault> {
-    let no_rsa = || ProofFault("the key of the certificate is no RSA key of 2048 bits or more, as Entra wants".to_owned());
-    let key = KeyPair::from_pkcs8(&certificate.key).or_else(|_| KeyPair::from_der(&certificate.key)).map_err(|_| no_rsa())?;
+    let no_rsa =
+        || ProofFault("the key of the certificate is no RSA key of 2048 bits or more, as Entra wants".to_owned());
+    let key =
+        KeyPair::from_pkcs8(&certificate.key).or_else(|_| KeyPair::from_der(&certificate.key)).map_err(|_| no_rsa())?;
     if key.public_modulus_len() < MIN_MODULUS {
         return Err(no_rsa());
     }
@@ -50,3 +52,5 @@ pub fn make(
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
+#[cfg(test)]
+mod tests;

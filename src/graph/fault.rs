@@ -86,9 +86,13 @@ impl Permission {
         match self {
             Self::WritePresence => &["Presence.ReadWrite.All"],
             Self::ReadPresence => &["Presence.ReadWrite.All", "Presence.Read.All"],
-            Self::ReadUsers => {
-                &["User.Read.All", "User.ReadBasic.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"]
-            }
+            Self::ReadUsers => &[
+                "User.Read.All",
+                "User.ReadBasic.All",
+                "User.ReadWrite.All",
+                "Directory.Read.All",
+                "Directory.ReadWrite.All",
+            ],
             Self::ReadGroups => &[
                 "GroupMember.Read.All",
                 "GroupMember.ReadWrite.All",
@@ -176,10 +180,7 @@ pub enum TokenFault {
 impl TokenFault {
     /// Whether it lasts until somebody does something.
     pub const fn needs_person(&self) -> bool {
-        !matches!(
-            self,
-            Self::Busy { .. } | Self::Network(_) | Self::Tls(_) | Self::Timeout | Self::Malformed(_)
-        )
+        !matches!(self, Self::Busy { .. } | Self::Network(_) | Self::Tls(_) | Self::Timeout | Self::Malformed(_))
     }
 
     /// What to do.

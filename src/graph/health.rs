@@ -51,7 +51,9 @@ impl TokenHealth {
             return None;
         }
         let (what, keys) = match self.by_certificate {
-            true => ("certificate", "upload it to the application, and put it and its key into `certificate` and `key`"),
+            true => {
+                ("certificate", "upload it to the application, and put it and its key into `certificate` and `key`")
+            }
             false => ("client secret", "put its value into `secret_file`, and its end into `secret_expires`"),
         };
         let text = match days_left {
@@ -71,7 +73,8 @@ mod tests {
     #[test]
     fn ends_are_told_a_month_ahead() {
         let now = 1_700_000_000;
-        let health = |ends, by_certificate| TokenHealth { proof_ends: Some(ends), by_certificate, ..TokenHealth::default() };
+        let health =
+            |ends, by_certificate| TokenHealth { proof_ends: Some(ends), by_certificate, ..TokenHealth::default() };
         assert_eq!(health(now + 30 * DAY_S, true).ending(now), None);
         assert_eq!(TokenHealth::default().ending(now), None);
         for (ends, by_certificate, words) in [

@@ -90,7 +90,10 @@ impl Graph {
             Some((preferred, expires)) => {
                 let (availability, activity) = preferred.pair();
                 let expires = duration(expires);
-                ("setUserPreferredPresence", json!({"availability": availability, "activity": activity, "expirationDuration": expires}))
+                (
+                    "setUserPreferredPresence",
+                    json!({"availability": availability, "activity": activity, "expirationDuration": expires}),
+                )
             }
             None => ("clearUserPreferredPresence", json!({})),
         };

@@ -65,7 +65,10 @@ pub struct ClientCertificate {
 
 impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificate").field("legacy", &self.legacy).field("ends", &self.ends).finish_non_exhaustive()
+        f.debug_struct("ClientCertificate")
+            .field("legacy", &self.legacy)
+            .field("ends", &self.ends)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,7 @@
 //! subscriber, publications, feed, own calls -> board -> writer -> Graph
 //!                                                 \-> notifier (where Teams is not shown)
 //! Graph -> poller -> notifier, publisher (where Teams is shown)
-//! agent <-> subscriber, notifier, publications, publisher
+//! subscriber, notifier, publications, publisher <-> the agent, which its owner keeps beside the bridge
 //! ```
 //!
 //! What was learned from Teams never enters the board (rule 4).
@@ -22,7 +22,7 @@ pub use self::settings::{Settings, TenantSettings};
 
 use self::settle::Work;
 use super::access::Access;
-use super::agent::{self, Agent, AskId, Ways};
+use super::agent::{Arrived, Reply, Say};
 use super::board::{self, Board};
 use super::merge::Merged;
 use super::notifier::Notifier;
@@ -30,25 +30,19 @@ use super::people::{People, Person, TenantKey, UserKey};
 use super::poller::{self, Poller};
 use super::publications::Publications;
 use super::publisher::Publisher;
-use super::state::{Report, Source, TeamsPresence, Told};
-use super::subscriber::{self, Package, Subscriber};
+use super::state::{Source, TeamsPresence, Told};
+use super::subscriber::{self, LineOf, Package, Subscriber};
 use super::teams::session_for;
 use super::view::View;
 use super::writer::{self, Budgets, ItemResult, RequestId, Writer, Written};
 use super::Line;
-use crate::sip::Message;
 use crate::transaction::Moment;
-use crate::trunk::{Flow, Hop, TrunkId};
 
 /// What the owner of the bridge is to do, in this order.
 #[derive(Clone, Debug)]
 pub enum Act {
-    /// Send a request; [`Bridge::handle_not_sent`] wants to hear of it when it does not leave.
-    Send { path: agent::Path, bytes: bytes::Bytes, id: AskId },
-    /// Send an answer; where its connection has gone, to `fallback`.
-    Answer { flow: Flow, fallback: Option<Hop>, bytes: bytes::Bytes },
-    /// Look up a name for [`Bridge::handle_resolved`].
-    Resolve { id: AskId, trunk: TrunkId, target: crate::trunk::Target },
+    /// Say it over SIP: what comes of it goes to [`Bridge::handle_reply`].
+    Say(Say),
     /// Ask Graph to write, after all `Keep`s before it are safe; the answer goes to [`Bridge::handle_written`].
     Write { request: RequestId, tenant: TenantKey, items: Vec<writer::Item> },
     /// Keep on disk what may be in Graph.
@@ -74,7 +68,6 @@ pub struct Bridge {
     writer: Writer,
     poller: Poller,
     budgets: Budgets,
-    agent: Agent,
     subscriber: Subscriber,
     notifier: Notifier,
     publications: Publications,
@@ -104,7 +97,6 @@ pub struct Counts {
     pub board: board::Counts,
     pub writer: writer::Counts,
     pub poller: poller::Counts,
-    pub agent: agent::Counts,
     pub subscriber: subscriber::Counts,
     pub notifier: super::notifier::Counts,
     pub publications: super::publications::Counts,
@@ -123,7 +115,6 @@ impl Bridge {
             writer: Writer::new(now, settings.writer, numbers[0]),
             poller: Poller::new(settings.poller, numbers[1]),
             budgets: Budgets::default(),
-            agent: Agent::new(now, settings.agent, secret),
             subscriber: Subscriber::new(now, settings.subscriber, numbers),
             notifier: Notifier::new(now, settings.notifier.clone(), secret),
             publications: Publications::new(now, settings.publications.clone(), secret),
@@ -136,7 +127,6 @@ impl Bridge {
     pub fn set(&mut self, now: Moment, settings: &Settings) {
         self.writer.set_limits(settings.writer);
         self.poller.set_limits(now, settings.poller);
-        self.agent.set_limits(settings.agent);
         self.subscriber.set_settings(settings.subscriber);
         self.notifier.set_settings(settings.notifier.clone());
         self.publications.set_settings(settings.publications.clone());
@@ -178,11 +168,11 @@ impl Bridge {
         self.people.tenant(name)
     }
 
-    /// Puts a user, new or changed.
-    pub fn put(&mut self, now: Moment, person: Person) {
-        if let Some(user) = self.people.put(person) {
-            self.apply(now, user);
-        }
+    /// Puts a user, new or changed; `None`: the keys are used up.
+    pub fn put(&mut self, now: Moment, person: Person) -> Option<UserKey> {
+        let user = self.people.put(person)?;
+        self.apply(now, user);
+        Some(user)
     }
 
     /// Takes a user out: what Graph has of him is cleared, his lines are let go, who watches is told.
@@ -191,7 +181,8 @@ impl Bridge {
         let work = &mut self.work;
         for index in 0..person.lines.len() as u8 {
             for package in [Package::Dialog, Package::Presence] {
-                self.subscriber.set_line(now, user, person.tenant, index, None, package, &mut work.subscriber);
+                let of = LineOf { tenant: person.tenant, user, index, package };
+                self.subscriber.set_line(now, of, None, &mut work.subscriber);
             }
             self.subscriber.set_member(now, person.tenant, user, index, None, &mut work.subscriber);
         }
@@ -218,24 +209,14 @@ impl Bridge {
         self.work.forget.push((user, source));
     }
 
-    /// Takes a request that is for the bridge, from a trunk that it proved to be.
-    pub fn handle_request(&mut self, now: Moment, ways: &dyn Ways, request: (TrunkId, Flow, Message)) {
-        self.agent.handle_request(now, ways, request, &mut self.work.todos);
+    /// Takes what came of a request of the bridge's.
+    pub fn handle_reply(&mut self, now: Moment, reply: &Reply) {
+        self.hear_reply(now, reply);
     }
 
-    /// Takes an answer, whose branch is the bridge's.
-    pub fn handle_answer(&mut self, now: Moment, ways: &dyn Ways, answer: Message) {
-        self.agent.handle_answer(now, ways, answer, &mut self.work.todos);
-    }
-
-    /// Takes the news that a request did not leave.
-    pub fn handle_not_sent(&mut self, now: Moment, ways: &dyn Ways, id: AskId) {
-        self.agent.handle_not_sent(now, ways, id, &mut self.work.todos);
-    }
-
-    /// Takes the places that a name stands for.
-    pub fn handle_resolved(&mut self, now: Moment, ways: &dyn Ways, id: AskId, hops: Vec<Hop>) {
-        self.agent.handle_resolved(now, ways, (id, hops), &mut self.work.todos);
+    /// Takes a request that is for the bridge; it is answered always.
+    pub fn handle_request(&mut self, now: Moment, arrived: &Arrived) {
+        self.hear_request(now, arrived);
     }
 
     /// Takes what came of [`Act::Write`].
@@ -283,25 +264,23 @@ impl Bridge {
     }
 
     /// Does what is due, lets the parts hear of each other, and gives what is to be done outside.
-    pub fn handle_time(&mut self, now: Moment, ways: &dyn Ways, out: &mut Vec<Act>) {
-        self.agent.handle_time(now, ways, &mut self.work.todos);
+    pub fn handle_time(&mut self, now: Moment, out: &mut Vec<Act>) {
         self.board.handle_time(now, &mut self.work.changes);
         self.subscriber.handle_time(now, &mut self.work.subscriber);
         self.notifier.handle_time(now, &mut self.work.notifier);
         self.publications.handle_time(now, &mut self.work.publications);
         self.publisher.handle_time(now, &mut self.work.says);
         // What changed by all that is written in the same turn.
-        self.settle(now, ways, out);
+        self.settle(now, out);
         self.writer.handle_time(now, &mut self.budgets, &mut self.work.writer);
         let Self { writer, poller, budgets, work, .. } = self;
         poller.handle_time(now, budgets, |tenant| writer.has_changes(tenant), &mut work.poller);
-        self.settle(now, ways, out);
+        self.settle(now, out);
     }
 
     /// When time has something to do next.
     pub fn next_wake(&self) -> Option<Moment> {
         [
-            self.agent.next_wake(),
             self.board.next_wake(),
             self.subscriber.next_wake(),
             self.notifier.next_wake(),
@@ -350,11 +329,13 @@ impl Bridge {
         let person = self.people.get(user)?;
         let lines = (0..person.lines.len() as u8)
             .flat_map(|index| [Package::Dialog, Package::Presence].map(|package| (index, package)))
-            .filter_map(|(index, package)| self.subscriber.standing(user, index, package));
+            .filter_map(|(index, package)| {
+                self.subscriber.standing(LineOf { tenant: person.tenant, user, index, package })
+            });
         Some(Standing {
             person,
             merged: self.board.merged(user).unwrap_or_default(),
-            sources: self.board.sources(user).copied().collect(),
+            sources: self.board.sources(user).to_vec(),
             written: self.writer.standing(user),
             teams: self.poller.shown(user),
             choice_wins: self.poller.choice_wins(user),
@@ -370,7 +351,6 @@ impl Bridge {
             board: self.board.counts(),
             writer: self.writer.counts(now),
             poller: self.poller.counts(),
-            agent: self.agent.counts(),
             subscriber: self.subscriber.counts(),
             notifier: self.notifier.counts(),
             publications: self.publications.counts(),
@@ -396,11 +376,12 @@ impl Bridge {
             let listed = wishes.line_list.is_some() && wishes.subscribe_lines;
             let wanted = |package| match package {
                 Package::Dialog => wishes.subscribe_lines && !listed,
-                Package::Presence => wishes.subscribe_presence,
+                // The user's own presence is asked for once, at the first line.
+                Package::Presence => wishes.subscribe_presence && index == 0,
             };
             for package in [Package::Dialog, Package::Presence] {
                 let line = Some(line.clone()).filter(|_| wanted(package));
-                self.subscriber.set_line(now, user, tenant, index, line, package, out);
+                self.subscriber.set_line(now, LineOf { tenant, user, index, package }, line, out);
             }
             let member = Some(&*line.user).filter(|_| listed);
             self.subscriber.set_member(now, tenant, user, index, member, out);
@@ -418,12 +399,5 @@ impl TenantSettings {
     fn list(&self) -> Option<Line> {
         let (trunk, list) = self.line_trunk.zip(self.line_list.clone())?;
         self.subscribe_lines.then_some(Line { trunk, user: list })
-    }
-}
-
-/// What a line says.
-impl From<Merged> for Report {
-    fn from(merged: Merged) -> Self {
-        Self::Line { presence: merged.presence, conference: merged.conference }
     }
 }

@@ -438,6 +438,11 @@ impl Writer {
         })
     }
 
+    /// Whether changes of a tenant wait to be written.
+    pub fn has_changes(&self, tenant: TenantKey) -> bool {
+        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| !lane.waiting.is_empty())
+    }
+
     /// How a user stands.
     pub fn standing(&self, user: UserKey) -> Option<UserStanding> {
         Some(self.slots.get(self.slot_of(user)?)?.standing())

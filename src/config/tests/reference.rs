@@ -28,6 +28,8 @@ fn copied() -> tempfile::TempDir {
             "operators.token",
             "contoso.token",
             "hep.password",
+            "graph.secret",
+            "graph.refresh",
             "pbx.password",
         ] {
             fs::write(certs.join(name), "").unwrap();

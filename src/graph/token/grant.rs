@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::super::answer::{line, token_fault};
+use super::super::assertion;
 use super::super::client::{Client, random_id, unix_now};
 use super::super::fault::{Fault, Permission, TokenFault};
 use super::super::settings::{Call, Proof, Secret, Settings};
-use super::super::assertion;
 
 /// Bytes of a token that are taken; it stands in a header of each request.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
@@ -85,7 +85,8 @@ pub async fn ask(
         return Err(secrets.fold(token_fault(answer.status, &answer.body, answer.retry_after()), hide));
     }
     let malformed = |why: &str| TokenFault::Malformed(why.into());
-    let body: Body<'_> = serde_json::from_slice(&answer.body).map_err(|_| malformed("it has no token and time in it"))?;
+    let body: Body<'_> =
+        serde_json::from_slice(&answer.body).map_err(|_| malformed("it has no token and time in it"))?;
     let token = Secret::new(&body.access_token);
     let plain = token.reveal().bytes().all(|byte| byte.is_ascii_graphic());
     if token.reveal().is_empty() || token.reveal().len() > MAX_TOKEN_BYTES || !plain {

@@ -198,7 +198,8 @@ impl State {
     /// Why none has come the last time, since when, and how long until it is tried again.
     pub fn failing(&self, now: Instant) -> Option<(&TokenFault, Duration, Duration)> {
         let failing = self.failing.as_ref()?;
-        let (since, left) = (now.saturating_duration_since(failing.since), failing.again.saturating_duration_since(now));
+        let (since, left) =
+            (now.saturating_duration_since(failing.since), failing.again.saturating_duration_since(now));
         Some((&failing.fault, since, left))
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::presence::pidf::Aliases;
-use crate::presence::{Presence, agent, notifier, poller, publications, publisher, subscriber, writer};
+use crate::presence::{Presence, notifier, poller, publications, publisher, subscriber, writer};
 use crate::trunk::TrunkId;
 
 /// What each part works by.
@@ -11,7 +11,6 @@ use crate::trunk::TrunkId;
 pub struct Settings {
     pub writer: writer::Settings,
     pub poller: poller::Settings,
-    pub agent: agent::Settings,
     pub subscriber: subscriber::Settings,
     pub notifier: notifier::Settings,
     pub publications: publications::Settings,

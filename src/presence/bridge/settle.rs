@@ -1,7 +1,7 @@
 //! The parts hear of each other, until nobody has anything to say.
 
 use super::{Act, Bridge};
-use crate::presence::agent::{Arrived, CONTACT_MARK, Reply, Say, Ticket, Todo, Ways};
+use crate::presence::agent::{Arrived, CONTACT_MARK, Reply, Say, Ticket};
 use crate::presence::state::{Availability, Source, TeamsPresence, Told};
 use crate::presence::teams::session_for;
 use crate::presence::view::View;
@@ -15,7 +15,6 @@ pub(super) struct Work {
     pub forget: Vec<(UserKey, Source)>,
     pub changes: Vec<board::Change>,
     pub says: Vec<Say>,
-    pub todos: Vec<Todo>,
     pub subscriber: Vec<subscriber::Output>,
     pub notifier: Vec<notifier::Order>,
     pub publications: Vec<publications::Order>,
@@ -25,12 +24,11 @@ pub(super) struct Work {
 
 impl Work {
     fn is_done(&self) -> bool {
-        let Self { told, forget, changes, says, todos, subscriber, notifier, publications, writer, poller } = self;
+        let Self { told, forget, changes, says, subscriber, notifier, publications, writer, poller } = self;
         told.is_empty()
             && forget.is_empty()
             && changes.is_empty()
             && says.is_empty()
-            && todos.is_empty()
             && subscriber.is_empty()
             && notifier.is_empty()
             && publications.is_empty()
@@ -40,14 +38,14 @@ impl Work {
 }
 
 impl Bridge {
-    /// Passes on what was said. It ends: a request makes answers, an answer makes requests only later or a bounded few.
-    pub(super) fn settle(&mut self, now: Moment, ways: &dyn Ways, out: &mut Vec<Act>) {
+    /// Passes on what was said. It ends: nothing that is passed on comes back to where it was said.
+    pub(super) fn settle(&mut self, now: Moment, out: &mut Vec<Act>) {
         while !self.work.is_done() {
             self.hear_sources(now);
             self.hear_board(now);
             self.hear_graph(now, out);
             self.hear_watchers(now);
-            self.hear_agent(now, ways, out);
+            out.extend(self.work.says.drain(..).map(Act::Say));
         }
     }
 
@@ -141,23 +139,7 @@ impl Bridge {
         }
     }
 
-    /// Agent <-> parts, network.
-    fn hear_agent(&mut self, now: Moment, ways: &dyn Ways, out: &mut Vec<Act>) {
-        for say in std::mem::take(&mut self.work.says) {
-            self.agent.say(now, ways, say, &mut self.work.todos);
-        }
-        for todo in std::mem::take(&mut self.work.todos) {
-            match todo {
-                Todo::Send { path, bytes, id } => out.push(Act::Send { path, bytes, id }),
-                Todo::Answer { flow, fallback, bytes } => out.push(Act::Answer { flow, fallback, bytes }),
-                Todo::Resolve { id, trunk, target } => out.push(Act::Resolve { id, trunk, target }),
-                Todo::Reply(reply) => self.hear_reply(now, &reply),
-                Todo::Arrived(arrived) => self.hear_request(now, &arrived),
-            }
-        }
-    }
-
-    fn hear_reply(&mut self, now: Moment, reply: &Reply) {
+    pub(super) fn hear_reply(&mut self, now: Moment, reply: &Reply) {
         match reply.ticket {
             Ticket::Subscriber(_) => self.subscriber.handle_reply(now, reply, &mut self.work.subscriber),
             Ticket::Notifier(_) => self.notifier.handle_reply(now, reply, &mut self.work.notifier),
@@ -166,7 +148,7 @@ impl Bridge {
     }
 
     /// A request goes to the part whose Contact it names, or by its method.
-    fn hear_request(&mut self, now: Moment, arrived: &Arrived) {
+    pub(super) fn hear_request(&mut self, now: Moment, arrived: &Arrived) {
         let Self { people, access, work, .. } = self;
         let uri = arrived.message.uri().ok();
         let own = uri.and_then(|uri| uri.user).and_then(|user| user.strip_prefix(CONTACT_MARK.as_bytes()));
