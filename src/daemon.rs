@@ -182,6 +182,7 @@ impl Daemon {
             graphs: Arc::clone(&graphs),
             clock,
             inbox: Arc::clone(sidecar.inbox()),
+            lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
         };
         presence::follow(&reloader, &sidecar);

@@ -518,6 +518,7 @@ mod tests {
             poll_interval_watched: Duration::from_secs(8),
             clear_on_stop: false,
             webhook: None,
+            logins: BTreeMap::new(),
             tenants: BTreeMap::from([(Arc::from("contoso"), contoso)]),
         };
         assert_eq!(loaded.config.presence, wanted);

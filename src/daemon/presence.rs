@@ -10,6 +10,8 @@ pub mod inbox;
 pub mod lines;
 pub mod roll;
 pub mod side;
+pub mod teams;
+mod wishes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;

@@ -30,7 +30,7 @@ use super::people::{People, Person, TenantKey, UserKey};
 use super::poller::{self, Poller};
 use super::publications::Publications;
 use super::publisher::Publisher;
-use super::state::{Report, Source, TeamsPresence, Told};
+use super::state::{Source, TeamsPresence, Told};
 use super::subscriber::{self, LineOf, Package, Subscriber};
 use super::teams::session_for;
 use super::view::View;
@@ -168,11 +168,11 @@ impl Bridge {
         self.people.tenant(name)
     }
 
-    /// Puts a user, new or changed.
-    pub fn put(&mut self, now: Moment, person: Person) {
-        if let Some(user) = self.people.put(person) {
-            self.apply(now, user);
-        }
+    /// Puts a user, new or changed; `None`: the keys are used up.
+    pub fn put(&mut self, now: Moment, person: Person) -> Option<UserKey> {
+        let user = self.people.put(person)?;
+        self.apply(now, user);
+        Some(user)
     }
 
     /// Takes a user out: what Graph has of him is cleared, his lines are let go, who watches is told.
@@ -376,7 +376,8 @@ impl Bridge {
             let listed = wishes.line_list.is_some() && wishes.subscribe_lines;
             let wanted = |package| match package {
                 Package::Dialog => wishes.subscribe_lines && !listed,
-                Package::Presence => wishes.subscribe_presence,
+                // The user's own presence is asked for once, at the first line.
+                Package::Presence => wishes.subscribe_presence && index == 0,
             };
             for package in [Package::Dialog, Package::Presence] {
                 let line = Some(line.clone()).filter(|_| wanted(package));
@@ -398,12 +399,5 @@ impl TenantSettings {
     fn list(&self) -> Option<Line> {
         let (trunk, list) = self.line_trunk.zip(self.line_list.clone())?;
         self.subscribe_lines.then_some(Line { trunk, user: list })
-    }
-}
-
-/// What a line says.
-impl From<Merged> for Report {
-    fn from(merged: Merged) -> Self {
-        Self::Line { presence: merged.presence, conference: merged.conference }
     }
 }

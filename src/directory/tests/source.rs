@@ -182,7 +182,7 @@ pub fn user(name: &str, number: &str) -> Value {
 }
 
 pub fn throttled() -> Option<Fault> {
-    Some(Fault::Throttled { after: Duration::from_millis(1_500) })
+    Some(Fault::Throttled { after: Duration::from_millis(1) })
 }
 
 pub fn failed() -> Option<Fault> {
