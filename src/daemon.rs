@@ -225,6 +225,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.add(graphs);
+        exposition.add(Arc::new(sidecar.series()));
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
