@@ -21,6 +21,7 @@ use crate::daemon::core::Core;
 use crate::daemon::graphs::Graphs;
 use crate::presence::agent::{Agent, AskId, Say, Todo};
 use crate::presence::bridge::{Act, Bridge, Seeds};
+use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
@@ -54,6 +55,7 @@ pub struct Side {
     teams: Teams,
     ledger: Ledger,
     sweep: Sweep,
+    feed: Feed,
     roll: Roll,
     matches: BTreeMap<Arc<str>, Arc<Matches>>,
     next_roll_call: Moment,
@@ -82,6 +84,7 @@ impl Side {
             teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
+            feed: Feed::default(),
             roll: Roll::default(),
             matches: BTreeMap::new(),
             next_roll_call: Moment::START,
@@ -138,6 +141,16 @@ impl Side {
     /// A source says something of a user, or is lost.
     pub fn tell(&mut self, told: Told) {
         self.bridge.tell(told);
+    }
+
+    /// The devices that the HTTP feed tells of.
+    pub const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The bridge, and the devices that the HTTP feed tells of.
+    pub const fn with_feed(&mut self) -> (&mut Bridge, &mut Feed) {
+        (&mut self.bridge, &mut self.feed)
     }
 
     /// Who takes part.
@@ -328,7 +341,10 @@ impl Side {
                         self.bridge.tell(Told { user, source: Source::Calls, report: Some(report), until: None });
                     }
                 }
-                Move::Take(user) => self.bridge.take(now, user),
+                Move::Take(user) => {
+                    self.feed.remove_user(user);
+                    self.bridge.take(now, user);
+                }
             }
         }
         let Self { parts, bridge, ledger, .. } = self;
