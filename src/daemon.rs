@@ -211,6 +211,7 @@ impl Daemon {
                     strangers: Arc::clone(&strangers),
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
+                    sidecar: Arc::clone(&sidecar),
                     node: Arc::clone(&node.name),
                     reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),

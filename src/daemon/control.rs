@@ -29,6 +29,7 @@ use super::core::Core;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
+use super::presence::Sidecar;
 use super::reload::Reloader;
 use super::strangers::Strangers;
 use crate::admin::{
@@ -58,6 +59,7 @@ pub struct Parts {
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
+    pub sidecar: Arc<Sidecar>,
     pub node: Arc<str>,
     /// The look at all parts that can be unwell.
     pub watch: Arc<health::Watch>,

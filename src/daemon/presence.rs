@@ -6,8 +6,10 @@
 
 pub mod agent;
 pub mod divert;
+mod feed;
 pub mod inbox;
 pub mod lines;
+mod listing;
 pub mod roll;
 pub mod series;
 pub mod side;

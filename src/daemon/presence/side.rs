@@ -23,6 +23,7 @@ use crate::daemon::core::Core;
 use crate::daemon::graphs::Graphs;
 use crate::presence::agent::{Agent, AskId, Say, Todo};
 use crate::presence::bridge::{Act, Bridge, Seeds};
+use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
@@ -59,6 +60,7 @@ pub struct Side {
     teams: Teams,
     ledger: Ledger,
     sweep: Sweep,
+    feed: Feed,
     roll: Roll,
     matches: BTreeMap<Arc<str>, Arc<Matches>>,
     next_roll_call: Moment,
@@ -89,6 +91,7 @@ impl Side {
             teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
+            feed: Feed::default(),
             roll: Roll::default(),
             matches: BTreeMap::new(),
             next_roll_call: Moment::START,
@@ -142,6 +145,16 @@ impl Side {
     /// A source says something of a user, or is lost.
     pub fn tell(&mut self, told: Told) {
         self.bridge.tell(told);
+    }
+
+    /// The devices that the HTTP feed tells of.
+    pub const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The bridge, and the devices that the HTTP feed tells of.
+    pub const fn with_feed(&mut self) -> (&mut Bridge, &mut Feed) {
+        (&mut self.bridge, &mut self.feed)
     }
 
     /// Who takes part.
@@ -348,7 +361,10 @@ impl Side {
                         self.bridge.tell(Told { user, source: Source::Calls, report: Some(report), until: None });
                     }
                 }
-                Move::Take(user) => self.bridge.take(now, user),
+                Move::Take(user) => {
+                    self.feed.remove_user(user);
+                    self.bridge.take(now, user);
+                }
             }
         }
         let Self { parts, bridge, ledger, .. } = self;
