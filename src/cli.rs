@@ -14,6 +14,7 @@ pub mod import;
 pub mod lab;
 pub mod manual;
 pub mod number;
+pub mod presence;
 mod progress;
 pub mod route;
 mod rule_lists;
@@ -160,6 +161,11 @@ pub enum Command {
     /// Exit codes are those of `rules`.
     Limits(control::calls::LimitArguments),
 
+    /// Explain presence between PBX lines and Teams, and see that of the running edge's users.
+    ///
+    /// `explain` needs no edge. Exit codes are those of `rules`.
+    Presence(Box<presence::Arguments>),
+
     /// See calls that are over: who called whom, how it ended, and why.
     ///
     /// Needs a history (`[records]`, `[state]`). Exit codes are those of `rules`.
@@ -265,6 +271,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Keys(arguments) => control::keys::keys(&arguments).print(),
         Command::Calls(arguments) => control::calls::calls(&arguments).print(),
         Command::Limits(arguments) => control::calls::limits(&arguments).print(),
+        Command::Presence(arguments) => presence::presence(&arguments, colored()).print(),
         Command::History(arguments) => control::history::history(&arguments).print(),
         Command::Log(arguments) => control::log::log(&arguments).print(),
         Command::Directory(arguments) => control::directory::directory(&arguments).print(),

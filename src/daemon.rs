@@ -52,9 +52,9 @@ use self::control::{Desk, Doors, Parts};
 use self::core::Core;
 use self::counters::Exposition;
 use self::directory::Directories;
+use self::graphs::Graphs;
 use self::life::Life;
 use self::overload::Overload;
-use self::graphs::Graphs;
 use self::presence::Sidecar;
 use self::records::Records;
 use self::reload::Reloader;
@@ -157,7 +157,7 @@ impl Daemon {
         let (records, looked) = (Records::start(&loaded.config), (Arc::clone(&edge), Arc::clone(&secrets)));
         let taps = Taps::new(records, trace, looked);
         let sidecar = Sidecar::new(&loaded.config);
-        let beside = (Arc::clone(&strangers), clock, taps);
+        let beside = (Arc::clone(&strangers), clock, taps, &*sidecar);
         let core = Core::new(edge, secrets, resolver, Arc::clone(&transports), Arc::clone(&calls), beside, limits);
         let life = Life::new(Arc::clone(&core));
         let keys = Arc::new(Keys::new(Arc::clone(&core), node.seal_key_file.clone(), node.seal_max_age));
@@ -186,6 +186,7 @@ impl Daemon {
             graphs: Arc::clone(&graphs),
             clock,
             inbox: Arc::clone(sidecar.inbox()),
+            lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
         };
         presence::follow(&reloader, &sidecar);

@@ -13,6 +13,7 @@ mod cells;
 pub mod dialog_info;
 pub mod digest;
 pub mod explain;
+pub mod feed;
 pub mod merge;
 pub mod notifier;
 pub mod people;

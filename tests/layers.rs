@@ -132,6 +132,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "graph/", "presence/digest/", "transport/tls", "lab/wire"]),
     ("reqwest", &["graph/", "graph.rs"]),
     ("jsonwebtoken", &["graph/notifications"]),
+    ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "transport/tls", "lab/graph/", "lab/wire"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),
     ("quick_xml", &["presence/xml.rs"]),
@@ -143,11 +144,11 @@ const KEPT: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
     ("axum", &["admin/", "telemetry/metrics/"]),
-    ("hyper", &["admin/server.rs", "admin/trace/lines.rs", "cli/control.rs", "telemetry/metrics/"]),
-    ("hyper_util", &["admin/server.rs", "cli/control.rs", "telemetry/metrics/"]),
+    ("hyper", &["admin/server.rs", "admin/trace/lines.rs", "cli/control.rs", "lab/graph/", "telemetry/metrics/"]),
+    ("hyper_util", &["admin/server.rs", "cli/control.rs", "lab/graph/", "telemetry/metrics/"]),
     ("sd_notify", &["daemon/notify.rs", "daemon/handover.rs"]),
     ("listenfd", &["daemon/handover.rs"]),
-    ("http_body_util", &["admin/bodies.rs", "cli/control.rs"]),
+    ("http_body_util", &["admin/bodies.rs", "cli/control.rs", "lab/graph/"]),
     ("metrics_exporter_prometheus", &["daemon/", "daemon.rs"]),
 ];
 

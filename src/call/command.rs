@@ -9,6 +9,7 @@ use super::admission::Scope;
 use super::branch::{BranchId, ContextId};
 use super::dialect::identity::NotTold;
 use super::owned::{NotSealed, Refused};
+use super::progress::Turn;
 use super::record::{CallRecord, Ended};
 use super::stored::StoreKey;
 use crate::routing::NoRoute;
@@ -215,5 +216,9 @@ pub struct Output {
     pub ups: Vec<CallRecord>,
     /// Whether somebody wants to know of calls that are answered.
     pub wants_ups: bool,
+    /// Calls that have begun, were answered or have got another side; only while `wants_turns`.
+    pub turns: Vec<Turn>,
+    /// Whether somebody wants to know which users are in calls.
+    pub wants_turns: bool,
     pub counts: Counts,
 }

@@ -214,7 +214,19 @@ fn put_down_last(edge: &Edge, candidates: &mut [Candidate]) {
 }
 
 fn of_target(trunk: &Trunk, index: usize, target: &Target, leg: Option<&Arc<Leg>>) -> Candidate {
-    let place = match (target.literal, target.transport) {
+    Candidate {
+        trunk: trunk.id,
+        place: place_of(trunk, target),
+        target: u16::try_from(index).ok(),
+        any_transport: target.transport.is_none(),
+        leg: leg.cloned(),
+        dialog: None,
+    }
+}
+
+/// The place that a target of a trunk names.
+pub fn place_of(trunk: &Trunk, target: &Target) -> Place {
+    match (target.literal, target.transport) {
         (Some(addr), Some(transport)) => Place::Hop(Hop {
             listener: trunk.listener,
             transport,
@@ -223,14 +235,6 @@ fn of_target(trunk: &Trunk, index: usize, target: &Target, leg: Option<&Arc<Leg>
             trunk: trunk.id,
         }),
         _ => Place::Name(Box::new(target.clone())),
-    };
-    Candidate {
-        trunk: trunk.id,
-        place,
-        target: u16::try_from(index).ok(),
-        any_transport: target.transport.is_none(),
-        leg: leg.cloned(),
-        dialog: None,
     }
 }
 
@@ -351,7 +355,7 @@ fn owner_of<'e>(edge: &'e Edge, uri: &Uri<'_>) -> Option<&'e Trunk> {
 }
 
 /// The place that a URI names (RFC 3263 section 4), over the trunk's listener or one of the URI's transport.
-pub(super) fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
+pub fn of_uri(edge: &Edge, trunk: &Trunk, uri: &Uri<'_>) -> Option<Candidate> {
     let asked = match uri.param(b"transport") {
         Some(Some(token)) => Transport::from_token(token),
         _ => None,

@@ -358,6 +358,18 @@ fn write_uri(uri: &Uri<'_>, host: impl Fn(&mut Vec<u8>), keep: impl Fn(&Param<'_
 
 /// Writes the edge's own Via value towards a hop.
 pub fn write_own_via(edge: &Edge, hop: &Hop, branch: Branch, loop_hash: u32, out: &mut Vec<u8>) {
+    write_via(edge, hop, out, |out| match branch {
+        Branch::Stateful(id) => id.write(loop_hash, out),
+        Branch::Probe(id) => id.write(out),
+        Branch::Stateless(number) => {
+            out.extend_from_slice(b"z9hG4bKts");
+            write_hex(out, number, 16);
+        }
+    });
+}
+
+/// Writes the edge's own Via value towards a hop, with the branch that `write_branch` writes.
+pub fn write_via(edge: &Edge, hop: &Hop, out: &mut Vec<u8>, write_branch: impl FnOnce(&mut Vec<u8>)) {
     let trunk = edge.trunk(hop.trunk);
     let face = edge.face(hop.trunk).filter(|_| trunk.is_some_and(|trunk| trunk.listener == hop.listener));
     match face {
@@ -370,14 +382,7 @@ pub fn write_own_via(edge: &Edge, hop: &Hop, branch: Branch, loop_hash: u32, out
             out.extend_from_slice(b";branch=");
         }
     }
-    match branch {
-        Branch::Stateful(id) => id.write(loop_hash, out),
-        Branch::Probe(id) => id.write(out),
-        Branch::Stateless(number) => {
-            out.extend_from_slice(b"z9hG4bKts");
-            write_hex(out, number, 16);
-        }
-    }
+    write_branch(out);
     match face {
         Some(face) => out.extend_from_slice(&face.via_params),
         None if !hop.transport.is_reliable() => out.extend_from_slice(b";rport"),

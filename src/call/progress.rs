@@ -5,6 +5,7 @@
 //! legs or [`Through`] between transparent trunks, and from there to its record.
 
 pub mod through;
+pub mod turn;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::transaction::Moment;
 use crate::trunk::TrunkId;
 
 pub use through::{Passing, Through};
+pub use turn::Turn;
 
 /// Bytes of texts that need no block of memory of their own: a Call-ID, two numbers and the number as it was sent.
 const TEXTS: usize = 128;
@@ -38,6 +40,8 @@ pub struct Progress {
     pub site: Option<Arc<str>>,
     /// It is a call for help.
     pub emergency: bool,
+    /// A side of it has said that it is the focus of a conference.
+    pub conference: bool,
     /// The edge owns both legs.
     pub owned: bool,
     /// When the INVITE came.
@@ -97,6 +101,7 @@ impl Progress {
             tenant,
             site,
             emergency,
+            conference: false,
             owned: false,
             invited: now,
             invited_unix_ms: unix_ms,

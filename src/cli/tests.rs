@@ -26,6 +26,7 @@ fn output(line: &[&str]) -> Output {
         Command::Trunks(arguments) => control::trunks::trunks(&arguments),
         Command::Keys(arguments) => control::keys::keys(&arguments),
         Command::Bans(arguments) => control::bans::bans(&arguments),
+        Command::Presence(arguments) => presence::presence(&arguments, false),
         // What runs on, or only asks a running edge.
         _ => Output::default(),
     }

@@ -13,12 +13,16 @@ use super::build::framing;
 use super::clock::Clock;
 use super::counters::Meters;
 use super::names;
+use super::presence::Sidecar;
+use super::presence::divert::{Divert, Diverted};
+use super::presence::lines::Lines;
 use super::probe::Probes;
 use super::seal_key::SealKeys;
 use super::strangers::Strangers;
 use super::taps::Taps;
 use crate::call::branch::{BranchId, ContextId};
 use crate::call::live::Homes;
+use crate::call::screen::Refusal;
 use crate::call::seal::KeyId;
 use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{CallId, Command, Counts, Edge, Env, Output, Secrets};
@@ -26,7 +30,7 @@ use crate::config;
 use crate::dns::Resolver;
 use crate::shard::homes::{call_to_bring, shard_of};
 use crate::shard::look::{CallPlace, NotEnded};
-use crate::shard::requests::{is_party, refuse_flawed, refuse_stranger};
+use crate::shard::requests::{is_party, refuse, refuse_flawed, refuse_stranger};
 use crate::shard::{Budget, Incoming, SHARDS, Shard, branch_of};
 use crate::sip::{Essentials, Message};
 use crate::store::Calls;
@@ -71,6 +75,8 @@ pub struct Core {
     probes: Arc<Probes>,
     calls: Arc<Calls>,
     taps: Taps,
+    divert: Arc<Divert>,
+    lines: Arc<Lines>,
     strangers: Arc<Strangers>,
     clock: Clock,
     runtime: tokio::runtime::Handle,
@@ -116,7 +122,7 @@ impl Core {
         resolver: Resolver,
         transports: Arc<Transports>,
         calls: Arc<Calls>,
-        (strangers, clock, taps): (Arc<Strangers>, Clock, Taps),
+        (strangers, clock, taps, sidecar): (Arc<Strangers>, Clock, Taps, &Sidecar),
         limits: &config::Limits,
     ) -> Arc<Self> {
         let budget = Budget::with_calls(limits.max_transactions, limits.max_calls_remembered);
@@ -141,6 +147,8 @@ impl Core {
             probes,
             calls,
             taps,
+            divert: Arc::clone(sidecar.divert()),
+            lines: Arc::clone(sidecar.lines()),
             strangers,
             clock,
             runtime: tokio::runtime::Handle::current(),
@@ -190,6 +198,23 @@ impl Core {
     /// The watch over the targets of trunks.
     pub fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// The names of targets.
+    pub const fn resolver(&self) -> &Resolver {
+        &self.resolver
+    }
+
+    /// The sockets.
+    pub const fn transports(&self) -> &Arc<Transports> {
+        &self.transports
+    }
+
+    /// Random bytes of this process, other ones for each purpose (`Secrets::number`).
+    pub fn secret_for(&self, purpose: u8) -> [u8; 16] {
+        let secrets = self.secrets.load();
+        let half = |number: u8| u128::from(secrets.number(purpose, &[&[number]]));
+        (half(0) << 64 | half(1)).to_le_bytes()
     }
 
     /// What is measured beside the calls.
@@ -314,14 +339,24 @@ impl Core {
         let mut guard = lock(&cell.locked);
         let locked = &mut *guard;
         locked.out.wants_ups = self.taps.wants_ups();
+        let told = self.lines.is_on();
+        locked.out.wants_turns = told;
         event(&env, locked);
         self.obey(&edge, &mut locked.out);
         let wake = locked.shard.next_wake().map_or(u64::MAX, |at| at.as_millis());
         cell.next_wake.store(wake, Ordering::Relaxed);
+        if told {
+            // In the order in which it happens to a call; a note takes no time.
+            locked.out.turns.drain(..).for_each(|turn| self.lines.turned(turn));
+            locked.out.records.iter().for_each(|record| self.lines.over(record.id));
+        }
         // Nobody else of the shard has to wait for the log.
         let records = std::mem::take(&mut locked.out.records);
         let ups = std::mem::take(&mut locked.out.ups);
         drop(guard);
+        if told {
+            self.lines.wake();
+        }
         ups.into_iter().for_each(|record| self.taps.up(record));
         records.into_iter().for_each(|record| self.taps.ended(record));
     }
@@ -401,6 +436,15 @@ impl Core {
         if message.method() == b"OPTIONS" && essentials.to_tag.is_none() && edge.is_own_uri(&essentials.uri) {
             self.probes.handle_options_of(from);
         }
+        match self.divert.take(from, flow, &message, &essentials) {
+            Diverted::Not => {}
+            Diverted::Full if flow.transport.is_reliable() => {
+                let incoming = Incoming { flow, from, former, request: &message, essentials: &essentials };
+                let refusal = Refusal::overloaded(&edge);
+                return self.outside(&edge, |env, out| refuse(env, out, &incoming, &refusal));
+            }
+            Diverted::Taken | Diverted::Full => return,
+        }
         let shard = shard_of(&self.secrets.load(), &self.homes, &message, &essentials, SHARDS);
         self.bring_call(&message, from, shard);
         let Some(cell) = self.cells.get(shard) else { return };
@@ -460,7 +504,7 @@ impl Core {
             Some((id, cell)) => {
                 self.with(cell, |env, locked| locked.shard.handle_answer(env, &mut locked.out, id, response));
             }
-            None if self.probes.handle_answer(response) => {}
+            None if self.probes.handle_answer(response) || self.divert.take_answer(response) => {}
             None => {
                 let Flow { listener, remote, .. } = source.flow;
                 self.strangers.take(&self.edge.load(), listener, remote.ip());
@@ -531,7 +575,7 @@ impl Receiver for Core {
     }
 
     fn send_failed(&self, token: Token, fault: SendFault) {
-        if self.probes.handle_send_failed(token, fault) {
+        if self.probes.handle_send_failed(token, fault) || self.divert.take_not_sent(token, fault) {
             return;
         }
         let Some(id) = branch_of_token(token) else { return };

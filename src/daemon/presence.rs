@@ -4,9 +4,14 @@
 //! bridge, and what carries its messages and requests. What the bridge says is done by the thread itself; Graph is
 //! asked by tasks on the same thread, which bring their answers back as orders.
 
+pub mod agent;
+pub mod divert;
 pub mod inbox;
+pub mod lines;
 pub mod roll;
 pub mod side;
+pub mod teams;
+mod wishes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,7 +19,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::divert::Divert;
 use self::inbox::{Inbox, Outlet};
+use self::lines::Lines;
 use self::side::{Parts, Side};
 use super::reload::Reloader;
 use crate::config::Config;
@@ -29,6 +36,8 @@ const LONGEST: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Sidecar {
     inbox: Arc<Inbox>,
+    divert: Arc<Divert>,
+    lines: Arc<Lines>,
     outlet: Mutex<Option<Outlet>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -37,12 +46,29 @@ impl Sidecar {
     /// A sidecar that is not running yet: what is put into its inbox waits.
     pub fn new(config: &Config) -> Arc<Self> {
         let (inbox, outlet) = Inbox::new(config.presence.queue);
-        Arc::new(Self { inbox: Arc::new(inbox), outlet: Mutex::new(Some(outlet)), thread: Mutex::default() })
+        let inbox = Arc::new(inbox);
+        Arc::new(Self {
+            divert: Arc::new(Divert::new(Arc::clone(&inbox), &config.presence)),
+            lines: Arc::new(Lines::new(&config.presence)),
+            inbox,
+            outlet: Mutex::new(Some(outlet)),
+            thread: Mutex::default(),
+        })
     }
 
     /// The way in.
     pub const fn inbox(&self) -> &Arc<Inbox> {
         &self.inbox
+    }
+
+    /// What finds the bridge's messages among those that come.
+    pub const fn divert(&self) -> &Arc<Divert> {
+        &self.divert
+    }
+
+    /// Where calls tell which users are in them.
+    pub const fn lines(&self) -> &Arc<Lines> {
+        &self.lines
     }
 
     /// Starts the thread; a second start does nothing.
@@ -83,9 +109,12 @@ impl Drop for Sidecar {
 
 /// Has the bridge take its tables when the configuration is reloaded.
 pub fn follow(reloader: &Reloader, sidecar: &Arc<Sidecar>) {
-    let inbox = Arc::clone(sidecar.inbox());
+    let Sidecar { inbox, divert, lines, .. } = &**sidecar;
+    let (inbox, divert, lines) = (Arc::clone(inbox), Arc::clone(divert), Arc::clone(lines));
     reloader.follow("presence", move |config| {
         let settings = config.presence.clone();
+        divert.set(&settings);
+        lines.set(&settings);
         if inbox.order(move |side| side.set(settings)).is_err() {
             tracing::warn!("the presence bridge is too busy to take its new settings: reload again");
         }

@@ -410,10 +410,17 @@ impl Writer {
         let mut counts = self.counts.clone();
         counts.in_flight = self.flights.len();
         counts.waiting = self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum();
-        counts.oldest_waiting = self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
+        counts.oldest_waiting =
+            self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
         counts.unmatched = self.lanes.iter().flatten().map(|lane| lane.unmatched).sum();
         counts.slots = self.slots.len();
         counts
+    }
+
+    /// Whether changes of a tenant wait to be sent.
+    pub fn waits(&self, tenant: TenantKey) -> bool {
+        let lane = self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref);
+        lane.is_some_and(|lane| lane.len(Queue::Changes) > 0)
     }
 
     /// The gauges of each tenant that has users.
@@ -432,6 +439,11 @@ impl Writer {
         })
     }
 
+    /// Whether changes of a tenant wait to be written.
+    pub fn has_changes(&self, tenant: TenantKey) -> bool {
+        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| !lane.waiting.is_empty())
+    }
+
     /// How a user stands.
     pub fn standing(&self, user: UserKey) -> Option<UserStanding> {
         Some(self.slots.get(self.slot_of(user)?)?.standing())
@@ -440,10 +452,11 @@ impl Writer {
     /// Users that Graph does not know: without an object id, or with one that is not there.
     pub fn unmatched(&self) -> impl Iterator<Item = UserKey> {
         let keyed = (0..).map(UserKey).zip(&self.users);
-        keyed.filter(|&(_, &index)| {
-            self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
-        })
-        .map(|(user, _)| user)
+        keyed
+            .filter(|&(_, &index)| {
+                self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
+            })
+            .map(|(user, _)| user)
     }
 
     /// Bytes on the heap for users, without what is behind object ids.

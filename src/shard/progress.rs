@@ -9,7 +9,7 @@ use crate::call::admission::{Ask, Ticket};
 use crate::call::destination::{Destination, Whose};
 use crate::call::owned::Dialog;
 use crate::call::progress::through::Named;
-use crate::call::progress::{BeginProgress, Progress};
+use crate::call::progress::{BeginProgress, Progress, turn};
 use crate::call::record::{self, Ending};
 use crate::call::screen::Refusal;
 use crate::call::{Env, Output};
@@ -70,6 +70,8 @@ pub(super) fn begin_progress(
     match Ticket::admit(&ask, &mut out.counts) {
         Ok(ticket) => {
             progress.ticket = ticket;
+            progress.conference = turn::is_focus(incoming.request);
+            turn::note(env, out, &progress);
             Ok(Some(progress))
         }
         Err(full) => {

@@ -386,7 +386,7 @@ fn offer_alias(edge: &Edge, out: &mut Output, incoming: &Incoming<'_>) {
 }
 
 /// Answers a request without a transaction: a copy is answered alike (RFC 3261 section 8.2.7).
-pub(super) fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
+pub fn refuse(env: &Env<'_>, out: &mut Output, incoming: &Incoming<'_>, refusal: &Refusal) {
     let Incoming { flow, request, essentials, from, .. } = *incoming;
     send_refusal(env, out, (flow, answer_flow(flow, &essentials.via)), Some(from), request, refusal);
 }

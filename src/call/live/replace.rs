@@ -8,6 +8,7 @@ use super::table::{Known, LegKey};
 use super::transfer::{MARGIN, connected, offset_behind};
 use super::{End, LiveCall, LiveId, LiveLeg, Lives, compose, session};
 use crate::call::owned::{Dialog, mark, site_of};
+use crate::call::progress::turn;
 use crate::call::refer::Replaces;
 use crate::call::screen::Refusal;
 use crate::call::{Env, Output, Tools};
@@ -83,6 +84,7 @@ pub fn learn(
     tools.lives.homes().keep(env.secrets, agreed.request.call_id().unwrap_or_default());
     let mut before = LiveCall { transfer: None, ..call.clone() };
     tools.lives.connect(env.secrets, id, end.other(), after);
+    turn::note_connected(env, out, &tools.lives, id);
     out.counts.transferred += 1;
     let Tools { lives, edits, orders, .. } = tools;
     lives.bury_leg(env.secrets, before.leg(end), env.now + env.edge.timing.timer_l(), true);

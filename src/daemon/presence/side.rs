@@ -7,17 +7,32 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::agent::{Carrier, ask_of};
 use super::inbox::{Event, Inbox};
+use super::lines::Lines;
+use super::lines::ledger::Ledger;
+use super::lines::sweep::Sweep;
 use super::roll::{Matches, Move, Roll};
+use super::teams::Teams;
+use super::wishes;
 use crate::config;
 use crate::daemon::clock::Clock;
 use crate::daemon::core::Core;
 use crate::daemon::graphs::Graphs;
-use crate::presence::bridge::Bridge;
+use crate::presence::agent::{Agent, AskId, Say, Todo};
+use crate::presence::bridge::{Act, Bridge, Seeds};
+use crate::presence::people::TenantKey;
+use crate::presence::state::{Source, Told};
+use crate::presence::writer::{Fault, ItemResult, RequestId};
+use crate::presence::{People, TeamsPresence};
 use crate::transaction::Moment;
+use crate::trunk::Hop;
 
 /// How often the users of routing are compared with the people of the bridge.
 const ROLL_CALL: Duration = Duration::from_millis(500);
+
+/// Changes of the edge's own calls that are taken at once.
+const LINES: usize = 1_024;
 
 /// What the thread works with.
 pub struct Parts {
@@ -26,6 +41,7 @@ pub struct Parts {
     pub graphs: Arc<Graphs>,
     pub clock: Clock,
     pub inbox: Arc<Inbox>,
+    pub lines: Arc<Lines>,
     pub settings: config::Presence,
 }
 
@@ -33,31 +49,61 @@ pub struct Parts {
 pub struct Side {
     parts: Parts,
     bridge: Bridge,
+    agent: Agent,
+    carrier: Carrier,
+    teams: Teams,
+    ledger: Ledger,
+    sweep: Sweep,
     roll: Roll,
     matches: BTreeMap<Arc<str>, Arc<Matches>>,
     next_roll_call: Moment,
     /// Users for whom there was no room.
     beyond: usize,
+    /// Empty between two turns, kept for their memory.
+    acts: Vec<Act>,
+    todos: Vec<Todo>,
     stopping: Option<oneshot::Sender<()>>,
+    over: bool,
 }
 
 impl Side {
     /// Everything that the parts say; the first roll is called with the first turn.
     pub fn new(parts: Parts) -> Self {
-        Self {
-            bridge: Bridge::new(),
+        let now = parts.clock.now();
+        let edge = parts.core.edge();
+        let carrier = Carrier::new(Arc::clone(&parts.core), Arc::clone(&parts.inbox), &parts.settings);
+        let secret = carrier.secret();
+        let [a, b] = [carrier.secret(), carrier.secret()].map(|bytes| u64::from_ne_bytes(halved(bytes)));
+        let bridge = Bridge::new(now, &wishes::settings(&parts.settings), Seeds { secret, numbers: [a, b] });
+        let mut side = Self {
+            bridge,
+            agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
+            carrier,
+            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
+            ledger: Ledger::default(),
+            sweep: Sweep::new(now),
             roll: Roll::default(),
             matches: BTreeMap::new(),
             next_roll_call: Moment::START,
             beyond: 0,
+            acts: Vec::new(),
+            todos: Vec::new(),
             stopping: None,
+            over: false,
             parts,
-        }
+        };
+        side.set_tenants(now);
+        side
     }
 
     /// The bridge, to look at it.
     pub const fn bridge(&self) -> &Bridge {
         &self.bridge
+    }
+
+    /// What has been done over SIP.
+    pub fn agent_counts(&self) -> crate::presence::agent::Counts {
+        self.agent.counts()
     }
 
     /// The configuration that holds now.
@@ -72,7 +118,14 @@ impl Side {
 
     /// Takes other settings.
     pub fn set(&mut self, settings: config::Presence) {
+        let now = self.now();
         self.parts.settings = settings;
+        let settings = &self.parts.settings;
+        self.bridge.set(now, &wishes::settings(settings));
+        self.agent.set_limits(wishes::agent(&self.parts.core.edge(), settings));
+        self.carrier.set(settings);
+        self.teams.set(settings);
+        self.set_tenants(now);
         self.next_roll_call = Moment::START;
     }
 
@@ -82,9 +135,57 @@ impl Side {
         self.next_roll_call = Moment::START;
     }
 
+    /// A source says something of a user, or is lost.
+    pub fn tell(&mut self, told: Told) {
+        self.bridge.tell(told);
+    }
+
+    /// Who takes part.
+    pub const fn people(&self) -> &People {
+        self.bridge.people()
+    }
+
     /// Takes what the network brought.
     pub fn handle(&mut self, event: Event) {
-        let _ = event;
+        let now = self.now();
+        let edge = self.parts.core.edge();
+        let ways = self.carrier.ways(&edge);
+        match event {
+            Event::Request { trunk, flow, message } => {
+                self.agent.handle_request(now, &ways, (trunk, flow, message), &mut self.todos);
+            }
+            Event::Response(answer) => self.agent.handle_answer(now, &ways, answer, &mut self.todos),
+            Event::NotSent { token, fault } => {
+                tracing::debug!(%fault, "a request of the presence bridge did not leave");
+                if let Some(id) = ask_of(token) {
+                    self.agent.handle_not_sent(now, &ways, id, &mut self.todos);
+                }
+            }
+        }
+        self.do_todos(now);
+    }
+
+    /// Takes the places that a name stands for.
+    pub fn handle_resolved(&mut self, id: AskId, hops: Vec<Hop>) {
+        let now = self.now();
+        let edge = self.parts.core.edge();
+        self.agent.handle_resolved(now, &self.carrier.ways(&edge), (id, hops), &mut self.todos);
+        self.do_todos(now);
+    }
+
+    /// Takes what came of a write.
+    pub fn handle_written(&mut self, request: RequestId, result: Result<Vec<ItemResult>, Fault>) {
+        self.bridge.handle_written(self.now(), request, result);
+    }
+
+    /// Takes what came of a poll.
+    pub fn handle_polled(&mut self, request: RequestId, result: Result<Vec<(Arc<str>, TeamsPresence)>, Fault>) {
+        self.bridge.handle_polled(self.now(), request, result);
+    }
+
+    /// A tenant's credentials fail, or work again.
+    pub fn set_well(&mut self, tenant: TenantKey, well: bool) {
+        self.bridge.set_well(self.now(), tenant, well);
     }
 
     /// Turns the time.
@@ -94,30 +195,117 @@ impl Side {
             self.next_roll_call = now + ROLL_CALL;
             self.call_roll(now);
         }
+        self.sweep.handle_time(now, &self.parts.core, &self.parts.lines, &mut self.ledger);
+        let edge = self.parts.core.edge();
+        self.agent.handle_time(now, &self.carrier.ways(&edge), &mut self.todos);
+        self.do_todos(now);
+        let mut acts = std::mem::take(&mut self.acts);
+        self.bridge.handle_time(now, &mut acts);
+        for act in acts.drain(..) {
+            match act {
+                Act::Say(say) => self.say(now, say),
+                Act::Write { request, tenant, items } => {
+                    let name = self.bridge.people().tenant_name(tenant).cloned();
+                    self.teams.write(name, request, tenant, items);
+                }
+                Act::Keep { tenant, graph_id, written } => {
+                    let name = self.bridge.people().tenant_name(tenant).cloned();
+                    self.teams.keep(name, graph_id, written);
+                }
+                Act::Poll { request, tenant, ids } => {
+                    let name = self.bridge.people().tenant_name(tenant).cloned();
+                    self.teams.poll(name, request, tenant, ids);
+                }
+            }
+        }
+        self.acts = acts;
+        self.do_todos(now);
+        self.end_if_done();
     }
 
     /// How long the thread may sleep.
     pub fn next_wake(&self) -> Option<Duration> {
-        let next = self.bridge.next_wake().map_or(self.next_roll_call, |at| at.min(self.next_roll_call));
+        let others = [self.next_roll_call, self.sweep.next_wake()].map(Some);
+        let wakes = [self.bridge.next_wake(), self.agent.next_wake()].into_iter().chain(others);
+        let next = wakes.flatten().min()?;
         Some(next.since(self.now()))
     }
 
     /// Ends when the edge's own calls have something to tell.
     pub fn lines_changed(&self) -> impl Future<Output = ()> + use<> {
-        std::future::pending()
+        Arc::clone(&self.parts.lines).changed()
     }
 
     /// Takes what the edge's own calls have to tell.
-    pub fn handle_lines(&mut self) {}
+    pub fn handle_lines(&mut self) {
+        let Self { parts, bridge, ledger, .. } = self;
+        let mut told = Vec::new();
+        let more = parts.lines.drain(LINES, |call, turn| ledger.note(bridge.people(), call, turn, &mut told));
+        self.tell_calls(told);
+        if more {
+            self.parts.lines.wake();
+        }
+    }
 
-    /// Begins to end.
+    /// Begins to end: what is in Graph is cleared first, where the configuration wants that.
     pub fn stop(&mut self, done: oneshot::Sender<()>) {
         self.stopping = Some(done);
+        if self.parts.settings.clear_on_stop {
+            let now = self.now();
+            self.bridge.clear_all(now);
+        }
     }
 
     /// Whether everything has ended.
     pub fn is_over(&self) -> bool {
-        self.stopping.is_some()
+        self.stopping.as_ref().is_some_and(|done| done.is_closed()) || self.over
+    }
+
+    fn end_if_done(&mut self) {
+        if self.stopping.is_some() && (!self.parts.settings.clear_on_stop || self.bridge.is_idle()) {
+            self.over = true;
+        }
+    }
+
+    fn say(&mut self, now: Moment, say: Say) {
+        let edge = self.parts.core.edge();
+        self.agent.say(now, &self.carrier.ways(&edge), say, &mut self.todos);
+    }
+
+    /// Does what the agent wants done.
+    fn do_todos(&mut self, now: Moment) {
+        for todo in std::mem::take(&mut self.todos) {
+            match todo {
+                Todo::Send { path, bytes, id } => self.carrier.send(path, bytes, id),
+                Todo::Answer { flow, fallback, bytes } => self.carrier.answer(&flow, fallback.as_ref(), bytes),
+                Todo::Resolve { id, trunk, target } => {
+                    self.carrier.resolve(self.parts.core.edge(), id, trunk, target);
+                }
+                Todo::Reply(reply) => self.bridge.handle_reply(now, &reply),
+                Todo::Arrived(arrived) => self.bridge.handle_request(now, &arrived),
+            }
+        }
+    }
+
+    /// What the edge's own calls say of users.
+    fn tell_calls(&mut self, told: Vec<super::lines::ledger::Told>) {
+        for (user, report) in told {
+            match report {
+                Some(_) => self.bridge.tell(Told { user, source: Source::Calls, report, until: None }),
+                None => self.bridge.forget(user, Source::Calls),
+            }
+        }
+    }
+
+    fn set_tenants(&mut self, now: Moment) {
+        let settings = &self.parts.settings;
+        let mut tenants = BTreeMap::new();
+        for (name, wanted) in &settings.tenants {
+            if let Some(key) = self.bridge.tenant(name) {
+                tenants.insert(key, wishes::tenant(settings, wanted));
+            }
+        }
+        self.bridge.set_tenants(now, tenants);
     }
 
     fn call_roll(&mut self, now: Moment) {
@@ -129,11 +317,30 @@ impl Side {
             self.beyond = beyond;
             tracing::warn!(users = beyond, "the bridge has no room for so many users: raise [presence] max_users");
         }
+        if moves.is_empty() {
+            return;
+        }
         for step in moves {
             match step {
-                Move::Put(person) => self.bridge.put(now, person),
+                Move::Put(person) => {
+                    if let Some(user) = self.bridge.put(now, person)
+                        && let Some(report) = self.ledger.report_of(user)
+                    {
+                        self.bridge.tell(Told { user, source: Source::Calls, report: Some(report), until: None });
+                    }
+                }
                 Move::Take(user) => self.bridge.take(now, user),
             }
         }
+        let Self { parts, bridge, ledger, .. } = self;
+        let mut told = Vec::new();
+        ledger.refresh(bridge.people(), |tenant| parts.lines.is_wanted(tenant), &mut told);
+        self.tell_calls(told);
     }
+}
+
+/// The first half of random bytes.
+fn halved(bytes: [u8; 16]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = bytes;
+    [a, b, c, d, e, f, g, h]
 }

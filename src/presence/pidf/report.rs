@@ -58,11 +58,10 @@ impl Document {
         let activities = persons.chain(self.tuples.iter().flat_map(|tuple| &tuple.activities));
         let notes = self.people.iter().flat_map(|person| &person.notes);
         let notes = notes.chain(self.tuples.iter().flat_map(|tuple| &tuple.notes)).chain(&self.notes);
-        let greatest = |first: Report, second: Report| if rank(second) > rank(first) { second } else { first };
         activities
             .filter_map(|activity| of_activity(activity, aliases))
-            .reduce(greatest)
-            .or_else(|| notes.filter_map(|note| of_word(note, aliases)).reduce(greatest))
+            .reduce(Report::max_by_rule)
+            .or_else(|| notes.filter_map(|note| of_word(note, aliases)).reduce(Report::max_by_rule))
             .or_else(|| self.basic_report())
     }
 
@@ -103,7 +102,14 @@ fn of_word(word: &str, aliases: &Aliases) -> Option<Report> {
     WORDS.iter().find(|(known, _)| *known == word).map(|&(_, report)| report)
 }
 
-/// Rule 1 over what one document says.
+impl Report {
+    /// The one of two that rule 1 gives the higher rank, the first of equal ones.
+    pub fn max_by_rule(self, other: Self) -> Self {
+        if rank(other) > rank(self) { other } else { self }
+    }
+}
+
+/// Rule 1; what a tenant says of `not-available` does not matter to one source.
 const fn rank(report: Report) -> Presence {
     match report {
         Report::Line { presence, .. } => presence,

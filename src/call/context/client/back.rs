@@ -7,6 +7,7 @@ use super::super::super::command::{Command, Output};
 use super::super::super::forward::{Branch as ViaBranch, write_own_via};
 use super::super::super::live::{self, Agreed, LiveLeg};
 use super::super::super::owned::Back;
+use super::super::super::progress::turn;
 use super::super::super::{CallId, Env, Tools, record};
 use super::super::Context;
 use crate::sip::build::InDialog;
@@ -112,8 +113,10 @@ impl Context {
     ) {
         let first = self.live;
         let mut progress = self.answered_progress(index);
-        if let Some(progress) = &progress {
+        if let Some(progress) = &mut progress {
+            progress.conference |= turn::is_focus(response);
             record::note_up(env, out, progress);
+            turn::note(env, out, progress);
         }
         let learned =
             self.agreed(index, response, sent, |agreed| live::learn::learn(env, tools, out, agreed, &mut progress));

@@ -9,6 +9,7 @@ use super::super::hang_up::Cause;
 use super::super::{End, LiveId, LiveLeg, compose, learn};
 use super::{CHANGE, GIVE_BACK, SETTLE, TAKE, Target, Transfer, connected, invite, offset_behind};
 use crate::call::owned::{Behalf, LEG_STEP};
+use crate::call::progress::turn;
 use crate::call::refer::machine::{Action, Actions, Event, Machine};
 use crate::call::refer::{ReferTo, event, sipfrag, subscription_state};
 use crate::call::{Env, Output, Tools, record};
@@ -260,6 +261,7 @@ impl Running<'_, '_> {
             self.leave_known(known, near);
         }
         self.tools.lives.connect(self.env.secrets, self.id, keep, after);
+        turn::note_connected(self.env, self.out, &self.tools.lives, self.id);
         self.out.counts.transferred += 1;
         Some(())
     }
