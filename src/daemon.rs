@@ -229,6 +229,7 @@ impl Daemon {
                     strangers: Arc::clone(&strangers),
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
+                    sidecar: Arc::clone(&sidecar),
                     node: Arc::clone(&node.name),
                     reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),
@@ -243,6 +244,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.add(graphs);
+        exposition.add(Arc::new(sidecar.series()));
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();

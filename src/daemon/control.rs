@@ -30,6 +30,7 @@ use super::directory::Directories;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
+use super::presence::Sidecar;
 use super::reload::Reloader;
 use super::strangers::Strangers;
 use crate::admin::{
@@ -60,6 +61,7 @@ pub struct Parts {
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
+    pub sidecar: Arc<Sidecar>,
     pub node: Arc<str>,
     /// The look at all parts that can be unwell.
     pub watch: Arc<health::Watch>,
