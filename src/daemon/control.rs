@@ -26,6 +26,7 @@ use serde_json::Value;
 use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
+use super::directory::Directories;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
@@ -56,6 +57,7 @@ pub struct Parts {
     pub transports: Arc<Transports>,
     pub keys: Arc<Keys>,
     pub reloader: Arc<Reloader>,
+    pub directories: Arc<Directories>,
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
