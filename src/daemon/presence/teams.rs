@@ -39,7 +39,7 @@ pub type Kept = (Arc<str>, Arc<str>, Written);
 
 impl Teams {
     /// Graph of all tenants; `dir` is the state directory.
-    pub const fn new(graphs: Arc<Graphs>, inbox: Arc<Inbox>, clock: Clock, dir: Option<PathBuf>) -> Self {
+    pub fn new(graphs: Arc<Graphs>, inbox: Arc<Inbox>, clock: Clock, dir: Option<PathBuf>) -> Self {
         let expires = Duration::from_secs(3_600);
         Self { graphs, inbox, clock, dir, expires, sessions: None, place: Place::default() }
     }
