@@ -78,6 +78,21 @@ Examples:
   trunkway demo
   trunkway demo --ladder 2 --ascii";
 
+pub const LAB_GRAPH: &str = "\
+Examples:
+  trunkway lab graph --users 100                     prints what to paste into the configuration
+  trunkway lab graph --domain contoso.example --domain fabrikam.example --folder /tmp/lab
+
+While it runs it is told what happens, and asked what it saw:
+  curl -k https://127.0.0.1:8443/lab/user?tenant=contoso.example\\&user=user1@contoso.example
+  curl -k https://127.0.0.1:8443/lab/complaints
+  curl -k https://127.0.0.1:8443/lab/client -d '{\"tenant\":\"contoso.example\",\"user\":\"user1@contoso.example\",\"state\":\"busy\"}'
+  curl -k https://127.0.0.1:8443/lab/prefer -d '{\"tenant\":\"contoso.example\",\"user\":\"user1@contoso.example\",\"availability\":\"DoNotDisturb\",\"activity\":\"DoNotDisturb\"}'
+  curl -k https://127.0.0.1:8443/lab/fault -d '{\"endpoint\":\"set-presence\",\"status\":429,\"retry_after\":2.128,\"times\":3}'
+  curl -k https://127.0.0.1:8443/lab/secrets -d '{\"tenant\":\"contoso.example\",\"expired\":true}'
+  curl -k https://127.0.0.1:8443/lab/advance -d '{\"seconds\":1800}'
+  curl -k -X DELETE https://127.0.0.1:8443/lab/faults";
+
 pub const LAB: &str = "\
 Examples:
   trunkway lab --pbx udp:127.0.0.2:5060 --edge udp:127.0.0.1:5060 --call +441632760001

@@ -1,6 +1,7 @@
 //! `trunkway lab`: the stand-ins alone, to rehearse a configuration of one's own.
 
 mod alone;
+mod graph;
 mod manners;
 
 use std::net::IpAddr;
@@ -11,6 +12,7 @@ use clap::{Args, ValueEnum};
 use thiserror::Error;
 
 pub use alone::{Alone, TeamsArguments};
+pub use graph::GraphArguments;
 pub use manners::TeamsManners;
 
 use crate::lab::agent::AgentError;
@@ -127,8 +129,12 @@ pub enum Side {
 pub enum LabError {
     #[error("a stand-in did not start: {0}")]
     Agent(#[from] AgentError),
+    #[error(transparent)]
+    Graph(#[from] crate::lab::graph::GraphError),
     #[error("cannot read {path}: {source}")]
     File { path: String, source: std::io::Error },
+    #[error("cannot write {path}: {source}")]
+    Write { path: String, source: std::io::Error },
     #[error("nothing to do: give --pbx or --teams")]
     Nobody,
     #[error("--call needs {0}")]
@@ -137,9 +143,13 @@ pub enum LabError {
 
 /// Runs until Ctrl-C, or until all calls were placed; the exit code comes back.
 pub async fn run(arguments: &LabArguments) -> Result<u8, LabError> {
-    if let Some(Alone::Teams(alone)) = &arguments.alone {
-        let arguments = LabArguments::from(alone.as_ref().clone());
-        return Box::pin(run(&arguments)).await;
+    match &arguments.alone {
+        Some(Alone::Teams(alone)) => {
+            let arguments = LabArguments::from(alone.as_ref().clone());
+            return Box::pin(run(&arguments)).await;
+        }
+        Some(Alone::Graph(arguments)) => return graph::run(arguments).await,
+        None => {}
     }
     if arguments.pbx.is_empty() && arguments.teams.is_none() {
         return Err(LabError::Nobody);

@@ -216,3 +216,6 @@ fn world(settings: GraphStandInSettings) -> World {
         awkward: false,
     }
 }
+
+#[cfg(test)]
+mod tests;

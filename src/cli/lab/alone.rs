@@ -1,10 +1,10 @@
-//! `trunkway lab teams`: the stand-in for Teams without a PBX beside it.
+//! `trunkway lab teams` and `trunkway lab graph`: one stand-in without the others beside it.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{LabArguments, Side, TeamsManners};
+use super::{GraphArguments, LabArguments, Side, TeamsManners};
 use crate::lab::Endpoint;
 
 /// A stand-in on its own.
@@ -12,6 +12,9 @@ use crate::lab::Endpoint;
 pub enum Alone {
     /// Play Microsoft Teams alone, in front of an edge of your own.
     Teams(Box<TeamsArguments>),
+    /// Play Microsoft Graph and its login service: presence, users, groups and numbers.
+    #[command(after_help = crate::cli::examples::LAB_GRAPH)]
+    Graph(Box<GraphArguments>),
 }
 
 /// What `trunkway lab teams` can be told.

@@ -24,7 +24,8 @@ impl Answer {
 
     /// An error of Graph.
     pub(super) fn error(status: u16, code: &str, message: &str) -> Self {
-        let inner = json!({ "date": "", "request-id": guid(), "client-request-id": guid() });
+        let date = jiff::Timestamp::now().to_string();
+        let inner = json!({ "date": date, "request-id": guid(), "client-request-id": guid() });
         Self::json(status, json!({ "error": { "code": code, "message": message, "innerError": inner } }))
     }
 

@@ -37,8 +37,10 @@ pub(super) struct Cursor {
 impl Cursor {
     /// The cursor that a query carries, or a new one at the given change.
     pub(super) fn of(path: &str, query: &[(String, String)], next: u64, now: At) -> Result<Self, Answer> {
-        let carried = value(query, "$skiptoken").map(|token| (token, false));
-        let carried = carried.or_else(|| value(query, "$deltatoken").map(|token| (token, true)));
+        // The link that comes with 410 carries an empty token: everything again.
+        let of = |name| value(query, name).filter(|token| !token.is_empty());
+        let carried = of("$skiptoken").map(|token| (token, false));
+        let carried = carried.or_else(|| of("$deltatoken").map(|token| (token, true)));
         match carried {
             Some(("latest", true)) => {
                 let select = value(query, "$select").map(str::to_owned);

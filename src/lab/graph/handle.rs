@@ -189,6 +189,13 @@ impl GraphControl {
         self.shared.world().journal.requests().cloned().collect()
     }
 
+    /// The requests that came after the first `seen`, and how many there were ever, to ask with the next time.
+    pub fn requests_since(&self, seen: u64) -> (Vec<RequestRecord>, u64) {
+        let world = self.shared.world();
+        let (records, total) = world.journal.since(seen);
+        (records.cloned().collect(), total)
+    }
+
     /// The requests of one endpoint.
     pub fn requests_of(&self, endpoint: Endpoint) -> Vec<RequestRecord> {
         self.shared.world().journal.requests().filter(|record| record.endpoint == endpoint).cloned().collect()

@@ -53,6 +53,8 @@ pub struct GraphComplaint {
 pub(super) struct Journal {
     limit: usize,
     requests: VecDeque<RequestRecord>,
+    /// Requests ever, those that are no longer kept too.
+    total: u64,
     complaints: Vec<GraphComplaint>,
     complained: u64,
     counts: HashMap<(Endpoint, u16), u64>,
@@ -61,11 +63,12 @@ pub(super) struct Journal {
 impl Journal {
     pub(super) fn new(limit: usize) -> Self {
         let (requests, complaints) = (VecDeque::new(), Vec::new());
-        Self { limit, requests, complaints, complained: 0, counts: HashMap::new() }
+        Self { limit, requests, total: 0, complaints, complained: 0, counts: HashMap::new() }
     }
 
     pub(super) fn record(&mut self, record: RequestRecord) {
         *self.counts.entry((record.endpoint, record.status)).or_default() += 1;
+        self.total += 1;
         if self.requests.len() >= self.limit {
             self.requests.pop_front();
         }
@@ -90,6 +93,12 @@ impl Journal {
 
     pub(super) fn requests(&self) -> impl Iterator<Item = &RequestRecord> {
         self.requests.iter()
+    }
+
+    /// The requests after the first `seen` that are kept, and how many there were ever.
+    pub(super) fn since(&self, seen: u64) -> (impl Iterator<Item = &RequestRecord>, u64) {
+        let news = usize::try_from(self.total.saturating_sub(seen)).unwrap_or(usize::MAX);
+        (self.requests.range(self.requests.len().saturating_sub(news)..), self.total)
     }
 
     pub(super) fn complaints(&self) -> &[GraphComplaint] {

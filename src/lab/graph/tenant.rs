@@ -47,6 +47,11 @@ impl GraphApp {
             refresh_token: None,
         }
     }
+
+    /// The same with a secret that nobody guesses.
+    pub fn with_new_secret(client: &str) -> Self {
+        Self::new(client, &super::text::guid())
+    }
 }
 
 /// A secret of an application.
