@@ -80,7 +80,7 @@ impl Teams {
 }
 
 fn presence_of(user: graph::UserPresence) -> (Arc<str>, TeamsPresence) {
-    (user.id.into(), user.presence)
+    (user.id, user.presence)
 }
 
 fn item_of(result: Result<(), graph::Fault>) -> ItemResult {
