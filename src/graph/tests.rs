@@ -561,7 +561,10 @@ async fn subscriptions_are_made_in_the_name_of_an_account() {
     // The account was withdrawn.
     graph.try_again();
     other.graph(given(401, ""));
-    other.entra(given(400, json!({"error": "invalid_grant", "error_description": "AADSTS50173: refresh-2 was revoked."})));
+    other.entra(given(
+        400,
+        json!({"error": "invalid_grant", "error_description": "AADSTS50173: refresh-2 was revoked."}),
+    ));
     let told = graph.reauthorize("s-1").await.unwrap_err();
     assert_eq!(told.to_string(), "the service account has to sign in again: AADSTS50173: *** was revoked.");
 }
@@ -599,7 +602,10 @@ async fn only_what_microsoft_has_signed_for_this_application_is_believed() {
         let n = URL_SAFE_NO_PAD.encode(pair.public_key().modulus().big_endian_without_leading_zero());
         let e = URL_SAFE_NO_PAD.encode(pair.public_key().exponent().big_endian_without_leading_zero());
         other.graph(given(200, json!({"issuer": "x", "jwks_uri": format!("{base}/common/discovery/v2.0/keys")})));
-        other.graph(given(200, json!({"keys": [{"kty": "RSA", "use": "sig", "kid": "k-1", "n": n, "e": e}, {"kid": "odd"}]})));
+        other.graph(given(
+            200,
+            json!({"keys": [{"kty": "RSA", "use": "sig", "kid": "k-1", "n": n, "e": e}, {"kid": "odd"}]}),
+        ));
     };
     other.graph(given(200, json!({"jwks_uri": "https://evil.example/keys"})));
     assert!(matches!(keys.verify(&with("x", json!(1))).await, Err(NotSigned::Keys(Fault::Malformed(_)))));
