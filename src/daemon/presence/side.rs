@@ -28,7 +28,7 @@ use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
-use crate::presence::{People, TeamsPresence};
+use crate::presence::{Direction, People, TeamsPresence, UserKey};
 use crate::transaction::Moment;
 use crate::trunk::Hop;
 
@@ -202,6 +202,20 @@ impl Side {
     /// Takes what came of a poll.
     pub fn handle_polled(&mut self, request: RequestId, result: Result<Vec<(Arc<str>, TeamsPresence)>, Fault>) {
         self.bridge.handle_polled(self.now(), request, result);
+    }
+
+    /// Takes what Graph has told by itself.
+    pub fn handle_notified(&mut self, told: Vec<(UserKey, TeamsPresence)>) {
+        let now = self.now();
+        told.into_iter().for_each(|(user, presence)| self.bridge.handle_notified(now, user, presence));
+    }
+
+    /// The users of a tenant whose presence in Teams matters, by object id.
+    pub fn matched(&self, tenant: &str) -> Vec<(Arc<str>, UserKey)> {
+        let people = self.bridge.people();
+        let Some(tenant) = people.find_tenant(tenant) else { return Vec::new() };
+        let of_tenant = people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
+        of_tenant.filter_map(|(user, person)| Some((Arc::clone(person.graph_id.as_ref()?), user))).collect()
     }
 
     /// A tenant's credentials fail, or work again.

@@ -161,7 +161,7 @@ async fn in_time<T>(request: impl Future<Output = Result<T, graph::Fault>>) -> R
 }
 
 fn presence_of(user: graph::UserPresence) -> (Arc<str>, TeamsPresence) {
-    (user.id.into(), user.presence)
+    (user.id, user.presence)
 }
 
 fn item_of(result: Result<(), graph::Fault>) -> ItemResult {
