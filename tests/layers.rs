@@ -130,7 +130,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rcgen", &["transport/tls", "lab/", "cli/certs"]),
     ("rustls_pemfile", &["transport/tls/pem.rs"]),
     ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "graph/", "presence/digest/", "transport/tls", "lab/wire"]),
-    ("reqwest", &["graph/", "graph.rs"]),
+    ("reqwest", &["graph/", "graph.rs", "lab/graph/"]),
     ("jsonwebtoken", &["graph/notifications"]),
     ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "transport/tls", "lab/graph/", "lab/wire"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
