@@ -41,6 +41,11 @@ pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};
 pub use http::{Access, Handshake, HttpServer, HttpSettings, Shaking, Stream};
 pub use listing::{MAX_PAGE, RuleShown};
 pub use logs::{LogChange, LogRefusal, LogStatus, Logs};
+pub use presence::feed::{BodyFault, LineState, MAX_ENTRIES, Said, Whose, read as read_line_states};
+pub use presence::{
+    Only, Pair, Presence, PresenceAsk, PresencePage, PresenceRefusal, PresenceStatus, PresenceSummary, SourceStatus,
+    SubscriptionStatus, TenantSummary,
+};
 pub use reloading::{
     FileFault, KindOfDifference, LastReload, Moved, MovedPrefix, Named, NeedsRestart, NotReloaded, ReloadReport,
     Reloading,

@@ -11,6 +11,7 @@ mod batch;
 mod client;
 mod fault;
 mod health;
+pub mod notifications;
 mod numbers;
 mod presences;
 mod retry_after;
@@ -120,3 +121,6 @@ impl Graph {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,9 +18,11 @@ use axum::routing::{MethodRouter, on};
 use super::fault::Fault;
 use super::routes::Desk;
 
-/// What a caller may do; each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a caller may do; `Change` includes both before it, `Admin` all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
+    /// Tell what lines do, and nothing else: for the PBX's own programs.
+    Presence,
     /// See.
     Read,
     /// Change what carries calls: rules, users, tenants, calls, bans.
@@ -33,9 +35,20 @@ impl Scope {
     /// The word of the configuration.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Presence => "presence",
             Self::Read => "read",
             Self::Change => "change",
             Self::Admin => "admin",
+        }
+    }
+
+    /// Whether it is enough for what needs another one.
+    const fn covers(self, needed: Self) -> bool {
+        match needed {
+            Self::Presence => !matches!(self, Self::Read),
+            Self::Read => !matches!(self, Self::Presence),
+            Self::Change => matches!(self, Self::Change | Self::Admin),
+            Self::Admin => matches!(self, Self::Admin),
         }
     }
 }
@@ -49,6 +62,8 @@ pub(super) struct Need {
 }
 
 impl Need {
+    /// Takes what the PBX tells of its lines, of the node as a whole.
+    pub(super) const FEED: Self = Self { scope: Scope::Presence, in_tenants: false };
     /// Shows the node as a whole.
     pub(super) const READ: Self = Self { scope: Scope::Read, in_tenants: false };
     /// Changes what carries calls, of the node as a whole.
@@ -127,7 +142,7 @@ impl Caller {
 
     /// Whether the caller may do what needs as much.
     pub(super) fn may(&self, need: Need) -> Result<(), Fault> {
-        if self.scope < need.scope {
+        if !self.scope.covers(need.scope) {
             let detail =
                 format!("this needs a token of scope `{}`; yours has `{}`", need.scope.word(), self.scope.word());
             return Err(Fault::new(StatusCode::FORBIDDEN, "scope", detail));
@@ -224,5 +239,20 @@ async fn admit(need: Need, Extension(caller): Extension<Caller>, request: Reques
     match caller.may(need) {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_sees_nothing_and_who_only_sees_feeds_nothing() {
+        use Scope::{Admin, Change, Presence, Read};
+        let covered = |scope: Scope| [Presence, Read, Change, Admin].map(|needed| scope.covers(needed));
+        assert_eq!(covered(Presence), [true, false, false, false]);
+        assert_eq!(covered(Read), [false, true, false, false]);
+        assert_eq!(covered(Change), [true, true, true, false]);
+        assert_eq!(covered(Admin), [true, true, true, true]);
     }
 }

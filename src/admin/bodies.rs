@@ -47,11 +47,17 @@ impl Bodies {
         }
     }
 
-    /// Reads a body as a JSON object.
-    pub(super) async fn json<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<Held<T>, Fault> {
+    /// Reads a body as it is.
+    pub(super) async fn bytes(&self, headers: &HeaderMap, body: Body) -> Result<Held<axum::body::Bytes>, Fault> {
         let read = tokio::time::timeout(self.timeout, self.read(headers, body)).await;
         let late = |_| Fault::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the body took too long");
-        let (bytes, room) = read.map_err(late)??;
+        let (value, room) = read.map_err(late)??;
+        Ok(Held { value, room })
+    }
+
+    /// Reads a body as a JSON object.
+    pub(super) async fn json<T: DeserializeOwned>(&self, headers: &HeaderMap, body: Body) -> Result<Held<T>, Fault> {
+        let Held { value: bytes, room } = self.bytes(headers, body).await?;
         // A list would be taken for the values of an object in their order.
         if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
             return Err(Fault::bad("bad_json", "the body is not a JSON object"));

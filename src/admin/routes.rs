@@ -18,7 +18,7 @@ use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
 use super::tenancy::View;
-use super::{Settings, calls, connections, guard, health, history, logs, openapi, reloading, service, trace};
+use super::{Settings, calls, connections, guard, health, history, logs, openapi, presence, reloading, service, trace};
 use crate::routing::{Batch, Record};
 
 /// Characters of a name that a caller gives: the id of a batch, and who asks for it.
@@ -67,6 +67,7 @@ pub(super) fn all() -> Routes {
         .merge(history::routes())
         .merge(logs::routes())
         .merge(openapi::routes())
+        .merge(presence::routes())
         .merge(reloading::routes())
         .merge(service::routes())
         .merge(trace::routes())

@@ -88,9 +88,11 @@ pub struct ControlToken {
     pub tenants: Option<Vec<Arc<str>>>,
 }
 
-/// What a token is good for; each includes those before it.
+/// What a token is good for; `Change` includes both before it, `Admin` all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ControlScope {
+    /// To tell what lines do.
+    Presence,
     /// To see (the default).
     #[default]
     Read,
@@ -183,7 +185,12 @@ fn tokens(table: &mut Table<'_>, tenants: &mut Vec<At<Arc<str>>>) -> Vec<Control
         t.must_have("file");
         t.must_have("scope");
         let file = t.existing("file");
-        let words = [("read", ControlScope::Read), ("change", ControlScope::Change), ("admin", ControlScope::Admin)];
+        let words = [
+            ("presence", ControlScope::Presence),
+            ("read", ControlScope::Read),
+            ("change", ControlScope::Change),
+            ("admin", ControlScope::Admin),
+        ];
         let scope = t.choice("scope", &words).map(|scope| scope.value).unwrap_or_default();
         let named = t.texts("tenants");
         if t.is_empty_list("tenants") {

@@ -9,6 +9,7 @@ use super::log::{At, Draft, Log};
 use super::login::Login;
 use super::reader::{Complaint, Table, quoted};
 use super::trunks::TrunkSet;
+use crate::presence::notifier::Lamp;
 use crate::presence::{Direction, Presence as PbxPresence, UserState};
 use crate::routing::Tenant;
 use crate::trunk::{TrunkId, TrunkKind};
@@ -46,6 +47,10 @@ pub struct Presence {
     pub max_expires: Duration,
     /// The shortest time between two NOTIFYs of one subscription.
     pub notify_interval: Duration,
+    /// The states that light the lamp keys of watchers.
+    pub lamp: Lamp,
+    /// What a publication of Teams' Do not disturb asks the PBX for.
+    pub publish_expires: Duration,
     /// How long changes of a line that flaps are gathered; the first change waits for nothing.
     pub coalesce: Duration,
     /// What Graph is asked to hold a session for; refreshed at half of it.
@@ -116,6 +121,8 @@ impl Default for Presence {
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3_600),
             notify_interval: Duration::from_secs(1),
+            lamp: Lamp::default(),
+            publish_expires: Duration::from_secs(600),
             coalesce: Duration::from_millis(500),
             session_expires: Duration::from_secs(3_600),
             graph_requests_per_30s: 1_400,
@@ -173,6 +180,8 @@ pub(super) fn read(mut table: Table<'_>, tenants: BTreeMap<Arc<str>, TenantPrese
         min_expires: t.seconds("min_expires_s", 1..=DAY_S, d.min_expires),
         max_expires: t.seconds("max_expires_s", 1..=DAY_S, d.max_expires),
         notify_interval: t.millis("notify_interval_ms", 0..=60_000, d.notify_interval),
+        lamp: lamp(t).unwrap_or(d.lamp),
+        publish_expires: t.seconds("publish_expires_s", 60..=DAY_S, d.publish_expires),
         coalesce: t.millis("coalesce_ms", 0..=60_000, d.coalesce),
         session_expires: t.seconds("session_expires_s", 300..=14_400, d.session_expires),
         graph_requests_per_30s: rate(t, "graph_requests_per_30s", 10..=1_500, d.graph_requests_per_30s),
@@ -193,6 +202,23 @@ pub(super) fn read(mut table: Table<'_>, tenants: BTreeMap<Arc<str>, TenantPrese
     table.finish();
     presence
 }
+
+/// The states that light lamps.
+fn lamp(table: &mut Table<'_>) -> Option<Lamp> {
+    let states = table.parsed_list("lamp", |text| {
+        let state = text.parse::<PbxPresence>().ok();
+        state.filter(|state| LAMP.contains(state)).ok_or_else(|| {
+            let help = format!("use {}", LAMP.map(|state| quoted(state.word())).join(", "));
+            Complaint::new(format!("{} lights no lamp", quoted(text))).help(help)
+        })
+    })?;
+    let has = |wanted| states.iter().any(|state| state.value == wanted);
+    let (busy, do_not_disturb) = (has(PbxPresence::Busy), has(PbxPresence::DoNotDisturb));
+    Some(Lamp { busy, do_not_disturb, away: has(PbxPresence::Away) })
+}
+
+/// What `lamp` may have.
+const LAMP: [PbxPresence; 3] = [PbxPresence::Busy, PbxPresence::DoNotDisturb, PbxPresence::Away];
 
 fn rate(table: &mut Table<'_>, key: &'static str, range: std::ops::RangeInclusive<u64>, default: u32) -> u32 {
     table.number(key, range).and_then(|number| u32::try_from(number.value).ok()).unwrap_or(default)
@@ -426,6 +452,8 @@ mod tests {
             min_expires_s = 1
             max_expires_s = 2
             notify_interval_ms = 0
+            lamp = ["away"]
+            publish_expires_s = 60
             coalesce_ms = 3
             session_expires_s = 300
             graph_requests_per_30s = 10
@@ -481,6 +509,8 @@ mod tests {
             min_expires: Duration::from_secs(1),
             max_expires: Duration::from_secs(2),
             notify_interval: Duration::ZERO,
+            lamp: Lamp { busy: false, do_not_disturb: false, away: true },
+            publish_expires: Duration::from_secs(60),
             coalesce: Duration::from_millis(3),
             session_expires: Duration::from_secs(300),
             graph_requests_per_30s: 10,
@@ -488,6 +518,7 @@ mod tests {
             poll_interval_watched: Duration::from_secs(8),
             clear_on_stop: false,
             webhook: None,
+            logins: BTreeMap::new(),
             tenants: BTreeMap::from([(Arc::from("contoso"), contoso)]),
         };
         assert_eq!(loaded.config.presence, wanted);
@@ -505,6 +536,9 @@ mod tests {
             ),
             ("[presence]\npoll_interval_s = 1", "`poll_interval_watched_s` (5) is above `poll_interval_s` (1)"),
             ("[presence]\npoll = 1", "no key `poll`"),
+            ("[presence]\nlamp = [\"busy\", \"offline\"]", "`offline` lights no lamp"),
+            ("[presence]\nlamp = \"busy\"", "`lamp` must be a list"),
+            ("[presence]\npublish_expires_s = 59", "`publish_expires_s` must be from 60 to 86400"),
             (
                 "[tenant.contoso.presence]\ndirection = \"up\"",
                 "`up` is none of `to-teams`, `from-teams`, `both`, `off`",

@@ -127,7 +127,9 @@ struct Draft<'a> {
     mirror: &'a Mirror,
     kept: &'a Kept,
     office: Office<'a>,
-    /// Ids of users that are not the directory's, in lower case.
+    /// Ids of users of the configuration, in lower case.
+    configured: HashSet<String>,
+    /// Ids of all users that are not the directory's, in lower case.
     others: HashSet<String>,
     /// Whose each number is.
     numbers: HashMap<Number, String>,
@@ -136,13 +138,15 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn new(settings: &'a Settings, mirror: &'a Mirror, kept: &'a Kept, office: Office<'a>) -> Self {
-        let configured = office.configured.users().iter().map(|user| user.record.id.to_lowercase());
+        let configured: HashSet<String> =
+            office.configured.users().iter().map(|user| user.record.id.to_lowercase()).collect();
         let mut draft = Self {
             settings,
             mirror,
             kept,
             office,
-            others: configured.collect(),
+            others: configured.clone(),
+            configured,
             numbers: HashMap::new(),
             deal: Deal::default(),
         };
@@ -179,7 +183,7 @@ impl<'a> Draft<'a> {
             if !seen.insert(id.clone()) {
                 let why = "another user of the directory has this user principal name or mail address".to_owned();
                 plan.unreadable.push(Unreadable { user: id, why });
-            } else if entry.names().any(|name| self.others.contains(name)) && !self.is_adopted(object, entry, &id) {
+            } else if self.is_of_others(object, entry, &id) {
                 wanted.held.extend(ids_of(self.settings, &id));
                 plan.held.push(id);
             } else if self.settings.name_of(entry).is_none() {
@@ -207,7 +211,8 @@ impl<'a> Draft<'a> {
             None => true,
         };
         let mut users = Vec::new();
-        for (object, entry) in self.mirror.users.iter().filter(|(object, entry)| entry.is_enabled() && in_scope(object)) {
+        for (object, entry) in self.mirror.users.iter().filter(|(object, entry)| entry.is_enabled() && in_scope(object))
+        {
             match entry.id() {
                 Some(id) => users.push((&**object, entry, id.to_owned())),
                 None => {
@@ -221,9 +226,8 @@ impl<'a> Draft<'a> {
 
     /// The first rule that has the user.
     fn rule(&self, object: &str) -> Option<&'a GroupRule> {
-        let has = |rule: &&GroupRule| {
-            self.mirror.groups.get(&rule.group).is_some_and(|group| group.members.contains(object))
-        };
+        let has =
+            |rule: &&GroupRule| self.mirror.groups.get(&rule.group).is_some_and(|group| group.members.contains(object));
         self.settings.rules.iter().find(has)
     }
 
@@ -288,12 +292,16 @@ impl<'a> Draft<'a> {
         user.record.extension.as_deref()
     }
 
+    /// Whether somebody else has the user, under any of the names.
+    fn is_of_others(&self, object: &str, entry: &Entry, id: &str) -> bool {
+        let is_in = |ids: &HashSet<String>| entry.names().any(|name| ids.contains(name));
+        is_in(&self.configured) || is_in(&self.others) && !self.is_adopted(object, entry, id)
+    }
+
     /// Whether a user's very records are in force, though nobody has noted that the directory has put them.
     fn is_adopted(&self, object: &str, entry: &Entry, id: &str) -> bool {
-        let here = |record: &UserRecord| {
-            self.office.configured.named(&record.id).is_none()
-                && self.office.tenant.named(&record.id).is_some_and(|user| user.record == *record)
-        };
+        let here =
+            |record: &UserRecord| self.office.tenant.named(&record.id).is_some_and(|user| user.record == *record);
         let records = self.records(object, entry, id, self.known_extension(object, entry));
         !records.is_empty() && records.iter().all(here)
     }

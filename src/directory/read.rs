@@ -112,11 +112,7 @@ struct Walk<'a, P> {
 
 impl<P: Pages> Walk<'_, P> {
     /// What was known with the changes since; `None`: it cannot be had that way.
-    async fn changes(
-        &mut self,
-        mut mirror: Mirror,
-        link: &str,
-    ) -> Result<Option<(Mirror, BTreeSet<Box<str>>)>, Fault> {
+    async fn changes(&mut self, mut mirror: Mirror, link: &str) -> Result<Option<(Mirror, BTreeSet<Box<str>>)>, Fault> {
         let mut touched = BTreeSet::new();
         match self.users(Some(link), &mut mirror, &mut touched).await {
             Err(Fault::Stale) => return Ok(None),

@@ -51,3 +51,6 @@ pub fn make(
     key.sign(encoding, &SystemRandom::new(), signed.as_bytes(), &mut signature).map_err(|_| no_rsa())?;
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
+
+#[cfg(test)]
+mod tests;

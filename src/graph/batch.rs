@@ -63,7 +63,9 @@ impl Graph {
         if let [single] = writes {
             // What concerns the user alone is the item's, as in a batch.
             return match self.write(single).await {
-                Err(fault @ (Fault::NotFound(_) | Fault::Refused(_) | Fault::Gone(_))) => Ok(vec![Err(fault)]),
+                Err(fault @ (Fault::NotFound(_) | Fault::Refused(_) | Fault::Gone(_) | Fault::Malformed(_))) => {
+                    Ok(vec![Err(fault)])
+                }
                 Err(fault) => Err(fault),
                 Ok(()) => Ok(vec![Ok(())]),
             };
@@ -78,8 +80,15 @@ impl Graph {
             return Ok(Vec::new());
         }
         let mut requests = Vec::with_capacity(writes.len());
+        let mut unusable = Vec::new();
         for (id, write) in writes.iter().enumerate() {
-            let url = write.url()?;
+            let url = match write.url() {
+                Ok(url) => url,
+                Err(fault) => {
+                    unusable.push((id, fault));
+                    continue;
+                }
+            };
             requests.push(json!({
                 "id": id.to_string(),
                 "method": "POST",
@@ -95,6 +104,11 @@ impl Graph {
         for (result, write) in results.iter_mut().zip(writes) {
             if write.session.is_none() && matches!(result, Err(Fault::NotFound(_))) {
                 *result = Ok(());
+            }
+        }
+        for (id, fault) in unusable {
+            if let Some(result) = results.get_mut(id) {
+                *result = Err(fault);
             }
         }
         Ok(results)

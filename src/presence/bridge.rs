@@ -9,8 +9,8 @@
 //!
 //! What was learned from Teams never enters the board (rule 4).
 
-mod settle;
 mod settings;
+mod settle;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use self::settings::{Settings, TenantSettings};
 
 use self::settle::Work;
+use super::Line;
 use super::access::Access;
 use super::agent::{Arrived, Reply, Say};
 use super::board::{self, Board};
@@ -35,7 +36,6 @@ use super::subscriber::{self, LineOf, Package, Subscriber};
 use super::teams::session_for;
 use super::view::View;
 use super::writer::{self, Budgets, ItemResult, RequestId, Writer, Written};
-use super::Line;
 use crate::transaction::Moment;
 
 /// What the owner of the bridge is to do, in this order.
@@ -220,12 +220,7 @@ impl Bridge {
     }
 
     /// Takes what came of [`Act::Write`].
-    pub fn handle_written(
-        &mut self,
-        now: Moment,
-        request: RequestId,
-        result: Result<Vec<ItemResult>, writer::Fault>,
-    ) {
+    pub fn handle_written(&mut self, now: Moment, request: RequestId, result: Result<Vec<ItemResult>, writer::Fault>) {
         self.writer.handle_done(now, request, result, &mut self.budgets, &mut self.work.writer);
     }
 
@@ -376,7 +371,8 @@ impl Bridge {
             let listed = wishes.line_list.is_some() && wishes.subscribe_lines;
             let wanted = |package| match package {
                 Package::Dialog => wishes.subscribe_lines && !listed,
-                Package::Presence => wishes.subscribe_presence,
+                // The user's own presence is asked for once, at the first line.
+                Package::Presence => wishes.subscribe_presence && index == 0,
             };
             for package in [Package::Dialog, Package::Presence] {
                 let line = Some(line.clone()).filter(|_| wanted(package));

@@ -6,7 +6,7 @@
 //! of the edge a refresh gets 481 and watchers subscribe anew (RFC 6665 section 4.1.2.2).
 
 mod dialog;
-mod documents;
+pub mod documents;
 mod notify;
 mod subscription;
 pub(super) mod wish;
@@ -193,18 +193,16 @@ impl Notifier {
         access: &Access,
         out: &mut Vec<Order>,
     ) {
-        let inside = arrived.message.to_tag().is_some();
         let taken = if arrived.message.method() != b"SUBSCRIBE" {
             Err(Refused::method())
-        } else if inside {
+        } else if arrived.message.to_tag().is_some() {
             self.refresh(now, arrived, out)
         } else {
             self.begin(now, arrived, people, access, out)
         };
         if let Err(refused) = taken {
             self.count_refusal(refused.status);
-            let tag = (!inside).then(|| self.tokens.tag("r", arrived.handle.0));
-            out.push(Order::Say(Say::Answer(refused.into_answer(arrived, tag))));
+            out.push(Order::Say(Say::Answer(refused.into_answer(arrived))));
         }
     }
 
@@ -289,7 +287,6 @@ impl Notifier {
         }
         let dialog = Dialog::of(arrived)?;
         let entity = documents::entity(&uri);
-        let record_route = dialog::record_route(message);
         let expires = wish.expires;
         let fetch = expires.is_zero();
         let key = self.subscriptions.insert(Box::new(Subscription::new(now, user, entity, dialog, wish)));
@@ -299,7 +296,7 @@ impl Notifier {
             reason: "OK",
             to_tag: Some(self.tokens.tag(TAG_MARK, key.to_bits())),
             contact_user: Some(notify::contact_user(key)),
-            headers: [("Expires", expires.as_secs().to_string())].into_iter().chain(record_route).collect(),
+            headers: vec![("Expires", expires.as_secs().to_string())],
             body: None,
         };
         out.push(Order::Say(Say::Answer(answer)));

@@ -155,8 +155,7 @@ impl Publications {
     ) {
         if let Err(refused) = self.take(now, arrived, people, access, out) {
             self.count_refusal(refused.status);
-            let tag = self.tokens.tag("r", arrived.handle.0);
-            out.push(Order::Say(Say::Answer(refused.into_answer(arrived, Some(tag)))));
+            out.push(Order::Say(Say::Answer(refused.into_answer(arrived))));
         }
     }
 
@@ -217,7 +216,7 @@ impl Publications {
             handle: arrived.handle,
             status: 200,
             reason: "OK",
-            to_tag: Some(self.tokens.tag("a", arrived.handle.0)),
+            to_tag: None,
             contact_user: None,
             headers: vec![("SIP-ETag", etag), ("Expires", expires.as_secs().to_string())],
             body: None,

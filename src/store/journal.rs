@@ -197,13 +197,13 @@ fn last<'a, T: 'a, K: Eq + Hash + 'a>(
 }
 
 /// Numbers are personal data: nobody else reads the file.
-fn options() -> OpenOptions {
+pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).mode(0o600);
     options
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse(shown(path))),
@@ -212,7 +212,7 @@ fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
 }
 
 /// A new name is only there for good when the directory that has it is.
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(directory)?.sync_all()
 }
@@ -272,7 +272,7 @@ fn decoded(text: &[u8]) -> Option<Line<'static>> {
     serde_json::from_slice(json).ok()
 }
 
-fn checksum(bytes: &[u8]) -> u64 {
+pub(super) fn checksum(bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write(bytes);
     hasher.finish()
@@ -282,7 +282,7 @@ fn shown(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
+pub(super) fn failed(what: &'static str, path: &Path, error: io::Error) -> StoreError {
     StoreError::Io { what, path: shown(path), error }
 }
 

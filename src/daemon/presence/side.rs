@@ -225,8 +225,9 @@ impl Side {
 
     /// How long the thread may sleep.
     pub fn next_wake(&self) -> Option<Duration> {
-        let wakes = [self.bridge.next_wake(), self.agent.next_wake(), Some(self.next_roll_call)];
-        let next = wakes.into_iter().flatten().min()?;
+        let others = [self.next_roll_call, self.sweep.next_wake()].map(Some);
+        let wakes = [self.bridge.next_wake(), self.agent.next_wake()].into_iter().chain(others);
+        let next = wakes.flatten().min()?;
         Some(next.since(self.now()))
     }
 

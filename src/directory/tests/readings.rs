@@ -21,9 +21,9 @@ pub fn settings() -> Settings {
     }
 }
 
-/// Runs to the end; waiting costs no time.
+/// Runs to the end.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(work)
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
 
 pub fn reading(source: &Source, settings: &Settings, known: &Mirror) -> Result<Reading, Fault> {

@@ -157,7 +157,8 @@ impl Pages for Source {
     async fn members(&self, group: &str, link: Option<&str>) -> Result<Page<Member>, Fault> {
         let page = self.page;
         self.turn(|inner| {
-            let members = inner.members.get(group).ok_or_else(|| Fault::Failed(format!("there is no group {group}")))?;
+            let members =
+                inner.members.get(group).ok_or_else(|| Fault::Failed(format!("there is no group {group}")))?;
             let at = link.map_or(0, |link| link.parse().unwrap());
             let (items, next) = cut(members, at, page);
             Ok(Page { items, next: next.map(|next| next.to_string().into()), since: None })
@@ -182,7 +183,7 @@ pub fn user(name: &str, number: &str) -> Value {
 }
 
 pub fn throttled() -> Option<Fault> {
-    Some(Fault::Throttled { after: Duration::from_millis(1_500) })
+    Some(Fault::Throttled { after: Duration::from_millis(1) })
 }
 
 pub fn failed() -> Option<Fault> {

@@ -102,13 +102,6 @@ impl Dialog {
     }
 }
 
-/// The lines of Record-Route, for the answer that makes the dialog (RFC 3261 section 12.1.1).
-pub(super) fn record_route(message: &Message) -> impl Iterator<Item = (&'static str, String)> {
-    message
-        .lines_of(HeaderName::RecordRoute)
-        .map(|line| ("Record-Route", unfolded(message.value_at(line)).into_string()))
-}
-
 /// The URI in Contact.
 fn target(message: &Message) -> Option<Box<str>> {
     let contact = message.contacts().next()?.ok()?;

@@ -8,7 +8,7 @@ use crate::presence::pidf::{self, Document, OWN_MARK, PersonPart, Tuple};
 use crate::sip::{Scheme, Uri};
 
 /// The user's URI as a watcher has asked for it: what its documents are about, without parameters.
-pub(super) fn entity(uri: &Uri<'_>) -> Box<str> {
+pub fn entity(uri: &Uri<'_>) -> Box<str> {
     let user = String::from_utf8_lossy(uri.user.unwrap_or_default());
     let host = String::from_utf8_lossy(uri.host);
     match uri.scheme {
@@ -20,7 +20,7 @@ pub(super) fn entity(uri: &Uri<'_>) -> Box<str> {
 }
 
 /// The presence document of a state.
-pub(super) fn presence(entity: &str, view: &View) -> Bytes {
+pub fn presence(entity: &str, view: &View) -> Bytes {
     let note = vec![view.note().to_owned()];
     let document = Document {
         entity: entity.to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn presence(entity: &str, view: &View) -> Bytes {
 
 /// The dialog-info document of a lamp. Where it is dark there is a terminated dialog and not none: many phones put a lamp
 /// out for what they read, and for nothing that is missing.
-pub(super) fn dialog(entity: &str, version: u32, lit: bool) -> Bytes {
+pub fn dialog(entity: &str, version: u32, lit: bool) -> Bytes {
     let state = if lit { DialogState::Confirmed } else { DialogState::Terminated };
     let mut dialog = Dialog::new(format!("{OWN_MARK}teams"), state);
     dialog.direction = Some(Direction::Initiator);

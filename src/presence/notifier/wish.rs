@@ -193,12 +193,12 @@ impl Refused {
     }
 
     /// The answer to a request.
-    pub fn into_answer(self, arrived: &Arrived, to_tag: Option<String>) -> Answer {
+    pub fn into_answer(self, arrived: &Arrived) -> Answer {
         Answer {
             handle: arrived.handle,
             status: self.status,
             reason: self.reason,
-            to_tag,
+            to_tag: None,
             contact_user: None,
             headers: self.headers,
             body: None,
