@@ -144,7 +144,7 @@ impl<P: Pages> Walk<'_, P> {
                 if change.gone {
                     mirror.users.remove(&change.id);
                 } else {
-                    mirror.users.entry(change.id.clone()).or_default().take(&change.properties, &self.fields);
+                    mirror.users.entry(change.id.clone()).or_default().take(&change.fields, &self.fields);
                 }
                 touched.insert(change.id);
             }

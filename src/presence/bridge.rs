@@ -319,6 +319,17 @@ impl Bridge {
         &self.poller
     }
 
+    /// Subscriptions at the edge for a user.
+    pub fn watchers(&self, user: UserKey) -> usize {
+        self.notifier.watchers(user)
+    }
+
+    /// Whether a source of a user says nothing any more, so that another may take its place.
+    pub fn is_lost(&self, now: Moment, user: UserKey, source: Source) -> bool {
+        let known = self.board.sources(user).iter().find(|known| known.source == source);
+        known.is_none_or(|known| known.report.is_none() || known.until.is_some_and(|until| until <= now))
+    }
+
     /// What is known of one user.
     pub fn standing(&self, user: UserKey) -> Option<Standing<'_>> {
         let person = self.people.get(user)?;
