@@ -51,9 +51,10 @@ use self::control::health::Watch;
 use self::control::{Desk, Doors, Parts};
 use self::core::Core;
 use self::counters::Exposition;
+use self::directory::Directories;
+use self::graphs::Graphs;
 use self::life::Life;
 use self::overload::Overload;
-use self::graphs::Graphs;
 use self::presence::Sidecar;
 use self::records::Records;
 use self::reload::Reloader;
@@ -82,6 +83,8 @@ pub enum StartError {
     Dns(#[from] crate::dns::SetupError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("the users of directories: {0}")]
+    Directory(#[from] crate::directory::StoreError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
     #[error("control: {0}")]
@@ -105,6 +108,7 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
+    directories: Arc<Directories>,
     sidecar: Arc<Sidecar>,
     /// What the sidecar begins with, until it runs.
     bridged: Option<presence::side::Parts>,
@@ -186,6 +190,19 @@ impl Daemon {
             settings: loaded.config.presence.clone(),
         };
         presence::follow(&reloader, &sidecar);
+        let store = crate::directory::Store::open(state.dir.as_deref())?;
+        let inbox = Arc::clone(sidecar.inbox());
+        let matched: directory::Listener = Box::new(move |tenant, matches| {
+            if inbox.order(move |side| side.set_matches(tenant, matches)).is_err() {
+                tracing::warn!("the presence bridge is too busy to hear who is who: the next reading tells it again");
+            }
+        });
+        let directories =
+            Directories::new(store, Arc::clone(&changes), Arc::clone(&core), Arc::clone(&graphs), matched);
+        directories.set(&loaded.config);
+        let (renewed, asked) = (Arc::clone(&directories), Arc::clone(&directories));
+        reloader.follow("directory", move |config| renewed.set(config));
+        watched.push(Box::new(move || asked.causes()));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -208,9 +225,11 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    directories: Arc::clone(&directories),
                     strangers: Arc::clone(&strangers),
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
+                    sidecar: Arc::clone(&sidecar),
                     node: Arc::clone(&node.name),
                     reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),
@@ -225,6 +244,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.add(graphs);
+        exposition.add(Arc::new(sidecar.series()));
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
@@ -236,6 +256,7 @@ impl Daemon {
             reloader,
             strangers,
             overload,
+            directories,
             sidecar,
             bridged: Some(bridged),
             doors,
@@ -256,6 +277,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(directory::tend(Arc::clone(&self.directories))).abort_handle());
         self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.taps().trace()))).abort_handle());
         self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
         self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());

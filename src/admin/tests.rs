@@ -87,6 +87,30 @@ impl Calls for Stand {
     }
 }
 
+impl Directory for Stand {
+    fn directory(&self, tenant: &str) -> Result<DirectoryStatus, DirectoryRefusal> {
+        match tenant {
+            "contoso" => Ok(DirectoryStatus { tenant: tenant.to_owned(), ..DirectoryStatus::default() }),
+            _ => Err(DirectoryRefusal::None),
+        }
+    }
+
+    fn test_directory(&self, _: &str) -> Result<DirectoryTest, DirectoryRefusal> {
+        Err(DirectoryRefusal::Failed("no Graph".to_owned()))
+    }
+
+    fn preview_directory(&self, tenant: &str) -> Result<DirectoryRun, DirectoryRefusal> {
+        Ok(DirectoryRun { tenant: tenant.to_owned(), result: "preview", ..DirectoryRun::default() })
+    }
+
+    fn sync_directory(&self, tenant: &str, force: bool) -> Result<DirectoryRun, DirectoryRefusal> {
+        match force {
+            true => Ok(DirectoryRun { tenant: tenant.to_owned(), result: "changed", ..DirectoryRun::default() }),
+            false => Err(DirectoryRefusal::Stopped("3 of 4 users would be removed".to_owned())),
+        }
+    }
+}
+
 impl Guard for Stand {
     fn bans(&self) -> Vec<BanStatus> {
         let ban = |network: &str| BanStatus { network: network.to_owned(), ..BanStatus::default() };

@@ -107,8 +107,8 @@ async fn serve(listener: tokio::net::TcpListener, router: Router) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let service = hyper_util::service::TowerToHyperService::new(router.clone());
-        let connection = hyper::server::conn::http1::Builder::new()
-            .serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
 }
@@ -218,9 +218,12 @@ async fn a_token_is_asked_for_once_and_used_by_all() {
     let form = &asked[0];
     assert_eq!((&*form.method, &*form.target), ("POST", "/contoso.example/oauth2/v2.0/token"));
     let scope = format!("{base}/.default").replace(':', "%3A").replace('/', "%2F");
-    for field in
-        ["grant_type=client_credentials", "client_secret=s3cret-value", &format!("scope={scope}"), "client_id=6e74172b-"]
-    {
+    for field in [
+        "grant_type=client_credentials",
+        "client_secret=s3cret-value",
+        &format!("scope={scope}"),
+        "client_id=6e74172b-",
+    ] {
         assert!(form.body.contains(field), "{field}: {}", form.body);
     }
     let write = other.last();
@@ -384,7 +387,8 @@ async fn preferred_presence_and_polls_are_as_graph_wants_them() {
     assert_eq!(asked.json(), json!({"availability": "Offline", "activity": "OffWork", "expirationDuration": "PT24H"}));
     assert_eq!(graph.set_preferred(ALICE, None).await, Ok(()));
     assert!(other.last().target.ends_with("/presence/clearUserPreferredPresence"));
-    other.graph(given(200, json!({"value": [{"id": ALICE, "availability": "DoNotDisturb", "activity": "Presenting"}]})));
+    other
+        .graph(given(200, json!({"value": [{"id": ALICE, "availability": "DoNotDisturb", "activity": "Presenting"}]})));
     let read = graph.presences(&[ALICE, BOB]).await.unwrap();
     assert_eq!((read.len(), read[0].presence.availability), (1, Availability::DoNotDisturb));
     assert_eq!(other.last().json(), json!({"ids": [ALICE, BOB]}));
@@ -405,7 +409,8 @@ async fn users_come_in_pages_and_links_stay_at_home() {
             {"id": BOB, "@removed": {"reason": "deleted"}}
         ], "@odata.deltaLink": delta}),
     ));
-    let fields = ["displayName", "onPremisesExtensionAttributes.extensionAttribute1", "onPremisesExtensionAttributes.x"];
+    let fields =
+        ["displayName", "onPremisesExtensionAttributes.extensionAttribute1", "onPremisesExtensionAttributes.x"];
     let page = graph.users_delta(&fields, None).await.unwrap();
     assert_eq!((page.items.len(), &page.next), (0, &Next::Page(next.clone())));
     let first = other.last();
@@ -424,7 +429,9 @@ async fn users_come_in_pages_and_links_stay_at_home() {
     assert_eq!(page.items[1].removed, Some(Removed::Deleted));
 
     let asked = other.asked().len();
-    for foreign in ["https://evil.example/v1.0/users/delta", "http://127.0.0.1:1/x", "users/delta", "file:///etc/passwd"] {
+    for foreign in
+        ["https://evil.example/v1.0/users/delta", "http://127.0.0.1:1/x", "users/delta", "file:///etc/passwd"]
+    {
         let told = graph.users_delta(&fields, Some(foreign)).await.unwrap_err();
         assert!(told.to_string().contains("leads to"), "{told}");
     }
@@ -441,7 +448,10 @@ async fn users_come_in_pages_and_links_stay_at_home() {
 #[tokio::test]
 async fn groups_and_numbers_are_read() {
     let (other, graph, _, _) = started().await;
-    other.entra(grant(&["GroupMember.Read.All", "TeamsTelephoneNumber.Read.All", "TeamsUserConfiguration.Read.All"], 3_600));
+    other.entra(grant(
+        &["GroupMember.Read.All", "TeamsTelephoneNumber.Read.All", "TeamsUserConfiguration.Read.All"],
+        3_600,
+    ));
     other.graph(given(
         200,
         json!({"value": [{"id": "g", "members@delta": [{"id": ALICE}, {"id": BOB, "@removed": {"reason": "deleted"}}]}]}),

@@ -190,7 +190,8 @@ impl Poller {
 
     /// A user, new or changed; without `graph_id` Graph cannot be asked for him.
     pub fn set_user(&mut self, now: Moment, key: UserKey, tenant: TenantKey, graph_id: Option<Arc<str>>) {
-        let known = self.user(key).is_some_and(|user| user.tenant == tenant && Some(&user.graph_id) == graph_id.as_ref());
+        let known =
+            self.user(key).is_some_and(|user| user.tenant == tenant && Some(&user.graph_id) == graph_id.as_ref());
         if known {
             return;
         }
@@ -656,8 +657,8 @@ impl Lane {
     fn demand(&self, settings: &Settings) -> u32 {
         let rounds = |interval: Duration| 30.0 / interval.max(SHORTEST).as_secs_f64();
         let near = if self.near.is_empty() { 0.0 } else { f64::from(self.near.parts(MAX_IDS)) };
-        let requests = rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS))
-            + rounds(settings.interval_watched) * near;
+        let requests =
+            rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS)) + rounds(settings.interval_watched) * near;
         requests.ceil() as u32 + 1
     }
 }

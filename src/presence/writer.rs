@@ -410,7 +410,8 @@ impl Writer {
         let mut counts = self.counts.clone();
         counts.in_flight = self.flights.len();
         counts.waiting = self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum();
-        counts.oldest_waiting = self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
+        counts.oldest_waiting =
+            self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
         counts.unmatched = self.lanes.iter().flatten().map(|lane| lane.unmatched).sum();
         counts.slots = self.slots.len();
         counts
@@ -451,10 +452,11 @@ impl Writer {
     /// Users that Graph does not know: without an object id, or with one that is not there.
     pub fn unmatched(&self) -> impl Iterator<Item = UserKey> {
         let keyed = (0..).map(UserKey).zip(&self.users);
-        keyed.filter(|&(_, &index)| {
-            self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
-        })
-        .map(|(user, _)| user)
+        keyed
+            .filter(|&(_, &index)| {
+                self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
+            })
+            .map(|(user, _)| user)
     }
 
     /// Bytes on the heap for users, without what is behind object ids.

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the other tests ask more of it")]
 mod support;
 
+mod bridge;
 mod demo;
 mod directory;
 mod feed;

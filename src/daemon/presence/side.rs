@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use super::agent::{Carrier, ask_of};
@@ -13,6 +14,7 @@ use super::lines::Lines;
 use super::lines::ledger::Ledger;
 use super::lines::sweep::Sweep;
 use super::roll::{Matches, Move, Roll};
+use super::series::Counted;
 use super::teams::Teams;
 use super::wishes;
 use crate::config;
@@ -21,6 +23,7 @@ use crate::daemon::core::Core;
 use crate::daemon::graphs::Graphs;
 use crate::presence::agent::{Agent, AskId, Say, Todo};
 use crate::presence::bridge::{Act, Bridge, Seeds};
+use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
@@ -33,6 +36,9 @@ const ROLL_CALL: Duration = Duration::from_millis(500);
 
 /// Changes of the edge's own calls that are taken at once.
 const LINES: usize = 1_024;
+
+/// How often what was counted is published.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// What the thread works with.
 pub struct Parts {
@@ -54,9 +60,12 @@ pub struct Side {
     teams: Teams,
     ledger: Ledger,
     sweep: Sweep,
+    feed: Feed,
     roll: Roll,
     matches: BTreeMap<Arc<str>, Arc<Matches>>,
     next_roll_call: Moment,
+    counted: Arc<ArcSwapOption<Counted>>,
+    next_count: Moment,
     /// Users for whom there was no room.
     beyond: usize,
     /// Empty between two turns, kept for their memory.
@@ -68,7 +77,7 @@ pub struct Side {
 
 impl Side {
     /// Everything that the parts say; the first roll is called with the first turn.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts, counted: Arc<ArcSwapOption<Counted>>) -> Self {
         let now = parts.clock.now();
         let edge = parts.core.edge();
         let carrier = Carrier::new(Arc::clone(&parts.core), Arc::clone(&parts.inbox), &parts.settings);
@@ -82,9 +91,12 @@ impl Side {
             teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
+            feed: Feed::default(),
             roll: Roll::default(),
             matches: BTreeMap::new(),
             next_roll_call: Moment::START,
+            counted,
+            next_count: Moment::START,
             beyond: 0,
             acts: Vec::new(),
             todos: Vec::new(),
@@ -99,11 +111,6 @@ impl Side {
     /// The bridge, to look at it.
     pub const fn bridge(&self) -> &Bridge {
         &self.bridge
-    }
-
-    /// What has been done over SIP.
-    pub fn agent_counts(&self) -> crate::presence::agent::Counts {
-        self.agent.counts()
     }
 
     /// The configuration that holds now.
@@ -138,6 +145,16 @@ impl Side {
     /// A source says something of a user, or is lost.
     pub fn tell(&mut self, told: Told) {
         self.bridge.tell(told);
+    }
+
+    /// The devices that the HTTP feed tells of.
+    pub const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The bridge, and the devices that the HTTP feed tells of.
+    pub const fn with_feed(&mut self) -> (&mut Bridge, &mut Feed) {
+        (&mut self.bridge, &mut self.feed)
     }
 
     /// Who takes part.
@@ -220,13 +237,18 @@ impl Side {
         }
         self.acts = acts;
         self.do_todos(now);
+        if now >= self.next_count {
+            self.next_count = now + COUNTING;
+            self.count(now);
+        }
         self.end_if_done();
     }
 
     /// How long the thread may sleep.
     pub fn next_wake(&self) -> Option<Duration> {
-        let wakes = [self.bridge.next_wake(), self.agent.next_wake(), Some(self.next_roll_call)];
-        let next = wakes.into_iter().flatten().min()?;
+        let others = [self.next_roll_call, self.sweep.next_wake()].map(Some);
+        let wakes = [self.bridge.next_wake(), self.agent.next_wake()].into_iter().chain(others);
+        let next = wakes.flatten().min()?;
         Some(next.since(self.now()))
     }
 
@@ -264,6 +286,17 @@ impl Side {
         if self.stopping.is_some() && (!self.parts.settings.clear_on_stop || self.bridge.is_idle()) {
             self.over = true;
         }
+    }
+
+    fn count(&self, now: Moment) {
+        let name = |tenant| self.bridge.people().tenant_name(tenant).cloned();
+        let tenants = self.bridge.writer().tenants(now).filter_map(|counts| Some((name(counts.tenant)?, counts)));
+        self.counted.store(Some(Arc::new(Counted {
+            counts: self.bridge.counts(now),
+            agent: self.agent.counts(),
+            tenants: tenants.collect(),
+            beyond: self.beyond,
+        })));
     }
 
     fn say(&mut self, now: Moment, say: Say) {
@@ -328,7 +361,10 @@ impl Side {
                         self.bridge.tell(Told { user, source: Source::Calls, report: Some(report), until: None });
                     }
                 }
-                Move::Take(user) => self.bridge.take(now, user),
+                Move::Take(user) => {
+                    self.feed.remove_user(user);
+                    self.bridge.take(now, user);
+                }
             }
         }
         let Self { parts, bridge, ledger, .. } = self;

@@ -8,9 +8,9 @@ use super::side::Side;
 use crate::config;
 use crate::daemon::graphs::Graphs;
 use crate::graph::{self, Graph, Write};
+use crate::presence::TeamsPresence;
 use crate::presence::people::TenantKey;
 use crate::presence::writer::{Fault, Item, ItemResult, RequestId, Written};
-use crate::presence::TeamsPresence;
 
 /// Graph as the bridge uses it.
 pub struct Teams {

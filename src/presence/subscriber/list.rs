@@ -181,10 +181,11 @@ fn entry_of(
         }
         let part = instance.cid.as_ref().and_then(|cid| parts.get(cid.as_bytes()));
         let Some(part) = part.filter(|_| instance.state == InstanceState::Active) else { continue };
-        let Ok(info) = dialog_info::read(part.content, notice.max_bytes) else {
+        let Ok(mut info) = dialog_info::read(part.content, notice.max_bytes) else {
             outcome.unreadable += 1;
             continue;
         };
+        info.drop_own();
         // A whole list brings whole documents, and may bring one again that is known.
         if notice.list.full {
             entry.retain(|(known, _)| *known != id);

@@ -269,8 +269,12 @@ impl Subscriber {
             leg.asked_full = false;
             leg.resyncs = 0;
         }
+        let unknown = matches!(leg.entity, Entity::Person(None));
         self.ask_for_full(now, slot, place);
         self.tell_members(slot, &changed, out);
+        if unknown {
+            self.tell_lost(slot, out);
+        }
     }
 
     /// Tells what the entries of a list do, the greatest of all notifiers.
@@ -388,12 +392,17 @@ fn read<'a>(
         (true, _) if is(rlmi::MEDIA_TYPE) => Ok(Content::List(rlmi::read(body, max_bytes)?, Vec::new())),
         // Some forget to say what it is.
         (false, Package::Dialog) if is(dialog_info::MEDIA_TYPE) || content_type.is_empty() => {
-            Ok(Content::Dialogs(dialog_info::read(body, max_bytes)?))
+            let mut info = dialog_info::read(body, max_bytes)?;
+            // What the edge itself has written is no news of the line; the version counts all the same.
+            info.drop_own();
+            Ok(Content::Dialogs(info))
         }
         (false, Package::Presence) if is(PIDF) || is("application/cpim-pidf+xml") || content_type.is_empty() => {
             let none = Aliases::new();
-            let document = pidf::read(body, max_bytes)?;
-            Ok(Content::Person(document.report(aliases.map_or(&none, |aliases| aliases))))
+            let mut document = pidf::read(body, max_bytes)?;
+            let others = document.drop_own();
+            let report = document.report(aliases.map_or(&none, |aliases| aliases));
+            Ok(Content::Person(report.filter(|_| others)))
         }
         _ => Err(ReadFault::MediaType),
     }
