@@ -133,7 +133,7 @@ const KEPT: &[(&str, &[&str])] = &[
         "aws_lc_rs",
         &["admin/tokens.rs", "call/seal/", "graph/", "lab/graph/", "lab/wire", "presence/digest/", "transport/tls"],
     ),
-    ("reqwest", &["graph/", "graph.rs"]),
+    ("reqwest", &["graph/", "graph.rs", "lab/graph/"]),
     ("jsonwebtoken", &["graph/notifications"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),
     ("hickory_proto", &["dns/", "dns.rs"]),

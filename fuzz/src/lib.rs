@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod frames;
+pub mod graph;
 pub mod message;
 pub mod multipart;
 pub mod sdp;
