@@ -3,6 +3,7 @@
 pub mod address;
 pub mod frames;
 pub mod line_states;
+pub mod graph;
 pub mod message;
 pub mod multipart;
 pub mod sdp;
