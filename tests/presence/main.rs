@@ -14,5 +14,6 @@ mod isolation;
 mod lines;
 mod load;
 mod publish;
+mod standin;
 mod subscribe;
 mod watchers;
