@@ -16,5 +16,6 @@ mod load;
 mod peer;
 mod notifications;
 mod publish;
+mod standin;
 mod subscribe;
 mod watchers;
