@@ -40,8 +40,8 @@ impl Bridge {
         Self::start_with(users, more, "")
     }
 
-    /// The same with more tables, in which `{edge}` stands for the edge's address for PBXs, and `{pbx}` for that of the
-    /// PBX, whose trunk is `pbx`.
+    /// The same with more tables, in which `{edge}` stands for the edge's address for PBXs, `{pbx}` for that of the PBX,
+    /// whose trunk is `pbx`, and `{branch}` and `{lines}` for those of two more peers (hosts 3 and 4).
     pub fn start_with(users: usize, more: &str, tables: &str) -> Self {
         let place = Place::new();
         let people = (0..users).map(|number| GraphUser::new(&user(number), &format!("User {number}"))).collect();
@@ -189,5 +189,7 @@ ca = "graph-ca.pem"
         let _ =
             writeln!(text, "[[tenant.contoso.user]]\nid = \"{user}\"\nextension = \"{extension}\"\nlives = \"pbx\"");
     }
-    text + &tables.replace("{edge}", &inside.to_string()).replace("{pbx}", &pbx.to_string())
+    let places = [("{edge}", inside), ("{pbx}", pbx), ("{branch}", place.at(3)), ("{lines}", place.at(4))];
+    let filled = |tables: String, (mark, at): &(&str, SocketAddr)| tables.replace(mark, &at.to_string());
+    text + &places.iter().fold(tables.to_owned(), filled)
 }

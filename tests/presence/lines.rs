@@ -65,7 +65,10 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     caller.ack(&ok);
     bridge.wait_for(0, Some("Busy/InAConferenceCall"));
     bridge.wait_for(1, Some("Busy/InAConferenceCall"));
-    assert_eq!(bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()), Some("busy".into()));
+    assert_eq!(
+        bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()),
+        Some("busy".into())
+    );
     caller.bye(&ok);
     let bye = callee.request("BYE");
     callee.answer(&bye, 200, "");

@@ -33,9 +33,8 @@ impl Heard {
 
     /// All lines of a header, whole, with their breaks.
     pub fn lines(&self, name: &str) -> String {
-        let is_it = |line: &&str| {
-            line.split_once(':').is_some_and(|(start, _)| start.trim().eq_ignore_ascii_case(name))
-        };
+        let is_it =
+            |line: &&str| line.split_once(':').is_some_and(|(start, _)| start.trim().eq_ignore_ascii_case(name));
         let (head, _) = self.0.split_once("\r\n\r\n").unwrap_or((&self.0, ""));
         head.lines().skip(1).filter(is_it).map(|line| format!("{line}\r\n")).collect()
     }
@@ -98,7 +97,8 @@ impl Peer {
         let to = request.value("To");
         let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
         let contact = if more.contains("Contact:") { String::new() } else { format!("Contact: <sip:{}>\r\n", self.at) };
-        let copied: String = ["Via", "Record-Route", "From", "Call-ID", "CSeq"].map(|name| request.lines(name)).concat();
+        let copied: String =
+            ["Via", "Record-Route", "From", "Call-ID", "CSeq"].map(|name| request.lines(name)).concat();
         self.send(&format!(
             "SIP/2.0 {status} Whatever\r\n{copied}To: {to}{tag}\r\n{contact}{more}Content-Length: 0\r\n\r\n"
         ));
@@ -145,7 +145,8 @@ impl Peer {
     fn inside(&mut self, ok: &Heard, method: &str, cseq: u32) -> String {
         self.number += 1;
         let (at, number, uri) = (self.at, self.number, ok.target());
-        let routes: Vec<String> = ok.lines("Record-Route").lines().rev().map(|line| line.replacen("Record-Route", "Route", 1)).collect();
+        let routes: Vec<String> =
+            ok.lines("Record-Route").lines().rev().map(|line| line.replacen("Record-Route", "Route", 1)).collect();
         let routes: String = routes.iter().map(|line| format!("{line}\r\n")).collect();
         let copied: String = ["From", "To", "Call-ID"].map(|name| ok.lines(name)).concat();
         format!(
