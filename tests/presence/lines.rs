@@ -7,13 +7,26 @@ use crate::peer::Peer;
 use crate::support::sipp::{Sipp, scenario};
 use crate::support::until;
 
-/// A second PBX of the tenant's, from which users call.
-const BRANCH: &str = r#"
+/// A second PBX of the tenant's, from which users call those on the first one.
+pub const BRANCH: &str = r#"
 [trunk.branch]
 kind = "pbx"
 listen = "inside"
 targets = ["udp:{branch}"]
 tenant = "contoso"
+
+[trunk.teams]
+kind = "teams"
+listen = "inside"
+targets = ["udp:127.0.0.1:9"]
+allow_from = ["127.0.0.1/32"]
+fqdn = "edge.example.net"
+
+[[tenant.contoso.site]]
+fqdn = "contoso.customers.example.net"
+teams = "teams"
+pbx = "pbx"
+trunk = "branch"
 "#;
 
 const BUSY: Option<&str> = Some("Busy/InACall");

@@ -8,6 +8,7 @@ use crate::support::place::Place;
 
 /// A peer at a host of the place.
 pub struct Peer {
+    /// For who listens in another way.
     pub socket: UdpSocket,
     at: SocketAddr,
     edge: SocketAddr,
@@ -47,7 +48,7 @@ impl Heard {
     }
 
     /// The URI of its Contact, else of To.
-    fn target(&self) -> String {
+    pub fn contact(&self) -> String {
         let contact = self.value("Contact");
         let address = if contact.is_empty() { self.value("To") } else { contact };
         address.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(uri, _)| uri).unwrap().to_owned()
@@ -60,6 +61,11 @@ impl Peer {
         let at = place.at(host);
         let socket = UdpSocket::bind(at).expect("the place is ours");
         Self { socket, at, edge: place.at(1), number: 0 }
+    }
+
+    /// Its address.
+    pub const fn address(&self) -> SocketAddr {
+        self.at
     }
 
     pub fn send(&self, text: &str) {
@@ -144,7 +150,7 @@ impl Peer {
 
     fn inside(&mut self, ok: &Heard, method: &str, cseq: u32) -> String {
         self.number += 1;
-        let (at, number, uri) = (self.at, self.number, ok.target());
+        let (at, number, uri) = (self.at, self.number, ok.contact());
         let routes: Vec<String> =
             ok.lines("Record-Route").lines().rev().map(|line| line.replacen("Record-Route", "Route", 1)).collect();
         let routes: String = routes.iter().map(|line| format!("{line}\r\n")).collect();
