@@ -35,6 +35,10 @@ pub use control::{
     Control, KeyList, KeyRefusal, KeyStatus, Made, PlanStatus, Refusal, Status, Summary, TargetCounts, TargetStatus,
     TrunkStatus,
 };
+pub use directory::{
+    Directory, DirectoryChange, DirectoryLast, DirectoryRefusal, DirectoryRun, DirectoryStatus, DirectoryTest,
+    DirectoryTried, DirectoryUnreadable,
+};
 pub use guard::{BanStatus, Guard, OverloadStatus};
 pub use health::{Alarm, Cause, Health, Level, Report, Severity};
 pub use history::{History, HistoryAsk, HistoryPage, HistoryRefusal};

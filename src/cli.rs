@@ -175,6 +175,13 @@ pub enum Command {
     ///
     /// Exit codes are those of `rules`.
     Log(control::log::Arguments),
+    /// Users that are read from a tenant's directory (Entra ID): status, test, preview and sync.
+    ///
+    /// The running edge reads it, at the start and every `interval_s` of [tenant.ID.directory]. Exit codes are those of
+    /// `rules`; 1 also when the test finds something missing, when a directory cannot be read, and when too many users
+    /// would be removed.
+    Directory(control::directory::Arguments),
+
     /// See, make and remove bans of addresses at the running edge.
     ///
     /// The edge bans strangers by itself after scans and floods, peers of trunks never. Exit codes are those of `rules`.
@@ -267,6 +274,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Presence(arguments) => presence::presence(&arguments, colored()).print(),
         Command::History(arguments) => control::history::history(&arguments).print(),
         Command::Log(arguments) => control::log::log(&arguments).print(),
+        Command::Directory(arguments) => control::directory::directory(&arguments).print(),
         Command::Bans(arguments) => control::bans::bans(&arguments).print(),
         Command::Connections(arguments) => control::connections::connections(&arguments).print(),
         Command::Certificates(arguments) => control::certificates::certificates(&arguments).print(),

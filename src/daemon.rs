@@ -51,10 +51,12 @@ use self::control::health::Watch;
 use self::control::{Desk, Doors, Parts};
 use self::core::Core;
 use self::counters::Exposition;
+use self::directory::Directories;
+use self::graphs::Graphs;
 use self::life::Life;
 use self::overload::Overload;
-use self::graphs::Graphs;
 use self::presence::Sidecar;
+use self::presence::webhook::Webhook;
 use self::records::Records;
 use self::reload::Reloader;
 use self::strangers::Strangers;
@@ -82,6 +84,8 @@ pub enum StartError {
     Dns(#[from] crate::dns::SetupError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error("the users of directories: {0}")]
+    Directory(#[from] crate::directory::StoreError),
     #[error("the call store: {0}")]
     Calls(crate::store::StoreError),
     #[error("control: {0}")]
@@ -105,6 +109,7 @@ pub struct Daemon {
     reloader: Arc<Reloader>,
     strangers: Arc<Strangers>,
     overload: Arc<Overload>,
+    directories: Arc<Directories>,
     sidecar: Arc<Sidecar>,
     /// What the sidecar begins with, until it runs.
     bridged: Option<presence::side::Parts>,
@@ -174,9 +179,15 @@ impl Daemon {
         watched.push(Box::new(move || certificates::causes(&showing)));
         let graphs = Arc::new(Graphs::default());
         graphs.set(&loaded.config.graph);
-        let (renewed, asked) = (Arc::clone(&graphs), Arc::clone(&graphs));
-        reloader.follow("graph", move |config| renewed.set(&config.graph));
-        watched.push(Box::new(move || asked.causes()));
+        let webhook = Arc::new(Webhook::new(Arc::clone(&graphs), Arc::clone(sidecar.inbox())));
+        webhook.set(&loaded.config);
+        let renewed = (Arc::clone(&graphs), Arc::clone(&webhook));
+        reloader.follow("graph", move |config| {
+            renewed.0.set(&config.graph);
+            renewed.1.set(config);
+        });
+        let asked = (Arc::clone(&graphs), Arc::clone(&webhook));
+        watched.push(Box::new(move || asked.0.causes().into_iter().chain(asked.1.causes()).collect()));
         let bridged = presence::side::Parts {
             core: Arc::clone(&core),
             graphs: Arc::clone(&graphs),
@@ -184,8 +195,22 @@ impl Daemon {
             inbox: Arc::clone(sidecar.inbox()),
             lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
+            state_dir: state.dir.clone(),
         };
         presence::follow(&reloader, &sidecar);
+        let store = crate::directory::Store::open(state.dir.as_deref())?;
+        let inbox = Arc::clone(sidecar.inbox());
+        let matched: directory::Listener = Box::new(move |tenant, matches| {
+            if inbox.order(move |side| side.set_matches(tenant, matches)).is_err() {
+                tracing::warn!("the presence bridge is too busy to hear who is who: the next reading tells it again");
+            }
+        });
+        let directories =
+            Directories::new(store, Arc::clone(&changes), Arc::clone(&core), Arc::clone(&graphs), matched);
+        directories.set(&loaded.config);
+        let (renewed, asked) = (Arc::clone(&directories), Arc::clone(&directories));
+        reloader.follow("directory", move |config| renewed.set(config));
+        watched.push(Box::new(move || asked.causes()));
         let doors = Doors::bind(control)?;
         if let Some(locks) = doors.as_ref().map(Doors::locks) {
             let renewed = Arc::clone(&locks);
@@ -208,9 +233,11 @@ impl Daemon {
                     changes: Arc::clone(&changes),
                     transports: Arc::clone(&transports),
                     keys,
+                    directories: Arc::clone(&directories),
                     strangers: Arc::clone(&strangers),
                     overload: Arc::clone(&overload),
                     life: Arc::clone(&life),
+                    sidecar: Arc::clone(&sidecar),
                     node: Arc::clone(&node.name),
                     reloader: Arc::clone(&reloader),
                     watch: Arc::clone(&watch),
@@ -225,6 +252,8 @@ impl Daemon {
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.add(graphs);
+        exposition.add(webhook);
+        exposition.add(Arc::new(sidecar.series()));
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);
         let tasks = Vec::new();
@@ -236,6 +265,7 @@ impl Daemon {
             reloader,
             strangers,
             overload,
+            directories,
             sidecar,
             bridged: Some(bridged),
             doors,
@@ -256,6 +286,7 @@ impl Daemon {
         self.tasks.push(tokio::spawn(timers::turn(Arc::clone(&self.core))).abort_handle());
         self.tasks.push(tokio::spawn(probe::turn(Arc::clone(self.core.probes()))).abort_handle());
         self.tasks.push(tokio::spawn(calls::tend(Arc::clone(&self.calls))).abort_handle());
+        self.tasks.push(tokio::spawn(directory::tend(Arc::clone(&self.directories))).abort_handle());
         self.tasks.push(tokio::spawn(trace::tend(Arc::clone(self.core.taps().trace()))).abort_handle());
         self.tasks.push(tokio::spawn(Arc::clone(&self.reloader).tidy()).abort_handle());
         self.tasks.push(tokio::spawn(reload::watch(Arc::clone(&self.reloader))).abort_handle());

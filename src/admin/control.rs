@@ -3,13 +3,29 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Calls, Connections, Guard, Health, History, LastReload, Level, Life, Logs, Presence, Reloading, Service, Trace};
+use super::{
+    Calls, Connections, Directory, Guard, Health, History, LastReload, Level, Life, Logs, Presence, Reloading, Service,
+    Trace,
+};
 use crate::routing::{Batch, BatchError, Record, Routing};
 use crate::trunk::health::State;
 
 /// The edge, as operators see and change it. Calls may block on a disk: they come from threads that may.
 pub trait Control:
-    Calls + Connections + Guard + Health + History + Logs + Presence + Reloading + Service + Trace + Send + Sync + 'static
+    Calls
+    + Connections
+    + Directory
+    + Guard
+    + Health
+    + History
+    + Logs
+    + Presence
+    + Reloading
+    + Service
+    + Trace
+    + Send
+    + Sync
+    + 'static
 {
     /// What is going on.
     fn status(&self) -> Status;

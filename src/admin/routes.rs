@@ -18,7 +18,9 @@ use super::control::{Control, KeyList, Made, Summary};
 use super::fault::Fault;
 use super::listing::{self, NumberQuery, PageQuery, RuleQuery};
 use super::tenancy::View;
-use super::{Settings, calls, connections, guard, health, history, logs, openapi, presence, reloading, service, trace};
+use super::{
+    Settings, calls, connections, directory, guard, health, history, logs, openapi, presence, reloading, service, trace,
+};
 use crate::routing::{Batch, Record};
 
 /// Characters of a name that a caller gives: the id of a batch, and who asks for it.
@@ -62,6 +64,7 @@ pub(super) fn all() -> Routes {
         .post("/v1/route", Need::READ, route)
         .merge(calls::routes())
         .merge(connections::routes())
+        .merge(directory::routes())
         .merge(guard::routes())
         .merge(health::routes())
         .merge(history::routes())

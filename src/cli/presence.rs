@@ -154,7 +154,8 @@ impl<'a> From<&'a Explanation> for Report<'a> {
 fn words(answer: &Explanation) -> String {
     let session = answer.session.map(Written::from);
     let session = session.map_or("cleared".to_owned(), |it| format!("{} / {}", it.availability, it.activity));
-    let mut text = format!("on the PBX     {}\nsession        {session}\nTeams shows    {}\n", answer.pbx, answer.shown);
+    let mut text =
+        format!("on the PBX     {}\nsession        {session}\nTeams shows    {}\n", answer.pbx, answer.shown);
     for reason in &answer.because {
         text.push_str(&format!("  - {reason}\n"));
     }
@@ -176,8 +177,7 @@ mod tests {
 
     #[test]
     fn json_has_the_states_and_the_reasons() {
-        let output =
-            output(&["--line", "available", "--line", "busy", "--teams-client", "connected-active", "--json"]);
+        let output = output(&["--line", "available", "--line", "busy", "--teams-client", "connected-active", "--json"]);
         let value: serde_json::Value = serde_json::from_str(&output.out).unwrap();
         assert_eq!(value["pbx"], "busy");
         assert_eq!(value["session"], serde_json::json!({ "availability": "Busy", "activity": "InACall" }));

@@ -88,6 +88,11 @@ pub(super) fn read<'t>(
         set.numbering.insert(Arc::clone(&tenant.id), tenant.numbering.clone());
         let graph = table.table("graph", "tenant.ID.graph").and_then(graph::read);
         set.graphs.extend(graph.map(|graph| (Arc::clone(&tenant.id), graph)));
+        if table.has("directory") && !table.has("graph") {
+            let message = format!("{}: `directory` without `graph`: nothing is read", table.title);
+            let help = "say in [tenant.ID.graph] how Microsoft Graph is asked";
+            log.add(Draft::warning(table.place_of("directory"), message).help(help));
+        }
         set.directories.extend(directory::read(&mut table).map(|read| (Arc::clone(&tenant.id), read)));
         let (title, place) = (table.title.clone(), name.place);
         set.notes.push(Note { title, place, trunks, users: UserPlaces::default() });

@@ -14,7 +14,8 @@ use crate::admin::{Made, Refusal, Summary};
 use crate::call::Edge;
 use crate::config::Limits;
 use crate::routing::table::FOLD_PENDING;
-use crate::routing::{Batch, BatchError, Bounds, Ledger, Outcome, Record, Routing};
+use crate::routing::people::UserRecord;
+use crate::routing::{Batch, BatchError, Bounds, Edit, Ledger, Outcome, Record, Routing, Tenants};
 use crate::store::{Journal, StoreError};
 
 /// The journal's name in the state directory.
@@ -82,6 +83,15 @@ struct Inner {
     compacted_bytes: u64,
     /// Whether the thread beside is at work.
     tidying: bool,
+    /// The tenants as the configuration alone has them.
+    configured: Tenants,
+    lender: Option<Arc<dyn Lender>>,
+}
+
+/// Who puts users of its own by batches, and leaves them to the configuration where that has them too.
+pub trait Lender: Send + Sync + std::fmt::Debug {
+    /// Which records it has put of a tenant's users under these ids.
+    fn put_among(&self, tenant: &str, ids: &[&str]) -> Vec<UserRecord>;
 }
 
 /// How much there may be.
@@ -100,11 +110,12 @@ impl Changes {
         let mut ledger = Ledger::new(bounds);
         let counts = ChangeCounts::default();
         let mut journal = None;
+        let configured = edge.load().routing.tenants().clone();
         if let Some(dir) = dir {
             journal = Some(take_up(&edge, dir, &mut ledger, &counts)?);
         }
         let compacted_bytes = journal.as_ref().map_or(0, Journal::bytes);
-        let inner = Mutex::new(Inner { ledger, journal, compacted_bytes, tidying: false });
+        let inner = Mutex::new(Inner { ledger, journal, compacted_bytes, tidying: false, configured, lender: None });
         let changes = Arc::new(Self { edge, inner, counts });
         changes.tidy(changes.lock());
         Ok(changes)
@@ -137,11 +148,30 @@ impl Changes {
         take: impl FnOnce(Routing, Vec<BatchError>) -> T,
     ) -> Result<T, StoreError> {
         let mut inner = self.lock();
-        let (routing, errors) = match &mut inner.journal {
+        let (replayed, errors) = match &mut inner.journal {
             Some(journal) => journal.contents()?.replay(routing),
             None => routing.replay(inner.ledger.records()),
         };
-        Ok(take(routing, errors))
+        Ok(take(inner.given_back(routing.tenants(), replayed), errors))
+    }
+
+    /// From now on users whom this lender has put are the configuration's again where that has them.
+    pub fn lend(&self, lender: Arc<dyn Lender>) {
+        let mut inner = self.lock();
+        inner.lender = Some(lender);
+        let edge = self.edge.load_full();
+        let routing = inner.given_back(&inner.configured, edge.routing.clone());
+        self.edge.store(Arc::new(edge.with_routing(routing)));
+    }
+
+    /// The tenants as the configuration alone has them, without changes made at run time.
+    pub fn configured(&self) -> Tenants {
+        self.lock().configured.clone()
+    }
+
+    /// Another configuration has come into force.
+    pub fn set_configured(&self, tenants: &Tenants) {
+        self.lock().configured = tenants.clone();
     }
 
     /// Takes other bounds.
@@ -268,6 +298,41 @@ impl Changes {
 impl Inner {
     fn revision_and_bytes(&self) -> (u64, Option<u64>) {
         (self.ledger.revision(), self.journal.as_ref().map(Journal::bytes))
+    }
+
+    /// A routing in which users of the configuration are as it has them, and not as the lender had put them before.
+    fn given_back(&self, configured: &Tenants, routing: Routing) -> Routing {
+        let Some(lender) = &self.lender else { return routing };
+        let mut edits = Vec::new();
+        for own in configured.iter() {
+            let Some(tenant) = routing.tenants().find(&own.id).and_then(|id| routing.tenants().get(id)) else { continue };
+            let current = |id: &str| tenant.named(id).map(|user| &user.record);
+            let differs = |record: &UserRecord| current(&record.id).is_some_and(|current| current != record);
+            let differing: Vec<&UserRecord> =
+                own.users().iter().map(|user| &user.record).filter(|record| differs(record)).collect();
+            if tenant.removed || differing.is_empty() {
+                continue;
+            }
+            let ids: Vec<&str> = differing.iter().map(|record| &*record.id).collect();
+            for lent in lender.put_among(&own.id, &ids) {
+                let record = differing.iter().find(|record| record.id == lent.id);
+                if let Some(record) = record.filter(|record| current(&record.id) == Some(&lent)) {
+                    edits.push(Edit::PutUser { tenant: own.id.to_string(), user: (*record).clone() });
+                }
+            }
+        }
+        if edits.is_empty() {
+            return routing;
+        }
+        let batch = Batch { id: "configuration".to_owned(), edits, ..Batch::default() };
+        match routing.apply(&Ledger::new(self.ledger.bounds()), &batch) {
+            Ok(Outcome::Made(routing, _)) => *routing,
+            Ok(Outcome::Known(_)) => routing,
+            Err(error) => {
+                tracing::warn!(%error, "users of the configuration stay as the directory has them");
+                routing
+            }
+        }
     }
 
     /// Whether the journal has become so long that making it short is worth the work.

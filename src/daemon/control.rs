@@ -26,9 +26,11 @@ use serde_json::Value;
 use super::changes::Changes;
 use super::clock::Clock;
 use super::core::Core;
+use super::directory::Directories;
 use super::keys::Keys;
 use super::life::Life;
 use super::overload::Overload;
+use super::presence::Sidecar;
 use super::reload::Reloader;
 use super::strangers::Strangers;
 use crate::admin::{
@@ -55,9 +57,11 @@ pub struct Parts {
     pub transports: Arc<Transports>,
     pub keys: Arc<Keys>,
     pub reloader: Arc<Reloader>,
+    pub directories: Arc<Directories>,
     pub strangers: Arc<Strangers>,
     pub overload: Arc<Overload>,
     pub life: Arc<Life>,
+    pub sidecar: Arc<Sidecar>,
     pub node: Arc<str>,
     /// The look at all parts that can be unwell.
     pub watch: Arc<health::Watch>,

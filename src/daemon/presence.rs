@@ -6,22 +6,28 @@
 
 pub mod agent;
 pub mod divert;
+mod feed;
 pub mod inbox;
 pub mod lines;
+mod listing;
 pub mod roll;
+pub mod series;
 pub mod side;
 pub mod teams;
+pub mod webhook;
 mod wishes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use self::divert::Divert;
 use self::inbox::{Inbox, Outlet};
 use self::lines::Lines;
+use self::series::{BridgeSeries, Counted};
 use self::side::{Parts, Side};
 use super::reload::Reloader;
 use crate::config::Config;
@@ -38,6 +44,7 @@ pub struct Sidecar {
     inbox: Arc<Inbox>,
     divert: Arc<Divert>,
     lines: Arc<Lines>,
+    counted: Arc<ArcSwapOption<Counted>>,
     outlet: Mutex<Option<Outlet>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -51,6 +58,7 @@ impl Sidecar {
             divert: Arc::new(Divert::new(Arc::clone(&inbox), &config.presence)),
             lines: Arc::new(Lines::new(&config.presence)),
             inbox,
+            counted: Arc::default(),
             outlet: Mutex::new(Some(outlet)),
             thread: Mutex::default(),
         })
@@ -71,6 +79,16 @@ impl Sidecar {
         &self.lines
     }
 
+    /// What the bridge counts, as series.
+    pub fn series(&self) -> BridgeSeries {
+        BridgeSeries {
+            counted: Arc::clone(&self.counted),
+            inbox: Arc::clone(&self.inbox),
+            divert: Arc::clone(&self.divert),
+            lines: Arc::clone(&self.lines),
+        }
+    }
+
     /// Starts the thread; a second start does nothing.
     ///
     /// # Errors
@@ -78,7 +96,8 @@ impl Sidecar {
     pub fn start(&self, parts: Parts) -> std::io::Result<()> {
         let Some(outlet) = lock(&self.outlet).take() else { return Ok(()) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let body = move || runtime.block_on(turn(Side::new(parts), outlet));
+        let counted = Arc::clone(&self.counted);
+        let body = move || runtime.block_on(turn(Side::new(parts, counted), outlet));
         let thread = std::thread::Builder::new().name("presence".to_owned()).spawn(body)?;
         *lock(&self.thread) = Some(thread);
         Ok(())

@@ -334,6 +334,7 @@ impl Reloader {
         self.leftovers.keep_edge(old);
         self.leftovers.keep_listeners(&leaving, service.drain_timeout);
         changes.set_bounds(changes::bounds(limits));
+        changes.set_configured(base.tenants());
         keys.set_max_age(node.seal_max_age);
         if let Err(error) = keys.take_up_file() {
             tracing::error!(%error, "the seal keys in use stay");

@@ -1,9 +1,9 @@
 //! A user as the directory has it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 /// Bytes of a value that are kept; longer ones are cut.
 const MAX_VALUE: usize = 256;
@@ -35,29 +35,27 @@ impl Default for Entry {
 }
 
 impl Entry {
-    /// Takes what has changed; a property that is not there has not.
-    pub fn take(&mut self, properties: &Map<String, Value>, fields: &[Arc<str>]) {
-        if let Some(value) = properties.get("userPrincipalName") {
-            self.upn = text(value).to_lowercase().into();
+    /// Takes what has changed; a field that is not there has not.
+    pub fn take(&mut self, changes: &BTreeMap<String, Vec<String>>, fields: &[Arc<str>]) {
+        let first = |name: &str| {
+            let values = changes.get(name)?;
+            Some(values.iter().map(|value| cleaned(value)).find(|value| !value.is_empty()).unwrap_or_default())
+        };
+        if let Some(value) = first("userPrincipalName") {
+            self.upn = value.to_lowercase().into();
         }
-        if let Some(value) = properties.get("mail") {
-            self.mail = text(value).to_lowercase().into();
+        if let Some(value) = first("mail") {
+            self.mail = value.to_lowercase().into();
         }
-        if let Some(value) = properties.get("accountEnabled") {
-            self.enabled = value.as_bool().unwrap_or(true);
+        if let Some(value) = first("accountEnabled") {
+            self.enabled = value != "false";
         }
         for field in fields {
-            let (first, inner) = field.split_once('.').map_or((&**field, None), |(first, inner)| (first, Some(inner)));
-            let Some(value) = properties.get(first) else { continue };
-            let value = match inner {
-                // Of a property that has properties, those that are not there have not changed.
-                Some(inner) if value.is_object() => match value.get(inner) {
-                    Some(value) => value,
-                    None => continue,
-                },
-                _ => value,
-            };
-            self.set(field, text(value));
+            // What is inside of something that was taken away is taken away with it.
+            let around = || field.split_once('.').and_then(|(around, _)| first(around));
+            if let Some(value) = first(field).or_else(around) {
+                self.set(field, value);
+            }
         }
     }
 
@@ -95,16 +93,6 @@ impl Entry {
     }
 }
 
-/// A value as text; of a list, its first text.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => cleaned(text),
-        Value::Number(number) => number.to_string(),
-        Value::Array(list) => list.iter().map(text).find(|text| !text.is_empty()).unwrap_or_default(),
-        Value::Null | Value::Bool(_) | Value::Object(_) => String::new(),
-    }
-}
-
 /// Without what breaks lines and tables.
 fn cleaned(text: &str) -> String {
     let mut clean = String::with_capacity(text.len().min(MAX_VALUE));
@@ -119,45 +107,48 @@ fn cleaned(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn taken(entry: &mut Entry, properties: Value) {
-        let fields = ["displayName", "businessPhones", "onPremisesExtensionAttributes.extensionAttribute1"];
-        let Value::Object(properties) = properties else { panic!("an object") };
-        entry.take(&properties, &fields.map(Arc::from));
+    const ATTRIBUTE: &str = "onPremisesExtensionAttributes.extensionAttribute1";
+
+    fn taken(entry: &mut Entry, changes: &[(&str, &[&str])]) {
+        let values = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
+        let changes = changes.iter().map(|(name, all)| ((*name).to_owned(), values(all))).collect();
+        entry.take(&changes, &["displayName", "businessPhones", ATTRIBUTE].map(Arc::from));
     }
 
     #[test]
-    fn what_is_not_told_has_not_changed_and_null_is_gone() {
+    fn what_is_not_told_has_not_changed_and_what_is_empty_is_gone() {
         let mut entry = Entry::default();
         assert!(!entry.is_known());
         taken(
             &mut entry,
-            json!({
-                "userPrincipalName": "Alice@Contoso.example", "mail": "a.smith@contoso.example", "displayName": " Al\tice ",
-                "businessPhones": ["", "+441632768401"], "onPremisesExtensionAttributes": { "extensionAttribute1": 401 },
-            }),
+            &[
+                ("userPrincipalName", &["Alice@Contoso.example"]),
+                ("mail", &["a.smith@contoso.example"]),
+                ("displayName", &[" Al\tice "]),
+                ("businessPhones", &["", "+441632768401", "+441632768402"]),
+                (ATTRIBUTE, &["401"]),
+            ],
         );
         assert_eq!(entry.names().collect::<Vec<_>>(), ["alice@contoso.example", "a.smith@contoso.example"]);
         assert!(entry.is_enabled());
         assert_eq!(entry.value("displayName"), Some("Al ice"));
-        assert_eq!(entry.value("businessPhones"), Some("+441632768401"));
+        assert_eq!((entry.value("businessPhones"), entry.value(ATTRIBUTE)), (Some("+441632768401"), Some("401")));
         let before = entry.clone();
-        taken(&mut entry, json!({ "onPremisesExtensionAttributes": { "extensionAttribute2": "x" } }));
+        taken(&mut entry, &[("onPremisesExtensionAttributes.extensionAttribute2", &["x"]), ("surname", &["x"])]);
         assert_eq!(entry, before);
-        taken(&mut entry, json!({ "businessPhones": [], "mail": null, "accountEnabled": false }));
+        taken(&mut entry, &[("businessPhones", &[]), ("mail", &[]), ("accountEnabled", &["false"])]);
         assert_eq!((entry.value("businessPhones"), entry.is_enabled()), (None, false));
         assert_eq!(entry.names().collect::<Vec<_>>(), ["alice@contoso.example"]);
-        taken(&mut entry, json!({ "onPremisesExtensionAttributes": null }));
-        assert_eq!(entry.value("onPremisesExtensionAttributes.extensionAttribute1"), None);
+        taken(&mut entry, &[("onPremisesExtensionAttributes", &[]), ("accountEnabled", &["true"])]);
+        assert_eq!((entry.value(ATTRIBUTE), entry.is_enabled()), (None, true));
     }
 
     #[test]
     fn who_has_no_principal_name_is_known_by_mail() {
         let mut entry = Entry::default();
-        taken(&mut entry, json!({ "mail": "Bob@Contoso.example", "displayName": "é".repeat(400) }));
+        taken(&mut entry, &[("mail", &["Bob@Contoso.example"]), ("displayName", &[&"é".repeat(400)])]);
         assert_eq!(entry.id(), Some("bob@contoso.example"));
         assert_eq!(entry.value("displayName").map(str::len), Some(MAX_VALUE));
     }

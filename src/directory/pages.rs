@@ -1,9 +1,9 @@
 //! Where pages of a directory come from.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use thiserror::Error;
 
 /// A directory that is read page by page. A link is opaque: it comes from the page before.
@@ -32,14 +32,16 @@ pub struct Page<T> {
     pub since: Option<Box<str>>,
 }
 
-/// What is told of a user: properties that are not there have not changed.
+/// What is told of a user.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UserChange {
     /// The object id.
     pub id: Box<str>,
     /// The user is deleted, for good or so that it can be restored.
     pub gone: bool,
-    pub properties: Map<String, Value>,
+    /// By name, as `displayName` or `onPremisesExtensionAttributes.extensionAttribute1`: what is not there has not changed,
+    /// what is empty was taken away.
+    pub fields: BTreeMap<String, Vec<String>>,
 }
 
 /// What is told of a member of a group.

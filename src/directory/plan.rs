@@ -211,7 +211,8 @@ impl<'a> Draft<'a> {
             None => true,
         };
         let mut users = Vec::new();
-        for (object, entry) in self.mirror.users.iter().filter(|(object, entry)| entry.is_enabled() && in_scope(object)) {
+        for (object, entry) in self.mirror.users.iter().filter(|(object, entry)| entry.is_enabled() && in_scope(object))
+        {
             match entry.id() {
                 Some(id) => users.push((&**object, entry, id.to_owned())),
                 None => {
@@ -225,9 +226,8 @@ impl<'a> Draft<'a> {
 
     /// The first rule that has the user.
     fn rule(&self, object: &str) -> Option<&'a GroupRule> {
-        let has = |rule: &&GroupRule| {
-            self.mirror.groups.get(&rule.group).is_some_and(|group| group.members.contains(object))
-        };
+        let has =
+            |rule: &&GroupRule| self.mirror.groups.get(&rule.group).is_some_and(|group| group.members.contains(object));
         self.settings.rules.iter().find(has)
     }
 
@@ -300,9 +300,8 @@ impl<'a> Draft<'a> {
 
     /// Whether a user's very records are in force, though nobody has noted that the directory has put them.
     fn is_adopted(&self, object: &str, entry: &Entry, id: &str) -> bool {
-        let here = |record: &UserRecord| {
-            self.office.tenant.named(&record.id).is_some_and(|user| user.record == *record)
-        };
+        let here =
+            |record: &UserRecord| self.office.tenant.named(&record.id).is_some_and(|user| user.record == *record);
         let records = self.records(object, entry, id, self.known_extension(object, entry));
         !records.is_empty() && records.iter().all(here)
     }

@@ -112,11 +112,7 @@ struct Walk<'a, P> {
 
 impl<P: Pages> Walk<'_, P> {
     /// What was known with the changes since; `None`: it cannot be had that way.
-    async fn changes(
-        &mut self,
-        mut mirror: Mirror,
-        link: &str,
-    ) -> Result<Option<(Mirror, BTreeSet<Box<str>>)>, Fault> {
+    async fn changes(&mut self, mut mirror: Mirror, link: &str) -> Result<Option<(Mirror, BTreeSet<Box<str>>)>, Fault> {
         let mut touched = BTreeSet::new();
         match self.users(Some(link), &mut mirror, &mut touched).await {
             Err(Fault::Stale) => return Ok(None),
@@ -148,7 +144,7 @@ impl<P: Pages> Walk<'_, P> {
                 if change.gone {
                     mirror.users.remove(&change.id);
                 } else {
-                    mirror.users.entry(change.id.clone()).or_default().take(&change.properties, &self.fields);
+                    mirror.users.entry(change.id.clone()).or_default().take(&change.fields, &self.fields);
                 }
                 touched.insert(change.id);
             }

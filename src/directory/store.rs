@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use redb::backends::InMemoryBackend;
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, Table, TableDefinition,
-    TableError,
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, Table, TableDefinition, TableError,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -63,7 +63,9 @@ impl Graph {
         if let [single] = writes {
             // What concerns the user alone is the item's, as in a batch.
             return match self.write(single).await {
-                Err(fault @ (Fault::NotFound(_) | Fault::Refused(_) | Fault::Gone(_) | Fault::Malformed(_))) => Ok(vec![Err(fault)]),
+                Err(fault @ (Fault::NotFound(_) | Fault::Refused(_) | Fault::Gone(_) | Fault::Malformed(_))) => {
+                    Ok(vec![Err(fault)])
+                }
                 Err(fault) => Err(fault),
                 Ok(()) => Ok(vec![Ok(())]),
             };

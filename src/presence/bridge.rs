@@ -9,8 +9,8 @@
 //!
 //! What was learned from Teams never enters the board (rule 4).
 
-mod settle;
 mod settings;
+mod settle;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 pub use self::settings::{Settings, TenantSettings};
 
 use self::settle::Work;
+use super::Line;
 use super::access::Access;
 use super::agent::{Arrived, Reply, Say};
 use super::board::{self, Board};
@@ -35,7 +36,6 @@ use super::subscriber::{self, LineOf, Package, Subscriber};
 use super::teams::session_for;
 use super::view::View;
 use super::writer::{self, Budgets, ItemResult, RequestId, Writer, Written};
-use super::Line;
 use crate::transaction::Moment;
 
 /// What the owner of the bridge is to do, in this order.
@@ -220,12 +220,7 @@ impl Bridge {
     }
 
     /// Takes what came of [`Act::Write`].
-    pub fn handle_written(
-        &mut self,
-        now: Moment,
-        request: RequestId,
-        result: Result<Vec<ItemResult>, writer::Fault>,
-    ) {
+    pub fn handle_written(&mut self, now: Moment, request: RequestId, result: Result<Vec<ItemResult>, writer::Fault>) {
         self.writer.handle_done(now, request, result, &mut self.budgets, &mut self.work.writer);
     }
 
@@ -322,6 +317,17 @@ impl Bridge {
     /// What Graph tells.
     pub const fn poller(&self) -> &Poller {
         &self.poller
+    }
+
+    /// Subscriptions at the edge for a user.
+    pub fn watchers(&self, user: UserKey) -> usize {
+        self.notifier.watchers(user)
+    }
+
+    /// Whether a source of a user says nothing any more, so that another may take its place.
+    pub fn is_lost(&self, now: Moment, user: UserKey, source: Source) -> bool {
+        let known = self.board.sources(user).iter().find(|known| known.source == source);
+        known.is_none_or(|known| known.report.is_none() || known.until.is_some_and(|until| until <= now))
     }
 
     /// What is known of one user.

@@ -40,7 +40,8 @@ pub fn explain(question: &Question) -> Explanation {
     let merged = merge::merge(reports, *not_available);
     let session = teams::session_for(merged);
     let shown = teams::shown(clients, session, preferred.map(Shown::availability));
-    let because = vec![on_the_pbx(question, merged), in_the_session(merged, session), in_teams(question, session, shown)];
+    let because =
+        vec![on_the_pbx(question, merged), in_the_session(merged, session), in_teams(question, session, shown)];
     Explanation { pbx: merged.presence, session, shown, because }
 }
 
@@ -54,7 +55,8 @@ fn on_the_pbx(question: &Question, merged: Merged) -> String {
     }
     if let Some(user) = user {
         let presence = merge::user_presence(*user, *not_available);
-        let comes = if presence.word() == user.word() { String::new() } else { format!(", which counts as {presence}") };
+        let comes =
+            if presence.word() == user.word() { String::new() } else { format!(", which counts as {presence}") };
         says.push((format!("the user has set {user}{comes}"), presence));
     }
     let pbx = merged.presence;
@@ -78,7 +80,9 @@ fn in_the_session(merged: Merged, session: Option<Session>) -> String {
             let (availability, activity) = (session.availability(), session.activity());
             format!("the edge writes {availability} / {activity} to Teams, for the user is {presence}{conference}")
         }
-        None => format!("the edge clears its session in Teams, for a phone that is {presence} must not lift anybody there"),
+        None => {
+            format!("the edge clears its session in Teams, for a phone that is {presence} must not lift anybody there")
+        }
     }
 }
 
@@ -191,7 +195,9 @@ mod tests {
         );
         let chosen = Question { preferred: Some(Shown::BeRightBack), ..busy };
         assert_eq!(explain(&chosen).shown, Shown::BeRightBack);
-        assert!(told(&chosen).ends_with("the user chose be-right-back in Teams, which goes over every session: Teams shows be-right-back"));
+        assert!(told(&chosen).ends_with(
+            "the user chose be-right-back in Teams, which goes over every session: Teams shows be-right-back"
+        ));
         let absent = Question { lines: vec![], preferred: Some(Shown::Available), ..base };
         assert!(told(&absent).ends_with("Teams shows offline, whatever the user chose (available)"));
     }

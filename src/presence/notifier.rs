@@ -6,7 +6,7 @@
 //! of the edge a refresh gets 481 and watchers subscribe anew (RFC 6665 section 4.1.2.2).
 
 mod dialog;
-pub(super) mod documents;
+pub mod documents;
 mod notify;
 mod subscription;
 pub(super) mod wish;

@@ -176,6 +176,17 @@ impl People {
         (0..).map(UserKey).zip(&self.people).filter_map(|(key, person)| Some((key, person.as_ref()?)))
     }
 
+    /// The users from a key on, by key.
+    pub fn iter_from(&self, from: UserKey) -> impl Iterator<Item = (UserKey, &Person)> {
+        let left = self.people.get(from.0 as usize..).unwrap_or_default();
+        (from.0..).map(UserKey).zip(left).filter_map(|(key, person)| Some((key, person.as_ref()?)))
+    }
+
+    /// All tenants that have had a user, with their names.
+    pub fn tenants(&self) -> impl Iterator<Item = (TenantKey, &Arc<str>)> {
+        (0..).map(TenantKey).zip(&self.tenants)
+    }
+
     /// How many users there are.
     pub const fn len(&self) -> usize {
         self.present

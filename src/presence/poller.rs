@@ -190,7 +190,8 @@ impl Poller {
 
     /// A user, new or changed; without `graph_id` Graph cannot be asked for him.
     pub fn set_user(&mut self, now: Moment, key: UserKey, tenant: TenantKey, graph_id: Option<Arc<str>>) {
-        let known = self.user(key).is_some_and(|user| user.tenant == tenant && Some(&user.graph_id) == graph_id.as_ref());
+        let known =
+            self.user(key).is_some_and(|user| user.tenant == tenant && Some(&user.graph_id) == graph_id.as_ref());
         if known {
             return;
         }
@@ -325,7 +326,11 @@ impl Poller {
                     presences.into_iter().collect();
                 for key in flight.users {
                     let Some(user) = self.user(key) else { continue };
-                    match heard.remove(&user.graph_id) {
+                    // Graph may write the letters of an id otherwise.
+                    let presence = heard
+                        .remove(&user.graph_id)
+                        .or_else(|| heard.remove(user.graph_id.to_ascii_lowercase().as_str()));
+                    match presence {
                         Some(presence) => self.hear(now, key, presence, How::Polled { sent_at: flight.sent_at }, out),
                         None => self.counts.missing += 1,
                     }
@@ -656,8 +661,8 @@ impl Lane {
     fn demand(&self, settings: &Settings) -> u32 {
         let rounds = |interval: Duration| 30.0 / interval.max(SHORTEST).as_secs_f64();
         let near = if self.near.is_empty() { 0.0 } else { f64::from(self.near.parts(MAX_IDS)) };
-        let requests = rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS))
-            + rounds(settings.interval_watched) * near;
+        let requests =
+            rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS)) + rounds(settings.interval_watched) * near;
         requests.ceil() as u32 + 1
     }
 }

@@ -174,6 +174,21 @@ impl Availability {
         ];
         KNOWN.iter().find(|(word, _)| text.eq_ignore_ascii_case(word)).map_or(Self::Unknown, |&(_, known)| known)
     }
+
+    /// As Graph spells it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Available => "Available",
+            Self::AvailableIdle => "AvailableIdle",
+            Self::Away => "Away",
+            Self::BeRightBack => "BeRightBack",
+            Self::Busy => "Busy",
+            Self::BusyIdle => "BusyIdle",
+            Self::DoNotDisturb => "DoNotDisturb",
+            Self::Offline => "Offline",
+            Self::Unknown => "PresenceUnknown",
+        }
+    }
 }
 
 /// What Graph tells of a user, aggregated over all of the user's sessions.

@@ -62,6 +62,8 @@ impl View {
             Presence::Available | Presence::Offline => Vec::new(),
             Presence::Unknown => vec![Activity::Unknown],
             Presence::Away => vec![Activity::Away],
+            // What a PBX calls busy is a call nearly always, and many phones show nothing for `busy` alone.
+            Presence::Busy if self.activity.is_empty() => vec![Activity::OnThePhone, Activity::Busy],
             Presence::Busy => more.into_iter().chain([Activity::Busy]).collect(),
             // RPID has no such activity: `busy` is what all phones know, the text is for those that look closer.
             Presence::DoNotDisturb => {
@@ -159,6 +161,15 @@ mod tests {
             let view = teams(availability, activity);
             assert_eq!((view.basic(), view.activities(), view.note()), (basic, activities, note), "{activity}");
         }
+    }
+
+    #[test]
+    fn what_the_pbx_calls_busy_is_a_call() {
+        let busy = View::of_pbx(Presence::Busy, false);
+        assert_eq!((busy.activities(), busy.note()), (vec![Activity::OnThePhone, Activity::Busy], "Busy"));
+        let conference = View::of_pbx(Presence::Busy, true);
+        assert_eq!((conference.activities(), conference.note()), (busy.activities(), "In a conference call"));
+        assert_eq!(View::of_pbx(Presence::Away, true).note(), "Away");
     }
 
     #[test]

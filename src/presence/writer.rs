@@ -58,6 +58,9 @@ const REFRESH_GRID: u64 = 5_000;
 /// Requests of a tenant that refreshes leave to changes.
 const REFRESH_SPARE: usize = 2;
 
+/// How long a backlog gathers while the budget is used up.
+const GATHER: Duration = Duration::from_millis(250);
+
 /// How long a tenant waits whose budget is not known (yet).
 const UNKNOWN_TENANT: Duration = Duration::from_secs(1);
 
@@ -364,6 +367,7 @@ impl Writer {
         budgets.rush();
         for index in self.slots.indices() {
             if let Some(slot) = self.slots.get_mut(index) {
+                slot.end_settling(now);
                 slot.want(now, None);
                 slot.not_before = slot.not_before.min(now);
             }
@@ -410,16 +414,11 @@ impl Writer {
         let mut counts = self.counts.clone();
         counts.in_flight = self.flights.len();
         counts.waiting = self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum();
-        counts.oldest_waiting = self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
+        counts.oldest_waiting =
+            self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
         counts.unmatched = self.lanes.iter().flatten().map(|lane| lane.unmatched).sum();
         counts.slots = self.slots.len();
         counts
-    }
-
-    /// Whether changes of a tenant wait to be sent.
-    pub fn waits(&self, tenant: TenantKey) -> bool {
-        let lane = self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref);
-        lane.is_some_and(|lane| lane.len(Queue::Changes) > 0)
     }
 
     /// The gauges of each tenant that has users.
@@ -440,7 +439,7 @@ impl Writer {
 
     /// Whether changes of a tenant wait to be written.
     pub fn has_changes(&self, tenant: TenantKey) -> bool {
-        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| !lane.waiting.is_empty())
+        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| lane.len(Queue::Changes) > 0)
     }
 
     /// How a user stands.
@@ -451,10 +450,11 @@ impl Writer {
     /// Users that Graph does not know: without an object id, or with one that is not there.
     pub fn unmatched(&self) -> impl Iterator<Item = UserKey> {
         let keyed = (0..).map(UserKey).zip(&self.users);
-        keyed.filter(|&(_, &index)| {
-            self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
-        })
-        .map(|(user, _)| user)
+        keyed
+            .filter(|&(_, &index)| {
+                self.slots.get(index).is_some_and(|slot| slot.graph_id.is_none() || slot.bar == Bar::NoMatch)
+            })
+            .map(|(user, _)| user)
     }
 
     /// Bytes on the heap for users, without what is behind object ids.
@@ -545,11 +545,14 @@ impl Writer {
             }
             let lane = self.lane_mut(tenant);
             lane.active = !lane.is_empty();
+            let backlog = lane.len(Queue::Changes) >= MAX_BATCH;
             if lane.active {
                 self.active.push_back(tenant);
             }
             if stop == Stop::Budget {
-                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT);
+                // With a backlog it is the limit that counts and no millisecond: what gathers shares requests.
+                let gather = if backlog { GATHER } else { Duration::ZERO };
+                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT).max(now + gather);
                 self.flush_at = Some(self.flush_at.map_or(next, |at| at.min(next)));
             }
         }

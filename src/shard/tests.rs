@@ -20,5 +20,6 @@ mod office;
 mod refusals;
 mod routes;
 mod transports;
+mod turns;
 mod wire;
 mod world;

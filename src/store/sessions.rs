@@ -203,8 +203,7 @@ fn keep_all(shared: &Shared, book: &mut Book, tell: &watch::Sender<Place>) {
 fn next(shared: &Shared) -> (HashMap<Key, Option<Stored>, foldhash::fast::RandomState>, Place, bool) {
     let mut pending = guard(&shared.pending);
     while !pending.urgent && !shared.over.load(Ordering::Acquire) {
-        let (woken, waited) =
-            shared.more.wait_timeout(pending, LAZY).unwrap_or_else(PoisonError::into_inner);
+        let (woken, waited) = shared.more.wait_timeout(pending, LAZY).unwrap_or_else(PoisonError::into_inner);
         pending = woken;
         if waited.timed_out() && !pending.lines.is_empty() {
             break;
@@ -254,10 +253,7 @@ impl Book {
     }
 
     /// Adds lines; when this returns, they are on the disk.
-    fn append(
-        &mut self,
-        lines: HashMap<Key, Option<Stored>, foldhash::fast::RandomState>,
-    ) -> Result<(), StoreError> {
+    fn append(&mut self, lines: HashMap<Key, Option<Stored>, foldhash::fast::RandomState>) -> Result<(), StoreError> {
         let mut bytes = Vec::with_capacity(lines.len() * 128);
         for (key, stored) in lines {
             encode(&key, stored, &mut bytes);
@@ -365,8 +361,11 @@ mod tests {
     }
 
     fn sorted(found: FoundSessions) -> Vec<(String, String, Stored)> {
-        let mut sessions: Vec<_> =
-            found.sessions.into_iter().map(|(tenant, id, stored)| (tenant.to_string(), id.to_string(), stored)).collect();
+        let mut sessions: Vec<_> = found
+            .sessions
+            .into_iter()
+            .map(|(tenant, id, stored)| (tenant.to_string(), id.to_string(), stored))
+            .collect();
         sessions.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
         sessions
     }
@@ -386,8 +385,10 @@ mod tests {
         let place = keep("contoso", "b", None, true);
         sessions.safe(place).await;
         // What is waited for is in the file, whoever reads it.
-        assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap().lines().count(), 4 + usize::from(
-            sessions.counts().commits.load(Ordering::Relaxed) > 1));
+        assert_eq!(
+            fs::read_to_string(dir.path().join(FILE)).unwrap().lines().count(),
+            4 + usize::from(sessions.counts().commits.load(Ordering::Relaxed) > 1)
+        );
         assert!(matches!(Sessions::open(dir.path(), 0), Err(StoreError::InUse(_))));
         drop(sessions);
         let (_, found) = Sessions::open(dir.path(), 100).unwrap();

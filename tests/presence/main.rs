@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "the other tests ask more of it")]
 mod support;
 
+mod bridge;
 mod demo;
 mod directory;
 mod feed;
@@ -12,6 +13,7 @@ mod graph;
 mod isolation;
 mod lines;
 mod load;
+mod peer;
 mod publish;
 mod subscribe;
 mod watchers;

@@ -1,1 +1,60 @@
 //! PUBLISH to the edge, and from it.
+
+use crate::support::place::Place;
+use crate::support::sipp::{Scenario, Sipp};
+use crate::support::{SOON, until};
+use crate::watchers::{PBX, Phone, assert_valid, call, doing, edge};
+
+#[test]
+fn sipp_publishes_what_a_user_has_set() {
+    let place = Place::new();
+    let edge = edge(&place, "");
+    let mut phone = Phone::connect(&place, PBX);
+    let (_, list) = phone.subscribe("401", "presence", "");
+    phone.notified(&list);
+    let (_, lamp) = phone.subscribe("401", "dialog", "");
+    phone.notified(&lamp);
+    let blanks = vec![("pause", "1000".to_owned())];
+    let publisher = Sipp::caller(&place, PBX, Scenario::File("publisher", blanks), "401").start(&place);
+    // The first state comes with the note, the change with RPID, and the end is that nothing is known.
+    let seen: Vec<_> = ["do-not-disturb", "<rpid:away/>", "<rpid:unknown/>"]
+        .into_iter()
+        .map(|wanted| (wanted, phone.notified(&list).body))
+        .collect();
+    for (wanted, body) in &seen {
+        assert!(body.contains(wanted), "{wanted}: {seen:?}");
+    }
+    assert!(phone.notified(&lamp).body.contains(">confirmed<"));
+    assert!(phone.notified(&lamp).body.contains(">terminated<"), "away is dark");
+    publisher.finish();
+    assert_valid(&place, &phone.bodies);
+    edge.stop();
+}
+
+#[test]
+fn what_is_published_lives_as_long_as_it_is_refreshed_and_echoes_are_no_news() {
+    let place = Place::new();
+    let edge = edge(&place, "min_expires_s = 1\nmax_expires_s = 600");
+    let mut phone = Phone::connect(&place, PBX);
+    let (_, list) = phone.subscribe("401", "presence", "Expires: 600\r\n");
+    phone.notified(&list);
+    assert_eq!(phone.publish("401", "presence", "Expires: 2\r\n", &doing("busy")).status(), 200);
+    let busy = phone.notified(&list);
+    assert!(busy.body.contains("<rpid:busy/>"), "{busy:?}");
+    // A PBX that publishes what it was told does not keep the user busy.
+    assert_eq!(phone.publish("401", "presence", "Expires: 600\r\n", &busy.body).status(), 200);
+    let after = phone.notified(&list);
+    assert!(after.body.contains("<rpid:unknown/>"), "{after:?}");
+    until("the edge has counted", SOON, || (edge.metric("trunkway_presence_publications") == 1.0).then_some(()));
+
+    for (event, more, body, status) in [
+        ("presence", "", "<presence", 400),
+        ("presence", "", "", 400),
+        ("presence", "SIP-If-Match: nobodys\r\n", "", 412),
+        ("dialog", "", &call("confirmed"), 200),
+    ] {
+        let answer = phone.publish("401", event, more, body);
+        assert_eq!(answer.status(), status, "{event} {more} {body}: {answer:?}");
+    }
+    edge.stop();
+}

@@ -7,8 +7,7 @@ use super::{Client, Door, Extent, Failure, columns, encoded, field, more};
 use crate::cli::Output;
 
 /// The columns of a user.
-const HEAD: [&str; 9] =
-    ["user", "tenant", "direction", "pbx", "sources", "wanted", "written", "teams", "watchers"];
+const HEAD: [&str; 9] = ["user", "tenant", "direction", "pbx", "sources", "wanted", "written", "teams", "watchers"];
 
 /// The columns of a source.
 const SOURCE: [&str; 5] = ["source", "says", "conference", "age_s", "left_s"];

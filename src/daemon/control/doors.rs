@@ -242,6 +242,7 @@ fn token(token: &ControlToken) -> Result<Token, DoorError> {
     let unreadable = |error| DoorError::Unreadable { name: Arc::clone(name), file: file.clone(), error };
     let text = read(file).map_err(unreadable)?;
     let scope = match scope {
+        ControlScope::Presence => Scope::Presence,
         ControlScope::Read => Scope::Read,
         ControlScope::Change => Scope::Change,
         ControlScope::Admin => Scope::Admin,

@@ -225,9 +225,11 @@ mod tests {
 
     #[test]
     fn a_target_stands_in_a_uri_as_it_is_written() {
-        for (host, port, wanted) in
-            [("pbx.example", None, "pbx.example"), ("pbx.example", Some(5070), "pbx.example:5070"), ("::1", Some(1), "[::1]:1")]
-        {
+        for (host, port, wanted) in [
+            ("pbx.example", None, "pbx.example"),
+            ("pbx.example", Some(5070), "pbx.example:5070"),
+            ("::1", Some(1), "[::1]:1"),
+        ] {
             let target = Target { transport: None, host: host.into(), port, literal: None };
             assert_eq!(&*authority(&target), wanted);
         }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::oneshot;
 
 use super::agent::{Carrier, ask_of};
@@ -13,6 +15,7 @@ use super::lines::Lines;
 use super::lines::ledger::Ledger;
 use super::lines::sweep::Sweep;
 use super::roll::{Matches, Move, Roll};
+use super::series::Counted;
 use super::teams::Teams;
 use super::wishes;
 use crate::config;
@@ -21,10 +24,11 @@ use crate::daemon::core::Core;
 use crate::daemon::graphs::Graphs;
 use crate::presence::agent::{Agent, AskId, Say, Todo};
 use crate::presence::bridge::{Act, Bridge, Seeds};
+use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
-use crate::presence::{People, TeamsPresence};
+use crate::presence::{Direction, People, TeamsPresence, UserKey};
 use crate::transaction::Moment;
 use crate::trunk::Hop;
 
@@ -33,6 +37,9 @@ const ROLL_CALL: Duration = Duration::from_millis(500);
 
 /// Changes of the edge's own calls that are taken at once.
 const LINES: usize = 1_024;
+
+/// How often what was counted is published.
+const COUNTING: Duration = Duration::from_secs(1);
 
 /// What the thread works with.
 pub struct Parts {
@@ -43,6 +50,8 @@ pub struct Parts {
     pub inbox: Arc<Inbox>,
     pub lines: Arc<Lines>,
     pub settings: config::Presence,
+    /// Where what must survive a restart is kept.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// The bridge with its surroundings; only its thread has it.
@@ -54,9 +63,12 @@ pub struct Side {
     teams: Teams,
     ledger: Ledger,
     sweep: Sweep,
+    feed: Feed,
     roll: Roll,
     matches: BTreeMap<Arc<str>, Arc<Matches>>,
     next_roll_call: Moment,
+    counted: Arc<ArcSwapOption<Counted>>,
+    next_count: Moment,
     /// Users for whom there was no room.
     beyond: usize,
     /// Empty between two turns, kept for their memory.
@@ -68,7 +80,7 @@ pub struct Side {
 
 impl Side {
     /// Everything that the parts say; the first roll is called with the first turn.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: Parts, counted: Arc<ArcSwapOption<Counted>>) -> Self {
         let now = parts.clock.now();
         let edge = parts.core.edge();
         let carrier = Carrier::new(Arc::clone(&parts.core), Arc::clone(&parts.inbox), &parts.settings);
@@ -79,12 +91,15 @@ impl Side {
             bridge,
             agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
             carrier,
-            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
+            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), parts.clock, parts.state_dir.clone()),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
+            feed: Feed::default(),
             roll: Roll::default(),
             matches: BTreeMap::new(),
             next_roll_call: Moment::START,
+            counted,
+            next_count: Moment::START,
             beyond: 0,
             acts: Vec::new(),
             todos: Vec::new(),
@@ -93,17 +108,13 @@ impl Side {
             parts,
         };
         side.set_tenants(now);
+        side.restore(now);
         side
     }
 
     /// The bridge, to look at it.
     pub const fn bridge(&self) -> &Bridge {
         &self.bridge
-    }
-
-    /// What has been done over SIP.
-    pub fn agent_counts(&self) -> crate::presence::agent::Counts {
-        self.agent.counts()
     }
 
     /// The configuration that holds now.
@@ -124,8 +135,8 @@ impl Side {
         self.bridge.set(now, &wishes::settings(settings));
         self.agent.set_limits(wishes::agent(&self.parts.core.edge(), settings));
         self.carrier.set(settings);
-        self.teams.set(settings);
         self.set_tenants(now);
+        self.restore(now);
         self.next_roll_call = Moment::START;
     }
 
@@ -138,6 +149,16 @@ impl Side {
     /// A source says something of a user, or is lost.
     pub fn tell(&mut self, told: Told) {
         self.bridge.tell(told);
+    }
+
+    /// The devices that the HTTP feed tells of.
+    pub const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The bridge, and the devices that the HTTP feed tells of.
+    pub const fn with_feed(&mut self) -> (&mut Bridge, &mut Feed) {
+        (&mut self.bridge, &mut self.feed)
     }
 
     /// Who takes part.
@@ -183,6 +204,20 @@ impl Side {
         self.bridge.handle_polled(self.now(), request, result);
     }
 
+    /// Takes what Graph has told by itself.
+    pub fn handle_notified(&mut self, told: Vec<(UserKey, TeamsPresence)>) {
+        let now = self.now();
+        told.into_iter().for_each(|(user, presence)| self.bridge.handle_notified(now, user, presence));
+    }
+
+    /// The users of a tenant whose presence in Teams matters, by object id.
+    pub fn matched(&self, tenant: &str) -> Vec<(Arc<str>, UserKey)> {
+        let people = self.bridge.people();
+        let Some(tenant) = people.find_tenant(tenant) else { return Vec::new() };
+        let of_tenant = people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
+        of_tenant.filter_map(|(user, person)| Some((Arc::clone(person.graph_id.as_ref()?), user))).collect()
+    }
+
     /// A tenant's credentials fail, or work again.
     pub fn set_well(&mut self, tenant: TenantKey, well: bool) {
         self.bridge.set_well(self.now(), tenant, well);
@@ -220,13 +255,18 @@ impl Side {
         }
         self.acts = acts;
         self.do_todos(now);
+        if now >= self.next_count {
+            self.next_count = now + COUNTING;
+            self.count(now);
+        }
         self.end_if_done();
     }
 
     /// How long the thread may sleep.
     pub fn next_wake(&self) -> Option<Duration> {
-        let wakes = [self.bridge.next_wake(), self.agent.next_wake(), Some(self.next_roll_call)];
-        let next = wakes.into_iter().flatten().min()?;
+        let others = [self.next_roll_call, self.sweep.next_wake()].map(Some);
+        let wakes = [self.bridge.next_wake(), self.agent.next_wake()].into_iter().chain(others);
+        let next = wakes.flatten().min()?;
         Some(next.since(self.now()))
     }
 
@@ -264,6 +304,17 @@ impl Side {
         if self.stopping.is_some() && (!self.parts.settings.clear_on_stop || self.bridge.is_idle()) {
             self.over = true;
         }
+    }
+
+    fn count(&self, now: Moment) {
+        let name = |tenant| self.bridge.people().tenant_name(tenant).cloned();
+        let tenants = self.bridge.writer().tenants(now).filter_map(|counts| Some((name(counts.tenant)?, counts)));
+        self.counted.store(Some(Arc::new(Counted {
+            counts: self.bridge.counts(now),
+            agent: self.agent.counts(),
+            tenants: tenants.collect(),
+            beyond: self.beyond,
+        })));
     }
 
     fn say(&mut self, now: Moment, say: Say) {
@@ -307,6 +358,18 @@ impl Side {
         self.bridge.set_tenants(now, tenants);
     }
 
+    /// Takes the settings for Graph, and what is there since before a restart.
+    fn restore(&mut self, now: Moment) {
+        for (tenant, graph_id, written) in self.teams.set(&self.parts.settings) {
+            // Where a tenant takes part no more, nobody can clear its sessions: they run out.
+            if self.parts.settings.tenants.contains_key(&tenant)
+                && let Some(tenant) = self.bridge.tenant(&tenant)
+            {
+                self.bridge.restore(now, tenant, graph_id, written);
+            }
+        }
+    }
+
     fn call_roll(&mut self, now: Moment) {
         let edge = self.parts.core.edge();
         let config::Presence { tenants, max_users, .. } = &self.parts.settings;
@@ -328,7 +391,10 @@ impl Side {
                         self.bridge.tell(Told { user, source: Source::Calls, report: Some(report), until: None });
                     }
                 }
-                Move::Take(user) => self.bridge.take(now, user),
+                Move::Take(user) => {
+                    self.feed.remove_user(user);
+                    self.bridge.take(now, user);
+                }
             }
         }
         let Self { parts, bridge, ledger, .. } = self;

@@ -55,7 +55,8 @@ impl World {
         let mut numbering = NumberingPlan::new(Country::find("GB"));
         numbering.add_extensions("400-499".parse().unwrap());
         let tenant = Tenant::new("contoso", numbering);
-        let compiled = users.values().map(|record| compile(record.clone(), &tenant, &Sites::default()).unwrap()).collect();
+        let compiled =
+            users.values().map(|record| compile(record.clone(), &tenant, &Sites::default()).unwrap()).collect();
         tenant.with_users(compiled)
     }
 
@@ -252,7 +253,8 @@ fn fields_with_suffixes_make_entries_of_their_own() {
     world.source.put("Bob", user("Bob", "+441632768402"));
     world.source.assign("Bob", "+441632768412");
     world.sync();
-    let mobile = UserRecord { id: format!("{}/M", id("Alice")), name: "Alice M".to_owned(), ..record("Alice", "+447700900001") };
+    let mobile =
+        UserRecord { id: format!("{}/M", id("Alice")), name: "Alice M".to_owned(), ..record("Alice", "+447700900001") };
     assert_eq!(world.users[&mobile.id], mobile);
     assert_eq!(world.record("Alice").number.as_deref(), Some("+441632768401"));
     assert_eq!(world.record("Bob").number.as_deref(), Some("+441632768412"), "Teams knows better");
@@ -286,7 +288,11 @@ fn groups_say_who_is_taken_and_how() {
 
     world.source.set_members("staff", &["Bob", "Dora"]);
     world.sync();
-    assert_eq!((world.ids(), shown(&world, "Dora").1), (vec!["bob", "dora"], "401".to_owned()), "400 is Alice's for ever");
+    assert_eq!(
+        (world.ids(), shown(&world, "Dora").1),
+        (vec!["bob", "dora"], "401".to_owned()),
+        "400 is Alice's for ever"
+    );
     world.source.set_members("staff", &["Alice", "Bob"]);
     world.sync();
     assert_eq!(shown(&world, "Alice").1, "400");

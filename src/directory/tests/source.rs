@@ -4,9 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::directory::{Assignment, Fault, Member, Page, Pages, UserChange};
+
+type Fields = BTreeMap<String, Vec<String>>;
+
+/// Fields of properties that are texts, lists of texts, or nothing.
+fn fields(properties: Value) -> Fields {
+    let Value::Object(properties) = properties else { panic!("an object") };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let values = |value: &Value| match value {
+        Value::Null => Vec::new(),
+        Value::Array(list) => list.iter().map(text).collect(),
+        one => vec![text(one)],
+    };
+    properties.iter().map(|(name, value)| (name.clone(), values(value))).collect()
+}
 
 /// What the directory has, and the history that its links lead into.
 #[derive(Debug, Default)]
@@ -18,7 +32,7 @@ pub struct Source {
 
 #[derive(Debug, Default)]
 struct Inner {
-    users: BTreeMap<Box<str>, Map<String, Value>>,
+    users: BTreeMap<Box<str>, Fields>,
     members: BTreeMap<Box<str>, Vec<Member>>,
     numbers: Vec<Assignment>,
     /// All changes of users ever.
@@ -40,19 +54,18 @@ impl Source {
 
     /// Puts a user, or changes these properties of one.
     pub fn put(&self, id: &str, properties: Value) {
-        let Value::Object(properties) = properties else { panic!("an object") };
+        let fields = fields(properties);
         self.with(|inner| {
-            let user = inner.users.entry(id.into()).or_default();
             // One that was not there is told whole, others as far as they change.
-            user.extend(properties.clone());
-            inner.log.push(UserChange { id: id.into(), gone: false, properties });
+            inner.users.entry(id.into()).or_default().extend(fields.clone());
+            inner.log.push(UserChange { id: id.into(), gone: false, fields });
         });
     }
 
     pub fn remove(&self, id: &str) {
         self.with(|inner| {
             inner.users.remove(id);
-            inner.log.push(UserChange { id: id.into(), gone: true, properties: Map::new() });
+            inner.log.push(UserChange { id: id.into(), gone: true, fields: Fields::new() });
         });
     }
 
@@ -110,10 +123,10 @@ impl Source {
 }
 
 /// A change as it would be told now.
-fn now(users: &BTreeMap<Box<str>, Map<String, Value>>, change: &UserChange) -> UserChange {
+fn now(users: &BTreeMap<Box<str>, Fields>, change: &UserChange) -> UserChange {
     match users.get(&change.id) {
-        Some(properties) => UserChange { gone: false, properties: properties.clone(), ..change.clone() },
-        None => UserChange { gone: true, properties: Map::new(), ..change.clone() },
+        Some(fields) => UserChange { gone: false, fields: fields.clone(), ..change.clone() },
+        None => UserChange { gone: true, fields: Fields::new(), ..change.clone() },
     }
 }
 
@@ -135,7 +148,7 @@ impl Pages for Source {
                 let all: Vec<UserChange> = inner
                     .users
                     .iter()
-                    .map(|(id, properties)| UserChange { id: id.clone(), gone: false, properties: properties.clone() })
+                    .map(|(id, fields)| UserChange { id: id.clone(), gone: false, fields: fields.clone() })
                     .collect();
                 let since = number(2);
                 let (items, next) = cut(&all, number(1), page);
@@ -157,7 +170,8 @@ impl Pages for Source {
     async fn members(&self, group: &str, link: Option<&str>) -> Result<Page<Member>, Fault> {
         let page = self.page;
         self.turn(|inner| {
-            let members = inner.members.get(group).ok_or_else(|| Fault::Failed(format!("there is no group {group}")))?;
+            let members =
+                inner.members.get(group).ok_or_else(|| Fault::Failed(format!("there is no group {group}")))?;
             let at = link.map_or(0, |link| link.parse().unwrap());
             let (items, next) = cut(members, at, page);
             Ok(Page { items, next: next.map(|next| next.to_string().into()), since: None })

@@ -11,7 +11,10 @@ const ENDPOINT: &str = "https://login.microsoftonline.com/contoso/oauth2/v2.0/to
 
 /// A certificate and its key, as an operator makes them.
 fn made(place: &Path, legacy: bool) -> ClientCertificate {
-    openssl(place, &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "c.pem", "-subj", "/CN=x"]);
+    openssl(
+        place,
+        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "k.pem", "-out", "c.pem", "-subj", "/CN=x"],
+    );
     openssl(place, &["x509", "-in", "c.pem", "-outform", "DER", "-out", "c.der"]);
     openssl(place, &["pkcs8", "-topk8", "-nocrypt", "-in", "k.pem", "-outform", "DER", "-out", "k.der"]);
     openssl(place, &["x509", "-in", "c.pem", "-noout", "-pubkey", "-out", "p.pem"]);

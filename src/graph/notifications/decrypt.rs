@@ -48,7 +48,8 @@ impl Decryptor {
     /// # Errors
     /// [`ProofFault`]; its text has nothing of the key in it.
     pub fn new(id: &str, key: &[u8]) -> Result<Self, ProofFault> {
-        let no_rsa = || ProofFault("the key of the notifications' certificate is no RSA key of 2048 bits or more".to_owned());
+        let no_rsa =
+            || ProofFault("the key of the notifications' certificate is no RSA key of 2048 bits or more".to_owned());
         let pair = KeyPair::from_pkcs8(key).or_else(|_| KeyPair::from_der(key)).map_err(|_| no_rsa())?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| no_rsa())?;
         let key = PrivateDecryptingKey::from_pkcs8(der.as_ref()).map_err(|_| no_rsa())?;

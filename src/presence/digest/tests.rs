@@ -61,8 +61,13 @@ fn the_example_of_rfc_7616_section_3_9_2_as_its_erratum_has_it() {
     let challenge = "Digest realm=\"api@example.org\", qop=\"auth\", algorithm=SHA-512-256, \
         nonce=\"5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK\", opaque=\"HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS\", \
         charset=UTF-8, userhash=true";
-    let proof =
-        Proof { method: "GET", uri: "/doe.json", body: b"", count: 1, cnonce: "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v" };
+    let proof = Proof {
+        method: "GET",
+        uri: "/doe.json",
+        body: b"",
+        count: 1,
+        cnonce: "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v",
+    };
     let value = Challenge::read(challenge.as_bytes()).unwrap().authorization(&credentials, &proof);
     assert!(value.contains("username=\"793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b\""), "{value}");
     assert!(value.contains("response=\"3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5\""), "{value}");

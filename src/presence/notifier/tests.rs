@@ -376,7 +376,7 @@ fn fetching_and_leaving_end_with_the_state() {
     let out = place.subscribe(&Wanted { more: "Expires: 0\n", ..Wanted::default() });
     let fetched = only(&out);
     assert_eq!(header(&fetched.headers, "Subscription-State"), Some("terminated;reason=timeout"));
-    assert_eq!(pidf::read(body(&fetched), 4_096).unwrap().people[0].activities, [Activity::Busy]);
+    assert_eq!(pidf::read(body(&fetched), 4_096).unwrap().people[0].activities, [Activity::OnThePhone, Activity::Busy]);
     assert!(!out.iter().any(|order| matches!(order, Order::Watching { .. })));
     assert!(place.answer(&fetched, 481).is_empty());
 
@@ -429,7 +429,7 @@ fn a_notify_that_was_not_taken_comes_again_when_asked() {
         assert!(place.wait(Duration::from_millis(wait * 1_000 - 20)).is_empty(), "{outcome:?}");
         let again = only(&place.wait(Duration::from_millis(40)));
         assert_eq!((again.cseq, again.ticket), (2, first.ticket));
-        assert_eq!(pidf::read(body(&again), 4_096).unwrap().people[0].activities, [Activity::Busy]);
+        assert_eq!(pidf::read(body(&again), 4_096).unwrap().people[0].activities, [Activity::OnThePhone, Activity::Busy]);
     }
 }
 

@@ -16,6 +16,7 @@ use super::wire::{Answer, Request, Sent};
 use crate::call::branch::ContextId;
 use crate::call::dialog_token::SealKey;
 use crate::call::live::{Homes, LiveCall, LiveId};
+use crate::call::progress::Turn;
 use crate::call::seal::{Key, KeyRing};
 use crate::call::stored::{CallStore, Room, StoreKey};
 use crate::call::{CallRecord, Command, Counts, Edge, Env, Heard, Names, Output, Secrets, Tools};
@@ -228,6 +229,8 @@ pub(super) struct World {
     pub kept: Kept,
     /// What was told of calls that are over.
     pub records: Vec<CallRecord>,
+    /// What was told of who is in calls.
+    pub turns: Vec<Turn>,
     secrets: Secrets,
     shards: Vec<Shard>,
     homes: Arc<Homes>,
@@ -261,6 +264,7 @@ impl World {
             heard: Vec::new(),
             kept: Kept::default(),
             records: Vec::new(),
+            turns: Vec::new(),
             secrets: Secrets { hash: HashKey::new([1; 16]), tags: [2; 16], seal: SealKey::new([3; 16]), ring: ring(4) },
             shards: (0..4).map(|index| Shard::new(index, now, max_contexts).with_homes(Arc::clone(&homes))).collect(),
             homes,
@@ -355,7 +359,7 @@ impl World {
     }
 
     fn with_env(&mut self, event: impl FnOnce(&Env<'_>, &mut [Shard], &mut Output)) {
-        let mut out = Output::default();
+        let mut out = Output { wants_turns: true, ..Output::default() };
         let (now, unix) = (self.now, EPOCH + self.now.as_millis() / 1_000);
         let env = Env {
             now,
@@ -371,6 +375,7 @@ impl World {
         self.counts.add(&out.counts);
         self.heard.append(&mut out.heard);
         self.records.append(&mut out.records);
+        self.turns.append(&mut out.turns);
         for command in out.commands {
             match command {
                 Command::Answer { flow, fallback, bytes } => self.sent.push(Sent {

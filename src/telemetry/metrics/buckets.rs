@@ -16,6 +16,12 @@ impl Buckets {
         Self { bounds, counts: vec![0; bounds.len() + 1].into(), sum: 0.0 }
     }
 
+    /// Buckets with values that somebody else has counted: one count for each bound, and one for what is above all.
+    pub fn of(bounds: &'static [f64], counts: &[u64], sum: f64) -> Self {
+        let counts = (0..=bounds.len()).map(|index| counts.get(index).copied().unwrap_or_default()).collect();
+        Self { bounds, counts, sum }
+    }
+
     /// Counts a value.
     pub fn record(&mut self, value: f64) {
         let index = self.bounds.partition_point(|bound| *bound < value);

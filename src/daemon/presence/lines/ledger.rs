@@ -52,8 +52,7 @@ impl Ledger {
             Some(turn) => self.calls.insert(call, Known { turn, busy: busy.clone(), round }),
             None => self.calls.remove(&call),
         };
-        let (old, old_conference) =
-            before.map(|known| (known.busy, known.turn.conference)).unwrap_or_default();
+        let (old, old_conference) = before.map(|known| (known.busy, known.turn.conference)).unwrap_or_default();
         let mut touched: SmallVec<[UserKey; 4]> = old.iter().chain(&busy).copied().collect();
         touched.sort_unstable();
         touched.dedup();

@@ -138,6 +138,26 @@ fn the_proxy_that_sent_the_refer_gets_the_invite_byte_for_byte() {
 }
 
 #[test]
+fn whoever_a_transfer_brings_is_in_the_call_and_whoever_left_is_not() {
+    let Call { mut world, caller: mut teams_side, callee: mut pbx, .. } = call();
+    let users = |world: &World| world.turns.last().map(|turn| (turn.up, turn.users.clone()));
+    let bert = || Some("bert".into());
+    assert_eq!(users(&world), Some((true, [None, bert()])));
+    let cleo = "<sip:+441632768403@sip.pstnhub.microsoft.com:5061;user=phone;transport=tls>";
+    let sent = refer(&mut world, &mut teams_side, cleo);
+    let invite = only(&sent, "INVITE", PROXY).clone();
+    told(&mut world, &sent, &["100"]);
+    let mut next = teams("+441632768403", "next");
+    let text = next.answer_text(&invite.text(), 200, &format!("RECORD-ROUTE: {ROUTE}\r\n"));
+    world.udp(PROXY, &text);
+    let sent = world.take();
+    let change = only(&sent, "INVITE", BOB).clone();
+    let text = pbx.answer_text(&change.text(), 200, "");
+    pbx.send(&mut world, &text);
+    assert_eq!(users(&world), Some((true, [bert(), Some("cleo".into())])));
+}
+
+#[test]
 fn when_the_proxy_is_silent_the_trunks_own_target_is_tried() {
     let Call { mut world, caller: mut teams_side, .. } = call();
     let sent = refer(&mut world, &mut teams_side, &targets()[1]);
