@@ -1,5 +1,11 @@
 //! PUBLISH to the edge, and from it.
 
+mod server;
+
+use trunkway::lab::graph::{ClientState, Device};
+
+use self::server::PresenceServer;
+use crate::bridge::{Bridge, TENANT};
 use crate::support::place::Place;
 use crate::support::sipp::{Scenario, Sipp};
 use crate::support::{SOON, until};
@@ -57,4 +63,37 @@ fn what_is_published_lives_as_long_as_it_is_refreshed_and_echoes_are_no_news() {
         assert_eq!(answer.status(), status, "{event} {more} {body}: {answer:?}");
     }
     edge.stop();
+}
+
+#[test]
+fn do_not_disturb_in_teams_reaches_phones_at_the_edge_and_at_the_pbx() {
+    let wishes = "direction = \"from-teams\"\nline_trunk = \"pbx\"\nsubscribe_lines = false\npublish_dnd = true";
+    let tables = "[[listen]]\nname = \"tcp\"\nbind = \"tcp:{edge}\"\n[presence]\npoll_interval_s = 1\npoll_interval_watched_s = 1\n";
+    let bridge = Bridge::start_with(2, wishes, tables);
+    let server = PresenceServer::start(&bridge.place, PBX);
+    let user = bridge.user(0);
+    bridge.graph.set_client(TENANT, &user, Device::Desktop, ClientState::ConnectedActive);
+
+    let mut at_edge = Phone::connect(&bridge.place, PBX);
+    let (answer, lamp) = at_edge.subscribe("1000", "dialog", "");
+    assert_eq!(answer.status(), 200, "{answer:?}");
+    assert!(at_edge.notified(&lamp).body.contains(">terminated<"));
+    let mut at_pbx = Phone::connect_to(&bridge.place, 5, PBX);
+    let (_, list) = at_pbx.subscribe("1000", "presence", "Expires: 600\r\n");
+    assert!(!at_pbx.notified(&list).body.contains("busy"));
+
+    bridge.graph.prefer(TENANT, &user, Some(("DoNotDisturb", "DoNotDisturb")));
+    assert!(at_edge.notified(&lamp).body.contains(">confirmed<"));
+    let told = at_pbx.notified(&list);
+    assert!(told.body.contains("<basic>open</basic>") && told.body.contains("<rpid:busy/>"), "{told:?}");
+    assert!(told.body.contains("do-not-disturb"), "{told:?}");
+
+    bridge.graph.prefer(TENANT, &user, None);
+    assert!(at_edge.notified(&lamp).body.contains(">terminated<"));
+    let told = at_pbx.notified(&list);
+    assert!(!told.body.contains("do-not-disturb"), "{told:?}");
+    assert_eq!(server.log().matches("PUBLISH sip:1000@").count(), 2, "{}", server.log());
+    assert_valid(&bridge.place, &at_edge.bodies);
+    bridge.stop();
+    server.stop();
 }
