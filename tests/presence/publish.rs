@@ -9,7 +9,7 @@ use crate::bridge::{Bridge, TENANT};
 use crate::support::place::Place;
 use crate::support::sipp::{Scenario, Sipp};
 use crate::support::{SOON, until};
-use crate::watchers::{PBX, Phone, assert_valid, call, doing, edge};
+use crate::watchers::{PBX, PHONES, Phone, assert_valid, call, doing, edge};
 
 #[test]
 fn sipp_publishes_what_a_user_has_set() {
@@ -20,8 +20,8 @@ fn sipp_publishes_what_a_user_has_set() {
     phone.notified(&list);
     let (_, lamp) = phone.subscribe("401", "dialog", "");
     phone.notified(&lamp);
-    let blanks = vec![("pause", "1000".to_owned())];
-    let publisher = Sipp::caller(&place, PBX, Scenario::File("publisher", blanks), "401").start(&place);
+    let blanks = vec![("pause", "2000".to_owned())];
+    let publisher = Sipp::caller(&place, PHONES, Scenario::File("publisher", blanks), "401").start(&place);
     // The first state comes with the note, the change with RPID, and the end is that nothing is known.
     let seen: Vec<_> = ["do-not-disturb", "<rpid:away/>", "<rpid:unknown/>"]
         .into_iter()
@@ -67,8 +67,21 @@ fn what_is_published_lives_as_long_as_it_is_refreshed_and_echoes_are_no_news() {
 
 #[test]
 fn do_not_disturb_in_teams_reaches_phones_at_the_edge_and_at_the_pbx() {
-    let wishes = "direction = \"from-teams\"\nline_trunk = \"pbx\"\nsubscribe_lines = false\npublish_dnd = true";
-    let tables = "[[listen]]\nname = \"tcp\"\nbind = \"tcp:{edge}\"\n[presence]\npoll_interval_s = 1\npoll_interval_watched_s = 1\n";
+    let wishes = "direction = \"from-teams\"\nline_trunk = \"pbx\"\nsubscribe_lines = false\npublish_dnd = true\nwatchers = [\"phones\"]";
+    let tables = r#"
+[[listen]]
+name = "tcp"
+bind = "tcp:{edge}"
+
+[trunk.phones]
+kind = "pbx"
+listen = "tcp"
+targets = ["tcp:{pbx}"]
+
+[presence]
+poll_interval_s = 1
+poll_interval_watched_s = 1
+"#;
     let bridge = Bridge::start_with(2, wishes, tables);
     let server = PresenceServer::start(&bridge.place, PBX);
     let user = bridge.user(0);
