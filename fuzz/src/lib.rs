@@ -8,6 +8,7 @@ pub mod message;
 pub mod multipart;
 pub mod sdp;
 pub mod trace;
+pub mod watchers;
 pub mod world;
 
 /// Whether `part` lies within `whole`; where it begins there.
