@@ -56,6 +56,7 @@ use self::graphs::Graphs;
 use self::life::Life;
 use self::overload::Overload;
 use self::presence::Sidecar;
+use self::presence::webhook::Webhook;
 use self::records::Records;
 use self::reload::Reloader;
 use self::strangers::Strangers;
@@ -178,9 +179,15 @@ impl Daemon {
         watched.push(Box::new(move || certificates::causes(&showing)));
         let graphs = Arc::new(Graphs::default());
         graphs.set(&loaded.config.graph);
-        let (renewed, asked) = (Arc::clone(&graphs), Arc::clone(&graphs));
-        reloader.follow("graph", move |config| renewed.set(&config.graph));
-        watched.push(Box::new(move || asked.causes()));
+        let webhook = Arc::new(Webhook::new(Arc::clone(&graphs), Arc::clone(sidecar.inbox())));
+        webhook.set(&loaded.config);
+        let renewed = (Arc::clone(&graphs), Arc::clone(&webhook));
+        reloader.follow("graph", move |config| {
+            renewed.0.set(&config.graph);
+            renewed.1.set(config);
+        });
+        let asked = (Arc::clone(&graphs), Arc::clone(&webhook));
+        watched.push(Box::new(move || asked.0.causes().into_iter().chain(asked.1.causes()).collect()));
         let bridged = presence::side::Parts {
             core: Arc::clone(&core),
             graphs: Arc::clone(&graphs),
@@ -188,6 +195,7 @@ impl Daemon {
             inbox: Arc::clone(sidecar.inbox()),
             lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
+            state_dir: state.dir.clone(),
         };
         presence::follow(&reloader, &sidecar);
         let store = crate::directory::Store::open(state.dir.as_deref())?;
@@ -244,6 +252,7 @@ impl Daemon {
         exposition.add(Arc::clone(core.probes()) as _);
         exposition.add(Arc::new(CertificateSeries { core: Arc::clone(&core), transports: Arc::clone(&transports) }));
         exposition.add(graphs);
+        exposition.add(webhook);
         exposition.add(Arc::new(sidecar.series()));
         exposition.add(Arc::new(counters::Admission::new(Arc::clone(&core.edge().gate))));
         exposition.commit(endpoint);

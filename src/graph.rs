@@ -27,6 +27,7 @@ use self::token::Tokens;
 
 pub use answer::{graph_fault, token_fault};
 pub use batch::{MAX_BATCH, Write, answers as batch_answers};
+pub use client::random_id;
 pub use fault::{Fault, Permission, Refusal, TokenFault};
 pub use health::{TokenHealth, Warning};
 pub use numbers::{NumberAssignment, TeamsNumber, TeamsUser};

@@ -4,7 +4,6 @@ mod files;
 mod meters;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,7 +13,7 @@ use self::meters::Meters;
 use crate::admin::{Cause, Severity};
 use crate::config;
 use crate::daemon::clock::Clock;
-use crate::graph::{Fault, Graph, Observer, Settings};
+use crate::graph::{Fault, Graph, Observer, Settings, TokenFault, TokenHealth};
 
 /// Whom Graph is asked for.
 #[derive(Debug, Default)]
@@ -30,6 +29,8 @@ pub struct Graphs {
 struct Entry {
     config: config::Graph,
     graph: Arc<Graph>,
+    /// In the name of the service account of its notifications.
+    account: Option<Arc<Graph>>,
 }
 
 impl Graphs {
@@ -41,13 +42,14 @@ impl Graphs {
         for (tenant, config) in tenants {
             if let Some(same) = before.get(tenant).filter(|entry| entry.config == *config) {
                 same.graph.try_again();
+                same.account.iter().for_each(|account| account.try_again());
                 table.insert(Arc::clone(tenant), same.clone());
                 continue;
             }
             let observer: Arc<dyn Observer> = self.meters.of_tenant(tenant);
-            match open(tenant, config, observer) {
-                Ok(graph) => {
-                    table.insert(Arc::clone(tenant), Entry { config: config.clone(), graph: Arc::new(graph) });
+            match Entry::open(tenant, config, &observer) {
+                Ok(entry) => {
+                    table.insert(Arc::clone(tenant), entry);
                 }
                 Err(fault) => {
                     broken.insert(Arc::clone(tenant), fault.to_string());
@@ -64,32 +66,23 @@ impl Graphs {
         self.table.load().get(tenant).map(|entry| Arc::clone(&entry.graph))
     }
 
+    /// Graph for a tenant in the name of the service account of its notifications, with what the configuration says of
+    /// them; `None`: it wants none.
+    pub fn account_of(&self, tenant: &str) -> Option<(Arc<Graph>, config::GraphNotifications)> {
+        let table = self.table.load();
+        let entry = table.get(tenant)?;
+        Some((entry.account.clone()?, entry.config.notifications.clone()?))
+    }
+
     /// What is unwell, by tenant.
     pub fn causes(&self) -> Vec<Cause> {
         let now = i64::try_from(Clock::start().unix()).unwrap_or(i64::MAX);
         let mut causes: Vec<Cause> = lock(&self.broken).iter().map(|(tenant, why)| unusable(tenant, why)).collect();
         for (tenant, entry) in &**self.table.load() {
             let health = entry.graph.health();
-            if let Some(fault) = &health.fault {
-                let severity =
-                    if fault.needs_person() || health.age.is_none() { Severity::Error } else { Severity::Warning };
-                causes.push(Cause {
-                    severity,
-                    name: "graph-token",
-                    source: tenant.to_string(),
-                    text: format!("no token for Microsoft Graph for tenant {tenant}: {fault}"),
-                    advice: fault.advice(),
-                });
-            }
-            for &permission in &health.lacking {
-                let fault = crate::graph::TokenFault::MissingPermission(permission);
-                causes.push(Cause {
-                    severity: Severity::Error,
-                    name: "graph-permission",
-                    source: format!("{tenant} {}", permission.role()),
-                    text: format!("Microsoft Graph refuses tenant {tenant}: {fault}"),
-                    advice: fault.advice(),
-                });
+            token_causes(&mut causes, tenant, "the application", &health);
+            if let Some(account) = &entry.account {
+                token_causes(&mut causes, tenant, "the service account", &account.health());
             }
             if let Some(warning) = health.ending(now) {
                 let severity = if warning.days_left < 0 { Severity::Error } else { Severity::Warning };
@@ -106,6 +99,30 @@ impl Graphs {
     }
 }
 
+/// What is wrong with the token of the application, or of the account.
+fn token_causes(causes: &mut Vec<Cause>, tenant: &str, whose: &str, health: &TokenHealth) {
+    if let Some(fault) = &health.fault {
+        let severity = if fault.needs_person() || health.age.is_none() { Severity::Error } else { Severity::Warning };
+        causes.push(Cause {
+            severity,
+            name: "graph-token",
+            source: format!("{tenant}, {whose}"),
+            text: format!("no token for Microsoft Graph for {whose} of tenant {tenant}: {fault}"),
+            advice: fault.advice(),
+        });
+    }
+    for &permission in &health.lacking {
+        let fault = TokenFault::MissingPermission(permission);
+        causes.push(Cause {
+            severity: Severity::Error,
+            name: "graph-permission",
+            source: format!("{tenant} {}", permission.role()),
+            text: format!("Microsoft Graph refuses {whose} of tenant {tenant}: {fault}"),
+            advice: fault.advice(),
+        });
+    }
+}
+
 fn unusable(tenant: &str, why: &str) -> Cause {
     Cause {
         severity: Severity::Error,
@@ -116,12 +133,13 @@ fn unusable(tenant: &str, why: &str) -> Cause {
     }
 }
 
-/// Graph for one tenant, by its table of the configuration.
-///
-/// # Errors
-/// [`Fault::Setup`].
-pub fn open(tenant: &str, config: &config::Graph, observer: Arc<dyn Observer>) -> Result<Graph, Fault> {
-    Graph::new(settings(tenant, config), Arc::new(Files::new(config.credential.clone())), observer)
+impl Entry {
+    fn open(tenant: &str, config: &config::Graph, observer: &Arc<dyn Observer>) -> Result<Self, Fault> {
+        let open = |files| Graph::new(settings(tenant, config), Arc::new(files), Arc::clone(observer)).map(Arc::new);
+        let files = || Files::new(config.credential.clone());
+        let account = config.notifications.as_ref().map(|it| open(files().in_name_of(&it.refresh_token_file)));
+        Ok(Self { config: config.clone(), graph: open(files())?, account: account.transpose()? })
+    }
 }
 
 fn settings(tenant: &str, config: &config::Graph) -> Settings {
@@ -136,20 +154,6 @@ fn settings(tenant: &str, config: &config::Graph) -> Settings {
         max_requests: config.max_requests,
         secret_ends: config.secret_ends,
     }
-}
-
-/// Graph for one tenant in the name of the service account of its notifications.
-///
-/// # Errors
-/// [`Fault::Setup`].
-pub fn open_account(
-    tenant: &str,
-    config: &config::Graph,
-    refresh_token: &Path,
-    observer: Arc<dyn Observer>,
-) -> Result<Graph, Fault> {
-    let files = Files::new(config.credential.clone()).in_name_of(refresh_token);
-    Graph::new(settings(tenant, config), Arc::new(files), observer)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -14,6 +14,7 @@ pub mod roll;
 pub mod series;
 pub mod side;
 pub mod teams;
+pub mod webhook;
 mod wishes;
 
 use std::sync::{Arc, Mutex, PoisonError};

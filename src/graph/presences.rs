@@ -1,6 +1,7 @@
 //! Presence of users: written one by one, and read many at a time (B2, B3).
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -23,7 +24,7 @@ const MAX_WORD: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserPresence {
     /// The object id in Entra, in lower case.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     pub presence: TeamsPresence,
 }
 

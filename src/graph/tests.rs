@@ -252,7 +252,13 @@ async fn a_refused_secret_is_told_and_tried_again_when_it_changes() {
     assert!(!format!("{told} {told:?} {graph:?} {health:?}").contains("s3cret"));
     vault.put("another");
     other.entra(grant(ALL, 3_600));
-    assert_eq!(graph.test().await.unwrap(), ALL);
+    let repaired = async {
+        while graph.test().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), repaired).await.expect("the change is seen");
+    assert_eq!(other.tokens_asked(), 2);
     assert!(other.last().body.contains("client_secret=another"));
     assert!(!graph.health().needs_person());
 }
@@ -457,7 +463,8 @@ async fn groups_and_numbers_are_read() {
         json!({"value": [{"id": "g", "members@delta": [{"id": ALICE}, {"id": BOB, "@removed": {"reason": "deleted"}}]}]}),
     ));
     let page = graph.group_delta("g-1", None).await.unwrap();
-    assert!(other.last().target.contains("$select=members&$filter=id%20eq%20'g-1'"));
+    let target = other.last().target;
+    assert!(target.ends_with("groups/delta?$select=members&$filter=id%20eq%20%27g-1%27"), "{target}");
     let member = |id: &str, left| Member { id: id.into(), left };
     assert_eq!((page.items, page.next), (vec![member(ALICE, false), member(BOB, true)], Next::End));
     other.graph(given(200, json!({"value": [{"id": ALICE}]})));
@@ -480,4 +487,149 @@ async fn groups_and_numbers_are_read() {
     ));
     let users = graph.teams_users(None).await.unwrap().items;
     assert!(users[0].voice && users[0].numbers[0].number == "+441632760001");
+}
+
+/// The application in the name of an account.
+struct Account {
+    vault: Arc<Vault>,
+    refresh: Mutex<String>,
+}
+
+impl Prove for Account {
+    fn proof(&self) -> Result<Proof, ProofFault> {
+        self.vault.proof()
+    }
+
+    fn stamp(&self) -> u64 {
+        self.vault.stamp()
+    }
+
+    fn refresh_token(&self) -> Result<Option<Secret>, ProofFault> {
+        Ok(Some(Secret::new(&self.refresh.lock().unwrap())))
+    }
+
+    fn keep_refresh_token(&self, token: &Secret) {
+        *self.refresh.lock().unwrap() = token.reveal().to_owned();
+    }
+}
+
+#[tokio::test]
+async fn subscriptions_are_made_in_the_name_of_an_account() {
+    let (other, base) = Other::start().await;
+    let account = Arc::new(Account { vault: Vault::new("x"), refresh: Mutex::new("refresh-1".to_owned()) });
+    let graph = Graph::new(settings(&base), Arc::clone(&account) as _, Arc::new(Unobserved)).unwrap();
+    let scoped = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode("{\"scp\":\"Presence.Read.All\"}"));
+    other.entra(given(
+        200,
+        json!({"expires_in": "3600", "access_token": scoped, "refresh_token": "refresh-2", "token_type": "Bearer"}),
+    ));
+    other.graph(given(201, json!({"id": "s-1", "expirationDateTime": "2026-01-01T01:00:00Z", "resource": "x"})));
+    let secret = Secret::new("state-secret");
+    let wanted = SubscriptionWanted {
+        users: &[ALICE, BOB],
+        url: "https://edge.example.net/contoso",
+        lifecycle_url: "https://edge.example.net/contoso",
+        client_state: &secret,
+        certificate: "AAAA",
+        certificate_id: "c-1",
+        expires: "2026-01-01T01:00:00Z",
+    };
+    let made = graph.subscribe(&wanted).await.unwrap();
+    assert_eq!((&*made.id, &*made.expires), ("s-1", "2026-01-01T01:00:00Z"));
+    assert_eq!(*account.refresh.lock().unwrap(), "refresh-2");
+    let form = &other.asked()[0].body;
+    assert!(form.contains("grant_type=refresh_token") && form.contains("refresh_token=refresh-1"), "{form}");
+    let body = other.last().json();
+    assert_eq!(body["resource"], format!("/communications/presences?$filter=id in ('{ALICE}','{BOB}')"));
+    assert_eq!((&body["changeType"], &body["clientState"]), (&json!("updated"), &json!("state-secret")));
+    assert_eq!((&body["includeResourceData"], &body["encryptionCertificateId"]), (&json!(true), &json!("c-1")));
+    assert!(!format!("{wanted:?}").contains("state-secret"));
+
+    other.graph(given(200, "{}"));
+    assert_eq!(graph.renew("s-1", "2026-01-01T02:00:00Z").await, Ok(()));
+    let asked = other.last();
+    assert_eq!((&*asked.method, &*asked.target), ("PATCH", "/v1.0/subscriptions/s-1"));
+    other.graph(given(404, json!({"error": {"code": "ResourceNotFound"}})));
+    assert!(matches!(graph.renew("s-1", "x").await, Err(Fault::NotFound(_))));
+    other.graph(given(202, ""));
+    assert_eq!(graph.reauthorize("s-1").await, Ok(()));
+    assert!(other.last().target.ends_with("/subscriptions/s-1/reauthorize"));
+    other.graph(given(404, ""));
+    assert_eq!(graph.unsubscribe("s-1").await, Ok(()));
+    assert_eq!(other.last().method, "DELETE");
+
+    // The account was withdrawn.
+    graph.try_again();
+    other.graph(given(401, ""));
+    other.entra(given(
+        400,
+        json!({"error": "invalid_grant", "error_description": "AADSTS50173: refresh-2 was revoked."}),
+    ));
+    let told = graph.reauthorize("s-1").await.unwrap_err();
+    assert_eq!(told.to_string(), "the service account has to sign in again: AADSTS50173: *** was revoked.");
+}
+
+#[tokio::test]
+async fn only_what_microsoft_has_signed_for_this_application_is_believed() {
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+    use notifications::{NotSigned, SigningKeys};
+
+    const SENDER: &str = "0bf30f3b-4a52-48df-9a82-234910c4a086";
+    const DIRECTORY: &str = "11111111-2222-3333-4444-555555555555";
+    let (other, graph, _, base) = started().await;
+    let keys = SigningKeys::of(&graph);
+    let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+    let signed = |header: Value, claims: Value| {
+        let text =
+            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &aws_lc_rs::rand::SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+        format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+    };
+    let header = json!({"alg": "RS256", "typ": "JWT", "kid": "k-1"});
+    let now = client::unix_now();
+    let good = json!({
+        "aud": "6e74172b-be56-4843-9ff4-e66a39bb12e3", "iss": format!("https://sts.windows.net/{DIRECTORY}/"),
+        "tid": DIRECTORY, "appid": SENDER, "exp": now + 3_600, "nbf": now - 10,
+    });
+    let with = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        vec![signed(header.clone(), claims)]
+    };
+    let read = |pair: &KeyPair| {
+        let n = URL_SAFE_NO_PAD.encode(pair.public_key().modulus().big_endian_without_leading_zero());
+        let e = URL_SAFE_NO_PAD.encode(pair.public_key().exponent().big_endian_without_leading_zero());
+        other.graph(given(200, json!({"issuer": "x", "jwks_uri": format!("{base}/common/discovery/v2.0/keys")})));
+        other.graph(given(
+            200,
+            json!({"keys": [{"kty": "RSA", "use": "sig", "kid": "k-1", "n": n, "e": e}, {"kid": "odd"}]}),
+        ));
+    };
+    other.graph(given(200, json!({"jwks_uri": "https://evil.example/keys"})));
+    assert!(matches!(keys.verify(&with("x", json!(1))).await, Err(NotSigned::Keys(Fault::Malformed(_)))));
+    read(&pair);
+    assert_eq!(keys.verify(&with("x", json!(1))).await, Ok(()));
+    let v2 = json!(format!("{base}/{DIRECTORY}/v2.0"));
+    assert_eq!(keys.verify(&with("iss", v2)).await, Ok(()));
+    assert_eq!(keys.verify(&[]).await, Err(NotSigned::NoToken));
+    for (name, value) in [("aud", json!("another")), ("exp", json!(now - 600)), ("nbf", json!(now + 600))] {
+        let told = keys.verify(&with(name, value)).await;
+        assert!(matches!(told, Err(NotSigned::Token(_))), "{name}: {told:?}");
+    }
+    let foreign = json!("https://sts.windows.net/99999999-2222-3333-4444-555555555555/");
+    assert!(matches!(keys.verify(&with("iss", foreign)).await, Err(NotSigned::Issuer(_))));
+    assert_eq!(keys.verify(&with("appid", json!("another"))).await, Err(NotSigned::Sender));
+    let unsigned = json!({"alg": "none", "kid": "k-1"});
+    assert!(matches!(keys.verify(&[signed(unsigned, good.clone())]).await, Err(NotSigned::Token(_))));
+    let asked = other.asked().len();
+    let unknown = json!({"alg": "RS256", "kid": "k-2"});
+    assert_eq!(keys.verify(&[signed(unknown, good.clone())]).await, Err(NotSigned::UnknownKey));
+    assert_eq!(other.asked().len(), asked, "nobody can make the edge ask for keys over and over");
+    let mut forged = with("x", json!(1));
+    let length = forged[0].len();
+    forged[0].truncate(length - 4);
+    forged[0].push_str("AAAA");
+    assert!(matches!(keys.verify(&forged).await, Err(NotSigned::Token(_))));
 }

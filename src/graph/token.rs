@@ -17,7 +17,7 @@ use super::health::TokenHealth;
 use super::settings::{Proof, Prove, Settings};
 
 /// How often files are looked at, whether they have changed, while a token is refused.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The token of a tenant.
 pub struct Tokens {

@@ -139,9 +139,11 @@ fn a_page_under_load_passes_promtool_and_counts_each_call() {
 const SELDOM: &[&str] = &[
     "trunkway_certificate_expiry_seconds",
     "trunkway_control_refused_total",
+    "trunkway_graph_notifications_total",
     "trunkway_graph_request_seconds",
     "trunkway_graph_requests_total",
     "trunkway_graph_secret_expiry_seconds",
+    "trunkway_graph_subscriptions",
     "trunkway_graph_token_age_seconds",
     "trunkway_graph_token_failing",
     "trunkway_tenant_calls",

@@ -13,6 +13,7 @@ mod graph;
 mod isolation;
 mod lines;
 mod load;
+mod peer;
 mod publish;
 mod subscribe;
 mod watchers;

@@ -9,7 +9,6 @@ pub mod ledger;
 pub mod sweep;
 
 use std::collections::{HashSet, VecDeque};
-use std::future::Future;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,67 +16,10 @@ use arc_swap::ArcSwap;
 use dashmap::{DashMap, Entry};
 use tokio::sync::Notify;
 
-use self::ledger::{Ledger, Told};
-use self::sweep::Sweep;
 use crate::call::CallId;
 use crate::call::progress::Turn;
 use crate::config;
-use crate::daemon::core::Core;
-use crate::presence::{Direction, People, Report, UserKey};
-use crate::transaction::Moment;
-
-/// Calls that one turn of the bridge's thread takes in.
-const TURN: usize = 1_024;
-
-/// The edge's own calls as the bridge's thread has them.
-pub struct OwnCalls {
-    lines: Arc<Lines>,
-    ledger: Ledger,
-    sweep: Sweep,
-}
-
-impl OwnCalls {
-    /// What calls have told so far, and will.
-    pub fn new(lines: Arc<Lines>, now: Moment) -> Self {
-        Self { lines, ledger: Ledger::default(), sweep: Sweep::new(now) }
-    }
-
-    /// Ends when calls have changed.
-    pub fn changed(&self) -> impl Future<Output = ()> + use<> {
-        Arc::clone(&self.lines).changed()
-    }
-
-    /// Takes in what calls have told.
-    pub fn handle_changes(&mut self, people: &People, out: &mut Vec<Told>) {
-        let Self { lines, ledger, .. } = self;
-        if lines.drain(TURN, |call, turn| ledger.note(people, call, turn, out)) {
-            lines.wake();
-        }
-    }
-
-    /// The users, or the tenants that want it, have changed.
-    pub fn refresh(&mut self, people: &People, out: &mut Vec<Told>) {
-        let Self { lines, ledger, .. } = self;
-        ledger.refresh(people, |tenant| lines.is_wanted(tenant), out);
-    }
-
-    /// What the calls say of a user who is new.
-    pub fn report_of(&self, user: UserKey) -> Option<Report> {
-        self.ledger.report_of(user)
-    }
-
-    /// Goes on with the walk over calls in progress.
-    pub fn handle_time(&mut self, now: Moment, core: &Core) {
-        if self.lines.is_on() {
-            self.sweep.handle_time(now, core, &self.lines, &mut self.ledger);
-        }
-    }
-
-    /// When [`Self::handle_time`] is wanted next.
-    pub fn next_wake(&self) -> Option<Moment> {
-        self.lines.is_on().then(|| self.sweep.next_wake())
-    }
-}
+use crate::presence::Direction;
 
 /// A call in progress, and whether the bridge's thread has still to hear of it.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ use crate::presence::feed::Feed;
 use crate::presence::people::TenantKey;
 use crate::presence::state::{Source, Told};
 use crate::presence::writer::{Fault, ItemResult, RequestId};
-use crate::presence::{People, TeamsPresence};
+use crate::presence::{Direction, People, TeamsPresence, UserKey};
 use crate::transaction::Moment;
 use crate::trunk::Hop;
 
@@ -49,6 +50,8 @@ pub struct Parts {
     pub inbox: Arc<Inbox>,
     pub lines: Arc<Lines>,
     pub settings: config::Presence,
+    /// Where what must survive a restart is kept.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// The bridge with its surroundings; only its thread has it.
@@ -88,7 +91,7 @@ impl Side {
             bridge,
             agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
             carrier,
-            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
+            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), parts.clock, parts.state_dir.clone()),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
             feed: Feed::default(),
@@ -105,6 +108,7 @@ impl Side {
             parts,
         };
         side.set_tenants(now);
+        side.restore(now);
         side
     }
 
@@ -131,8 +135,8 @@ impl Side {
         self.bridge.set(now, &wishes::settings(settings));
         self.agent.set_limits(wishes::agent(&self.parts.core.edge(), settings));
         self.carrier.set(settings);
-        self.teams.set(settings);
         self.set_tenants(now);
+        self.restore(now);
         self.next_roll_call = Moment::START;
     }
 
@@ -198,6 +202,20 @@ impl Side {
     /// Takes what came of a poll.
     pub fn handle_polled(&mut self, request: RequestId, result: Result<Vec<(Arc<str>, TeamsPresence)>, Fault>) {
         self.bridge.handle_polled(self.now(), request, result);
+    }
+
+    /// Takes what Graph has told by itself.
+    pub fn handle_notified(&mut self, told: Vec<(UserKey, TeamsPresence)>) {
+        let now = self.now();
+        told.into_iter().for_each(|(user, presence)| self.bridge.handle_notified(now, user, presence));
+    }
+
+    /// The users of a tenant whose presence in Teams matters, by object id.
+    pub fn matched(&self, tenant: &str) -> Vec<(Arc<str>, UserKey)> {
+        let people = self.bridge.people();
+        let Some(tenant) = people.find_tenant(tenant) else { return Vec::new() };
+        let of_tenant = people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
+        of_tenant.filter_map(|(user, person)| Some((Arc::clone(person.graph_id.as_ref()?), user))).collect()
     }
 
     /// A tenant's credentials fail, or work again.
@@ -338,6 +356,18 @@ impl Side {
             }
         }
         self.bridge.set_tenants(now, tenants);
+    }
+
+    /// Takes the settings for Graph, and what is there since before a restart.
+    fn restore(&mut self, now: Moment) {
+        for (tenant, graph_id, written) in self.teams.set(&self.parts.settings) {
+            // Where a tenant takes part no more, nobody can clear its sessions: they run out.
+            if self.parts.settings.tenants.contains_key(&tenant)
+                && let Some(tenant) = self.bridge.tenant(&tenant)
+            {
+                self.bridge.restore(now, tenant, graph_id, written);
+            }
+        }
     }
 
     fn call_roll(&mut self, now: Moment) {

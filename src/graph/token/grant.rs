@@ -149,7 +149,7 @@ mod tests {
         assert_eq!(read("{\"roles\":[\"Presence.ReadWrite.All\"]}"), Some(vec!["Presence.ReadWrite.All".to_owned()]));
         assert_eq!(read("{\"scp\":\"Presence.Read.All openid\"}").unwrap(), ["Presence.Read.All", "openid"]);
         assert_eq!(read("{}"), Some(Vec::new()));
-        assert_eq!((roles("opaque"), roles("a.!.c"), read("[]")), (None, None, None));
+        assert_eq!((roles("opaque"), roles("a.!.c"), read("1")), (None, None, None));
     }
 
     #[test]

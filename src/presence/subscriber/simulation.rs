@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{ALICE, AVAILABLE, BUSY, HUNG_UP, LINE, SETTINGS, TALKS, World, full, partial};
 use super::*;
+use crate::presence::Report;
 use crate::presence::agent::{Ask, Outcome};
 
 /// What happens next.
