@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -315,6 +316,7 @@ impl Side {
             agent: self.agent.counts(),
             tenants: tenants.collect(),
             beyond: self.beyond,
+            not_kept: self.teams.session_counts().map(|counts| counts.not_written.load(Ordering::Relaxed)),
         })));
     }
 
