@@ -195,6 +195,7 @@ impl Daemon {
             inbox: Arc::clone(sidecar.inbox()),
             lines: Arc::clone(sidecar.lines()),
             settings: loaded.config.presence.clone(),
+            state_dir: state.dir.clone(),
         };
         presence::follow(&reloader, &sidecar);
         let store = crate::directory::Store::open(state.dir.as_deref())?;

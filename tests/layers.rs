@@ -133,6 +133,8 @@ const KEPT: &[(&str, &[&str])] = &[
         "aws_lc_rs",
         &["admin/tokens.rs", "call/seal/", "graph/", "lab/graph/", "lab/wire", "presence/digest/", "transport/tls"],
     ),
+    ("reqwest", &["graph/", "graph.rs"]),
+    ("aws_lc_rs", &["admin/tokens.rs", "call/seal/", "graph/", "presence/digest/", "transport/tls", "lab/wire"]),
     ("reqwest", &["graph/", "graph.rs", "lab/graph/"]),
     ("jsonwebtoken", &["graph/notifications"]),
     ("hickory_resolver", &["dns/", "dns.rs"]),

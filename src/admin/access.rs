@@ -43,7 +43,7 @@ impl Scope {
     }
 
     /// Whether it is enough for what needs another one.
-    const fn covers(self, needed: Self) -> bool {
+    pub(super) const fn covers(self, needed: Self) -> bool {
         match needed {
             Self::Presence => !matches!(self, Self::Read),
             Self::Read => !matches!(self, Self::Presence),

@@ -148,6 +148,42 @@ impl History for Stand {
     }
 }
 
+impl super::Presence for Stand {
+    fn presence(&self, ask: &PresenceAsk) -> Result<PresencePage, PresenceRefusal> {
+        let all = [("contoso", "anna"), ("contoso", "bob"), ("fabrikam", "anna")];
+        let fits = |(tenant, user): &&(&str, &str)| {
+            ask.tenants.as_ref().is_none_or(|tenants| tenants.iter().any(|own| **own == **tenant))
+                && ask.user.as_ref().is_none_or(|wanted| wanted == user)
+                && ask.only != Some(Only::Overruled)
+        };
+        let status = |(tenant, user): &(&str, &str)| PresenceStatus {
+            tenant: (*tenant).to_owned(),
+            user: (*user).to_owned(),
+            ..PresenceStatus::default()
+        };
+        let users = all.iter().filter(fits).take(ask.limit).map(status).collect();
+        Ok(PresencePage { users, next: ask.after.clone() })
+    }
+
+    fn presence_summary(&self, tenants: Option<Arc<[Arc<str>]>>) -> Result<PresenceSummary, PresenceRefusal> {
+        let of = |name: &&str| tenants.as_ref().is_none_or(|tenants| tenants.iter().any(|own| **own == **name));
+        let tenants = ["contoso", "fabrikam"].iter().filter(|name| of(name));
+        let tenants = tenants.map(|name| ((*name).to_owned(), TenantSummary { users: 2, ..TenantSummary::default() }));
+        Ok(PresenceSummary { tenants: tenants.collect() })
+    }
+
+    fn line_states(&self, tenant: &str, states: Vec<LineState>) -> Result<Vec<Result<(), String>>, PresenceRefusal> {
+        if tenant != "contoso" {
+            return Err(PresenceRefusal::Off(tenant.to_owned()));
+        }
+        let known = |state: &LineState| match &state.whose {
+            Whose::User(user) if user == "anna" => Ok(()),
+            whose => Err(format!("nobody knows {whose:?}")),
+        };
+        Ok(states.iter().map(known).collect())
+    }
+}
+
 impl Logs for Stand {
     fn log(&self) -> Result<LogStatus, LogRefusal> {
         Ok(LogStatus { filter: "info".to_owned(), ..LogStatus::default() })
@@ -729,5 +765,54 @@ fn calls_are_listed_shown_and_ended() {
     ] {
         let (found, fault) = door.ask(method, path, "");
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+}
+
+#[test]
+fn users_of_the_bridge_are_listed_and_shown() {
+    let door = Open::new();
+    let names = |path: &str| {
+        let page = door.get(path);
+        let users = page["users"].as_array().unwrap().iter();
+        users.map(|it| format!("{}/{}", it["tenant"].as_str().unwrap(), it["user"].as_str().unwrap())).collect::<Vec<_>>()
+    };
+    assert_eq!(names("/v1/presence"), ["contoso/anna", "contoso/bob", "fabrikam/anna"]);
+    assert_eq!(names("/v1/presence?tenant=contoso&limit=1"), ["contoso/anna"]);
+    assert_eq!(names("/v1/presence?user=anna"), ["contoso/anna", "fabrikam/anna"]);
+    assert!(names("/v1/presence?only=overruled").is_empty());
+    assert_eq!(door.get("/v1/presence?after=7")["next"], "7");
+    assert_eq!(door.get("/v1/presence/fabrikam/anna")["tenant"], "fabrikam");
+    assert_eq!(door.get("/v1/presence/summary")["tenants"]["contoso"]["users"], 2);
+    for (path, status, error) in [
+        ("/v1/presence?only=gone", 400, "bad_query"),
+        ("/v1/presence?limit=0", 400, "bad_query"),
+        ("/v1/presence/fabrikam/bob", 404, "unknown_user"),
+    ] {
+        let (found, fault) = door.ask("GET", path, "");
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{path}");
+    }
+}
+
+#[test]
+fn line_states_are_taken_one_by_one_and_what_is_wrong_is_told() {
+    let door = Open::new();
+    let tell = |tenant: &str, body: &str| door.ask("POST", &format!("/v1/tenants/{tenant}/line-state"), body);
+    let (anna, bob) = (r#"{"user":"anna","state":"busy"}"#, r#"{"user":"bob","state":"busy"}"#);
+    assert_eq!(tell("contoso", anna), (200, json!({ "taken": 1, "faults": [] })));
+    assert_eq!(tell("contoso", "[]"), (200, json!({ "taken": 0, "faults": [] })));
+    let (status, answer) = tell("contoso", &format!("{anna}\n{bob}\n{{\n{anna}\n"));
+    assert_eq!((status, &answer["taken"], &answer["error"]), (200, &json!(2), &Value::Null));
+    let entries: Vec<&Value> = answer["faults"].as_array().unwrap().iter().map(|fault| &fault["entry"]).collect();
+    assert_eq!(entries, [2, 3]);
+    let (status, answer) = tell("contoso", &format!("[{bob}]"));
+    assert_eq!((status, &answer["error"], &answer["taken"]), (400, &json!("nothing_taken"), &json!(0)));
+    assert!(answer["detail"].as_str().unwrap().starts_with("entry 1: nobody knows"), "{answer}");
+    for (tenant, body, status, error) in [
+        ("contoso", "", 400, "bad_json"),
+        ("contoso", "busy", 400, "bad_json"),
+        ("fabrikam", anna, 404, "no_presence"),
+    ] {
+        let (found, fault) = tell(tenant, body);
+        assert_eq!((found, &fault["error"]), (status, &json!(error)), "{tenant} {body}");
     }
 }

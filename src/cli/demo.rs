@@ -1,8 +1,9 @@
-//! `trunkway demo`: an edge between stand-ins for two kinds of PBX and for Teams, on loopback, with calls that are judged
-//! from both sides. It needs no network, no certificate and no configuration, and takes a few seconds.
+//! `trunkway demo`: an edge between stand-ins for two kinds of PBX, for Teams and for Microsoft Graph, on loopback, with
+//! calls that are judged from both sides. It needs no network, no certificate and no configuration, and takes a few seconds.
 
 mod cost;
 mod edge;
+mod presence;
 mod report;
 mod scenes;
 mod stage;
@@ -51,6 +52,11 @@ pub trait EdgeUnderTest {
     /// Starts the edge; file names in the configuration are relative to `base_dir`. All sockets are bound when it returns.
     fn start(&self, config_toml: String, base_dir: &Path)
     -> impl Future<Output = Result<Self::Running, String>> + Send;
+
+    /// Whether it bridges presence: otherwise the demo does not ask for that.
+    fn bridges_presence(&self) -> bool {
+        true
+    }
 }
 
 /// An edge that runs.
@@ -67,6 +73,8 @@ pub enum DemoError {
     Agent(#[from] AgentError),
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    #[error(transparent)]
+    Graph(#[from] crate::lab::graph::GraphError),
     #[error("the edge did not start: {0}")]
     Edge(String),
     #[error("cannot prepare the demo's files and ports: {0}")]
@@ -81,6 +89,7 @@ pub async fn run(options: &DemoOptions, edge: impl EdgeUnderTest) -> Result<Demo
     let begin = Instant::now();
     let stage = Stage::set_up().await?;
     let config = stage.config_toml();
+    let presence = edge.bridges_presence();
     let running = match edge.start(config.clone(), stage.folder()).await {
         Ok(running) => running,
         Err(reason) => {
@@ -89,7 +98,7 @@ pub async fn run(options: &DemoOptions, edge: impl EdgeUnderTest) -> Result<Demo
         }
     };
     let stage = Arc::new(stage);
-    let outcomes = play(&stage).await;
+    let outcomes = play(&stage, presence).await;
     running.stop().await;
     let complaints = stage.complaints();
     let ladder = draw(options, &stage, &outcomes);
@@ -119,9 +128,9 @@ pub fn demo(options: &DemoOptions) -> ExitCode {
 }
 
 /// All scenes at once: each has numbers of its own.
-async fn play(stage: &Arc<Stage>) -> Vec<Outcome> {
+async fn play(stage: &Arc<Stage>, presence: bool) -> Vec<Outcome> {
     let mut playing = JoinSet::new();
-    for (index, scene) in scenes::all().into_iter().enumerate() {
+    for (index, scene) in scenes::all(presence).into_iter().enumerate() {
         let stage = Arc::clone(stage);
         playing.spawn(async move { (index, scene.play(&stage).await) });
     }

@@ -17,9 +17,12 @@ mod faults;
 mod handle;
 mod journal;
 mod login;
+mod notices;
 mod presence;
 mod route;
+mod sealed;
 mod server;
+mod subscriptions;
 mod tenant;
 mod text;
 mod throttle;
@@ -39,6 +42,7 @@ pub use faults::{Fault, FaultId, Trouble};
 pub use handle::{GraphControl, SessionState};
 pub use journal::{GraphComplaint, RequestRecord};
 pub use route::Endpoint;
+pub use subscriptions::Delivery;
 pub use tenant::{AppSecret, EntraTenant, GraphApp, GraphUser, Removal};
 pub use throttle::Limit;
 
@@ -48,6 +52,7 @@ use faults::Faults;
 use journal::Journal;
 use login::Tokens;
 use server::Shared;
+use subscriptions::Subscriptions;
 use tenant::Tenant;
 use world::World;
 
@@ -132,7 +137,8 @@ impl GraphStandIn {
             names.push(&own);
         }
         let tls = server::tls(&authority.teams(&names)?)?;
-        let shared = Arc::new(Shared::new(world(settings)));
+        let http = notices::client().map_err(|error| GraphError::Tls(error.to_string()))?;
+        let shared = Arc::new(Shared::new(world(settings), http));
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(GraphError::Start)?;
         let serving = (shared.clone(), stop.clone());
@@ -211,6 +217,7 @@ fn world(settings: GraphStandInSettings) -> World {
         token_life: settings.token_life,
         journal: Journal::new(settings.journal),
         faults: Faults::default(),
+        subscriptions: Subscriptions::default(),
         sequence: 0,
         page: settings.page.max(1),
         awkward: false,

@@ -326,7 +326,11 @@ impl Poller {
                     presences.into_iter().collect();
                 for key in flight.users {
                     let Some(user) = self.user(key) else { continue };
-                    match heard.remove(&user.graph_id) {
+                    // Graph may write the letters of an id otherwise.
+                    let presence = heard
+                        .remove(&user.graph_id)
+                        .or_else(|| heard.remove(user.graph_id.to_ascii_lowercase().as_str()));
+                    match presence {
                         Some(presence) => self.hear(now, key, presence, How::Polled { sent_at: flight.sent_at }, out),
                         None => self.counts.missing += 1,
                     }

@@ -30,11 +30,6 @@ pub struct Settings {
     pub expires: Duration,
 }
 
-impl Settings {
-    /// What a publication asks for where nobody says otherwise.
-    pub const EXPIRES: Duration = Duration::from_secs(600);
-}
-
 /// What has been counted since the start, and how many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -58,6 +58,9 @@ const REFRESH_GRID: u64 = 5_000;
 /// Requests of a tenant that refreshes leave to changes.
 const REFRESH_SPARE: usize = 2;
 
+/// How long a backlog gathers while the budget is used up.
+const GATHER: Duration = Duration::from_millis(250);
+
 /// How long a tenant waits whose budget is not known (yet).
 const UNKNOWN_TENANT: Duration = Duration::from_secs(1);
 
@@ -364,6 +367,7 @@ impl Writer {
         budgets.rush();
         for index in self.slots.indices() {
             if let Some(slot) = self.slots.get_mut(index) {
+                slot.end_settling(now);
                 slot.want(now, None);
                 slot.not_before = slot.not_before.min(now);
             }
@@ -417,12 +421,6 @@ impl Writer {
         counts
     }
 
-    /// Whether changes of a tenant wait to be sent.
-    pub fn waits(&self, tenant: TenantKey) -> bool {
-        let lane = self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref);
-        lane.is_some_and(|lane| lane.len(Queue::Changes) > 0)
-    }
-
     /// The gauges of each tenant that has users.
     pub fn tenants(&self, now: Moment) -> impl Iterator<Item = TenantCounts> {
         let lanes = (0..).map(TenantKey).zip(&self.lanes);
@@ -441,7 +439,7 @@ impl Writer {
 
     /// Whether changes of a tenant wait to be written.
     pub fn has_changes(&self, tenant: TenantKey) -> bool {
-        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| !lane.waiting.is_empty())
+        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| lane.len(Queue::Changes) > 0)
     }
 
     /// How a user stands.
@@ -547,11 +545,14 @@ impl Writer {
             }
             let lane = self.lane_mut(tenant);
             lane.active = !lane.is_empty();
+            let backlog = lane.len(Queue::Changes) >= MAX_BATCH;
             if lane.active {
                 self.active.push_back(tenant);
             }
             if stop == Stop::Budget {
-                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT);
+                // With a backlog it is the limit that counts and no millisecond: what gathers shares requests.
+                let gather = if backlog { GATHER } else { Duration::ZERO };
+                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT).max(now + gather);
                 self.flush_at = Some(self.flush_at.map_or(next, |at| at.min(next)));
             }
         }

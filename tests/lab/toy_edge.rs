@@ -66,6 +66,10 @@ impl EdgeUnderTest for ToyEdge {
         let proxy = Proxy { fault: self.0, config, wire, pending: HashMap::new(), count: 0 };
         Ok(Running { task: tokio::spawn(proxy.run(incoming, stop.clone())), stop })
     }
+
+    fn bridges_presence(&self) -> bool {
+        false
+    }
 }
 
 fn text(value: &toml::Value) -> &str {

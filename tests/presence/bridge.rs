@@ -170,11 +170,6 @@ country = "GB"
 [tenant.contoso.numbering]
 extension_ranges = ["1000-9999"]
 
-[[tenant.contoso.site]]
-fqdn = "contoso.customers.example.net"
-teams = "pbx"
-trunk = "pbx"
-
 [tenant.contoso.graph]
 directory = "{TENANT}"
 client = "{CLIENT}"
@@ -193,7 +188,7 @@ ca = "graph-ca.pem"
     for number in 0..users {
         let (user, extension) = (user(number), 1_000 + number);
         let _ =
-            writeln!(text, "[[tenant.contoso.user]]\nid = \"{user}\"\nextension = \"{extension}\"\nlives = \"pbx\"");
+            writeln!(text, "[[tenant.contoso.user]]\nid = \"{user}\"\nextension = \"{extension}\"");
     }
     text + &tables.replace("{edge}", &inside.to_string()).replace("{pbx}", &pbx.to_string())
 }

@@ -14,6 +14,7 @@ mod isolation;
 mod lines;
 mod load;
 mod notifications;
+mod peer;
 mod publish;
 mod subscribe;
 mod watchers;

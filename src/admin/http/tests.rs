@@ -23,7 +23,7 @@ impl Handshake for Bare {
 }
 
 /// Scopes, each with the tenants of a token and its secret.
-const SCOPES: [Scope; 3] = [Scope::Read, Scope::Change, Scope::Admin];
+const SCOPES: [Scope; 4] = [Scope::Presence, Scope::Read, Scope::Change, Scope::Admin];
 
 fn secret(scope: Scope, tenant: &str) -> String {
     format!("{:0>32}", format!("{}-{tenant}", scope.word()))
@@ -117,7 +117,7 @@ fn every_endpoint_lets_in_whom_it_says_and_nobody_else() {
         for scope in SCOPES {
             for tenant in ["", "acme"] {
                 let status = door.status(scope, tenant, endpoint);
-                let welcome = scope >= wanted && (in_tenants || tenant.is_empty());
+                let welcome = scope.covers(wanted) && (in_tenants || tenant.is_empty());
                 let what = format!("{} {} by {} of {tenant:?}", endpoint.method, endpoint.path, scope.word());
                 assert_ne!(status, 401, "{what}");
                 assert_eq!(status != 403, welcome, "{what}: {status}");
@@ -144,6 +144,27 @@ fn token_for_a_tenant_sees_that_tenant_and_no_other() {
     assert_eq!((status, &answer["error"]), (403, &json!("not_yours")));
     assert_eq!(get("acme", "/v1/dialplans/main%20plan/rules").1["rules"], json!([]), "none of them are theirs");
     assert_eq!(get("acme", "/v1/dialplans/main%20plan/find?number=123").0, 404);
+}
+
+#[test]
+fn token_for_line_states_tells_those_of_its_tenant_and_sees_nothing() {
+    let door = Door::open(|_| ());
+    let tell = |tenant: &str, of: &str| {
+        let body = r#"{"user":"anna","state":"busy"}"#;
+        door.ask(Scope::Presence, tenant, "POST", &format!("/v1/tenants/{of}/line-state"), body)
+    };
+    assert_eq!(tell("", "contoso"), (200, json!({ "taken": 1, "faults": [] })));
+    assert_eq!(tell("acme", "contoso").1["error"], "not_yours");
+    assert_eq!(tell("acme", "acme").1["error"], "no_presence", "its own tenant takes no part");
+    for path in ["/v1/status", "/v1/presence", "/v1/tenants"] {
+        let (status, answer) = door.ask(Scope::Presence, "", "GET", path, "");
+        assert_eq!((status, &answer["error"]), (403, &json!("scope")), "{path}");
+    }
+    let (status, page) = door.ask(Scope::Read, "acme", "GET", "/v1/presence", "");
+    assert_eq!((status, &page["users"]), (200, &json!([])), "others' users are not shown");
+    assert_eq!(door.ask(Scope::Read, "acme", "GET", "/v1/presence?tenant=contoso", "").0, 403);
+    assert_eq!(door.ask(Scope::Read, "acme", "GET", "/v1/presence/contoso/anna", "").0, 403);
+    assert_eq!(door.ask(Scope::Read, "acme", "GET", "/v1/presence/summary", "").1["tenants"], json!({}));
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use super::presence;
 use super::stage::{EDGE_NAME, Parts, Stage};
 use crate::lab::{Agent, CallPlan, CallRecord, Ending, Role, Script, Scripts};
 
 /// A call is a failure when it is not over by then.
-const LIMIT: Duration = Duration::from_secs(8);
+pub(super) const LIMIT: Duration = Duration::from_secs(8);
 /// How long the called side may take to see the end after the caller did.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(super) const MARGIN: Duration = Duration::from_secs(2);
 /// From the INVITE to the answer.
 const RINGING: Duration = Duration::from_millis(150);
 /// From the INVITE to CANCEL.
@@ -20,7 +21,7 @@ const BEFORE_HOLD: Duration = Duration::from_millis(100);
 /// Long enough for hold and back.
 const LONG_TALK: Duration = Duration::from_millis(900);
 
-const CONTOSO: &str = "contoso.customers.example.net";
+pub(super) const CONTOSO: &str = "contoso.customers.example.net";
 const FABRIKAM: &str = "fabrikam.customers.example.net";
 const TAILSPIN: &str = "tailspin.customers.example.net";
 
@@ -41,6 +42,7 @@ pub enum Scene {
     Call(CallScene),
     OptionsOfPbx,
     OptionsOfTeams,
+    Presence,
 }
 
 /// A call with the way that it must go.
@@ -123,9 +125,10 @@ const CALLS: [CallScene; 11] = [
     },
 ];
 
-/// All scenes in the order of the table.
-pub fn all() -> Vec<Scene> {
-    [Scene::OptionsOfPbx, Scene::OptionsOfTeams].into_iter().chain(CALLS.map(Scene::Call)).collect()
+/// All scenes in the order of the table; that of presence only for an edge that has to do with it.
+pub fn all(presence: bool) -> Vec<Scene> {
+    let options = [Scene::OptionsOfPbx, Scene::OptionsOfTeams];
+    options.into_iter().chain(CALLS.map(Scene::Call)).chain(presence.then_some(Scene::Presence)).collect()
 }
 
 /// How the called sides answer.
@@ -135,7 +138,7 @@ pub fn parts() -> Parts {
         mine.fold(Scripts::default(), |scripts, scene| scripts.with(scene.number, scene.script()))
     };
     Parts {
-        pbx1: scripts(&[Way::TeamsToPbx1]),
+        pbx1: scripts(&[Way::TeamsToPbx1]).with(presence::NUMBER, Script::answer(RINGING)),
         pbx2: scripts(&[Way::TeamsToPbx2]),
         pbx3: scripts(&[Way::TeamsToPbx3]),
         teams: scripts(&[Way::Pbx1ToTeams, Way::Pbx3ToTeams]),
@@ -153,6 +156,7 @@ impl Scene {
                 let answer = stage.pbx1.options(to, &host, MARGIN).await;
                 options_outcome("PBX asks with OPTIONS", answer)
             }
+            Self::Presence => presence::play(stage).await,
             Self::OptionsOfTeams => {
                 let (to, host) = stage.edge_tls(EDGE_NAME);
                 let answer = stage.teams.options(to, &host, MARGIN).await;
@@ -288,12 +292,12 @@ fn options_outcome(name: &str, answer: Result<u16, String>) -> Outcome {
     Outcome { name: name.into(), caller, failure, ..Outcome::default() }
 }
 
-fn status(record: &CallRecord) -> String {
+pub(super) fn status(record: &CallRecord) -> String {
     record.code.map_or_else(|| "no final answer".into(), |code| code.to_string())
 }
 
 /// Provisional and final codes and the end, in a few words.
-fn describe(record: &CallRecord) -> String {
+pub(super) fn describe(record: &CallRecord) -> String {
     let mut words: Vec<String> = record.provisional.iter().map(u16::to_string).collect();
     words.push(status(record));
     let changes = record.changes_made + record.changes_seen;
@@ -319,9 +323,9 @@ mod tests {
 
     #[test]
     fn no_two_scenes_call_the_same_number() {
-        let mut numbers: Vec<&str> = CALLS.iter().map(|scene| scene.number).collect();
+        let mut numbers: Vec<&str> = CALLS.iter().map(|scene| scene.number).chain([presence::NUMBER]).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), CALLS.len());
+        assert_eq!(numbers.len(), CALLS.len() + 1);
     }
 }

@@ -5,8 +5,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::DemoError;
+use super::{DemoError, presence};
 use crate::lab::certificates::{Authority, Identity};
+use crate::lab::graph::GraphStandIn;
 use crate::lab::pbx::{self, PbxSettings};
 use crate::lab::teams::{self, TeamsSettings};
 use crate::lab::{Agent, Complaint, Destination, Endpoint, Ladder, Names, Scripts, TlsSettings, Transport};
@@ -39,6 +40,7 @@ pub struct Stage {
     pub pbx2: Agent,
     pub pbx3: Agent,
     pub teams: Agent,
+    pub graph: GraphStandIn,
     /// A target that takes datagrams and never answers.
     dead: UdpSocket,
     inside_udp: SocketAddr,
@@ -58,6 +60,9 @@ impl Stage {
         folder.write("ca.pem", authority.pem())?;
         folder.write("edge.pem", &edge.certificate)?;
         folder.write("edge.key", &edge.key)?;
+        let graph = presence::graph()?;
+        folder.write("graph-ca.pem", graph.ca())?;
+        folder.write("graph.secret", presence::SECRET)?;
         let parts = super::scenes::parts();
         let ladder = Ladder::new(RUNGS);
         let names = Names::default().with(EDGE_NAME, EDGE.into()).with("*.customers.example.net", EDGE.into());
@@ -68,6 +73,7 @@ impl Stage {
             pbx2: start_pbx("PBX 2", PBX2, Transport::Udp, parts.pbx2, &ladder).await?,
             pbx3: start_pbx("PBX 3", PBX3, Transport::Tcp, parts.pbx3, &ladder).await?,
             teams: start_teams(&authority, microsoft, names, parts.teams, &ladder).await?,
+            graph,
             dead,
             inside_udp: free_udp(EDGE)?,
             inside_tcp: free_tcp(EDGE)?,
@@ -118,6 +124,7 @@ impl Stage {
         for agent in [self.pbx1, self.pbx2, self.pbx3, self.teams] {
             agent.stop().await;
         }
+        self.graph.stop();
     }
 
     /// The edge's configuration for this stage.
@@ -130,6 +137,9 @@ impl Stage {
         let pbx1 = address(&self.pbx1, Transport::Udp);
         let pbx2 = address(&self.pbx2, Transport::Udp);
         let pbx3 = address(&self.pbx3, Transport::Tcp);
+        let graph = self.graph.url();
+        let (directory, client) = (presence::DIRECTORY, presence::CLIENT);
+        let (user, number) = (presence::USER, presence::NUMBER);
         format!(
             r#"# Three customers behind one edge; the addresses are those of the demo's stand-ins.
 [node]
@@ -188,6 +198,22 @@ allow_from = ["{PBX3}/32"]
 fqdn = "contoso.customers.example.net"
 teams = "teams"
 trunk = "pbx1"
+
+[[tenant.contoso.user]]
+id = "{user}"
+number = "{number}"
+lives = "pbx"
+
+# Her calls make her busy in Teams.
+[tenant.contoso.presence]
+
+[tenant.contoso.graph]
+directory = "{directory}"
+client = "{client}"
+secret_file = "graph.secret"
+login_url = "{graph}"
+graph_url = "{graph}"
+ca = "graph-ca.pem"
 
 [tenant.fabrikam]
 [[tenant.fabrikam.site]]

@@ -1,7 +1,5 @@
 //! What PBXs tell of lines by HTTP, on its way to the bridge.
 
-use std::sync::Arc;
-use std::time::Duration;
 
 use super::side::Side;
 use crate::admin::{LineState, PresenceRefusal, Said, Whose};

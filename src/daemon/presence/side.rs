@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +50,8 @@ pub struct Parts {
     pub inbox: Arc<Inbox>,
     pub lines: Arc<Lines>,
     pub settings: config::Presence,
+    /// Where what must survive a restart is kept.
+    pub state_dir: Option<PathBuf>,
 }
 
 /// The bridge with its surroundings; only its thread has it.
@@ -88,7 +91,7 @@ impl Side {
             bridge,
             agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
             carrier,
-            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), &parts.settings),
+            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), parts.clock, parts.state_dir.clone()),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
             feed: Feed::default(),
@@ -105,6 +108,7 @@ impl Side {
             parts,
         };
         side.set_tenants(now);
+        side.restore(now);
         side
     }
 
@@ -131,8 +135,8 @@ impl Side {
         self.bridge.set(now, &wishes::settings(settings));
         self.agent.set_limits(wishes::agent(&self.parts.core.edge(), settings));
         self.carrier.set(settings);
-        self.teams.set(settings);
         self.set_tenants(now);
+        self.restore(now);
         self.next_roll_call = Moment::START;
     }
 
@@ -353,6 +357,18 @@ impl Side {
             }
         }
         self.bridge.set_tenants(now, tenants);
+    }
+
+    /// Takes the settings for Graph, and what is there since before a restart.
+    fn restore(&mut self, now: Moment) {
+        for (tenant, graph_id, written) in self.teams.set(&self.parts.settings) {
+            // Where a tenant takes part no more, nobody can clear its sessions: they run out.
+            if self.parts.settings.tenants.contains_key(&tenant)
+                && let Some(tenant) = self.bridge.tenant(&tenant)
+            {
+                self.bridge.restore(now, tenant, graph_id, written);
+            }
+        }
     }
 
     fn call_roll(&mut self, now: Moment) {

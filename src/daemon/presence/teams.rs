@@ -1,45 +1,106 @@
 //! What the bridge wants of Graph is asked by tasks on its thread, and what came of it is brought back.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::inbox::Inbox;
 use super::side::Side;
 use crate::config;
+use crate::daemon::clock::Clock;
 use crate::daemon::graphs::Graphs;
 use crate::graph::{self, Graph, Write};
-use crate::presence::TeamsPresence;
+use crate::store::{FoundSessions, Place, SessionCounts, Sessions, Stored};
 use crate::presence::people::TenantKey;
+use crate::presence::TeamsPresence;
 use crate::presence::writer::{Fault, Item, ItemResult, RequestId, Written};
 
-/// Graph as the bridge uses it.
+/// The longest that a request may take; the writer and the poller give up an answer a while later.
+const LONGEST: Duration = Duration::from_secs(50);
+
+/// How long a request waits for the disk. A disk that is slower than that shall not make presence as slow.
+const DISK: Duration = Duration::from_secs(2);
+
+/// Graph as the bridge uses it, and what was written there as the disk has it.
 pub struct Teams {
     graphs: Arc<Graphs>,
     inbox: Arc<Inbox>,
+    clock: Clock,
+    dir: Option<PathBuf>,
     expires: Duration,
+    /// `None`: there is no state directory, and a crash leaves sessions to run out by themselves.
+    sessions: Option<Sessions>,
+    /// What has to be on disk before the next request may leave.
+    place: Place,
 }
 
+/// A session of before the start: the tenant's name, the user's object id, and what may be there.
+pub type Kept = (Arc<str>, Arc<str>, Written);
+
 impl Teams {
-    /// Graph of all tenants.
-    pub const fn new(graphs: Arc<Graphs>, inbox: Arc<Inbox>, settings: &config::Presence) -> Self {
-        Self { graphs, inbox, expires: settings.session_expires }
+    /// Graph of all tenants; `dir` is the state directory.
+    pub fn new(graphs: Arc<Graphs>, inbox: Arc<Inbox>, clock: Clock, dir: Option<PathBuf>) -> Self {
+        let expires = Duration::from_secs(3_600);
+        Self { graphs, inbox, clock, dir, expires, sessions: None, place: Place::default() }
     }
 
-    /// Takes other settings.
-    pub const fn set(&mut self, settings: &config::Presence) {
+    /// Takes settings; the first ones that have tenants open the file of sessions, and what it has comes back.
+    pub fn set(&mut self, settings: &config::Presence) -> Vec<Kept> {
         self.expires = settings.session_expires;
+        if self.sessions.is_some() || settings.tenants.is_empty() {
+            return Vec::new();
+        }
+        let unix = self.clock.unix();
+        match self.dir.as_deref().map(|dir| Sessions::open(dir, unix)).transpose() {
+            Ok(None) => Vec::new(),
+            Ok(Some((sessions, found))) => {
+                self.sessions = Some(sessions);
+                self.kept(found)
+            }
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "what is written into Teams will not be known after a restart, and what was written before is not"
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn kept(&self, found: FoundSessions) -> Vec<Kept> {
+        if found.damaged > 0 {
+            tracing::warn!(lines = found.damaged, "the file of sessions in Teams has lines that cannot be read");
+        }
+        let (now, unix) = (self.clock.now(), self.clock.unix());
+        let kept = found.sessions.into_iter().map(|(tenant, graph_id, stored)| {
+            let until = now + Duration::from_secs(stored.until.saturating_sub(unix));
+            (tenant, graph_id, Written { session: stored.session, until, sure: stored.sure })
+        });
+        kept.collect()
+    }
+
+    /// What the disk has done, where there is one.
+    pub fn session_counts(&self) -> Option<&SessionCounts> {
+        self.sessions.as_ref().map(Sessions::counts)
     }
 
     /// Writes sessions; what comes of it goes to [`Side::handle_written`].
     pub fn write(&self, tenant: Option<Arc<str>>, request: RequestId, key: TenantKey, items: Vec<Item>) {
         let (graph, inbox, expires) = (self.graph(tenant), Arc::clone(&self.inbox), self.expires);
+        let sets = items.iter().any(|item| item.session.is_some());
+        let safe = self.sessions.as_ref().filter(|_| sets).map(|sessions| sessions.safe(self.place));
         tokio::spawn(async move {
+            if let Some(safe) = safe
+                && tokio::time::timeout(DISK, safe).await.is_err()
+            {
+                tracing::debug!("the disk is slow: sessions are written before they are kept");
+            }
             let writes: Vec<Write> = items
                 .iter()
                 .map(|item| Write { user: Arc::clone(&item.graph_id), session: item.session, expires })
                 .collect();
             let result = match &graph {
-                Some(graph) => graph.write_many(&writes).await.map_err(|fault| fault_of(&fault)),
+                Some(graph) => in_time(graph.write_many(&writes)).await,
                 None => Err(Fault::Token),
             };
             let result = result.map(|items| items.into_iter().map(item_of).collect());
@@ -52,8 +113,20 @@ impl Teams {
         });
     }
 
-    /// Keeps on disk what may be in Graph.
-    pub fn keep(&self, _tenant: Option<Arc<str>>, _graph_id: Arc<str>, _written: Option<Written>) {}
+    /// Keeps on disk what may be in Graph: what is about to be sent at once, and what came of it with the next.
+    pub fn keep(&mut self, tenant: Option<Arc<str>>, graph_id: Arc<str>, written: Option<Written>) {
+        let Some((sessions, tenant)) = self.sessions.as_ref().zip(tenant) else { return };
+        let (now, unix) = (self.clock.now(), self.clock.unix());
+        let stored = written.map(|Written { session, until, sure }| {
+            // A second more, since both ends are rounded.
+            Stored { session, until: unix + until.since(now).as_secs() + 1, sure }
+        });
+        let urgent = stored.is_some_and(|stored| !stored.sure);
+        let place = sessions.keep(tenant, graph_id, stored, urgent);
+        if urgent {
+            self.place = place;
+        }
+    }
 
     /// Asks what users show; what comes of it goes to [`Side::handle_polled`].
     pub fn poll(&self, tenant: Option<Arc<str>>, request: RequestId, key: TenantKey, ids: Vec<Arc<str>>) {
@@ -61,7 +134,7 @@ impl Teams {
         tokio::spawn(async move {
             let ids: Vec<&str> = ids.iter().map(|id| &**id).collect();
             let result = match &graph {
-                Some(graph) => graph.presences(&ids).await.map_err(|fault| fault_of(&fault)),
+                Some(graph) => in_time(graph.presences(&ids)).await,
                 None => Err(Fault::Token),
             };
             let result = result.map(|users| users.into_iter().map(presence_of).collect());
@@ -76,6 +149,14 @@ impl Teams {
 
     fn graph(&self, tenant: Option<Arc<str>>) -> Option<Arc<Graph>> {
         self.graphs.of(&tenant?)
+    }
+}
+
+/// What Graph says, or that it says nothing in time.
+async fn in_time<T>(request: impl Future<Output = Result<T, graph::Fault>>) -> Result<T, Fault> {
+    match tokio::time::timeout(LONGEST, request).await {
+        Ok(result) => result.map_err(|fault| fault_of(&fault)),
+        Err(_) => Err(Fault::Network),
     }
 }
 

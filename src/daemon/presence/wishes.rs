@@ -31,7 +31,7 @@ pub fn settings(config: &Presence) -> Settings {
             min_expires,
             max_expires,
             interval: config.notify_interval,
-            lamp: notifier::Lamp::default(),
+            lamp: config.lamp,
         },
         publications: publications::Settings {
             max_publications: config.max_publications,
@@ -42,7 +42,7 @@ pub fn settings(config: &Presence) -> Settings {
         publisher: publisher::Settings {
             max_publications: config.max_publications,
             per_second: config.subscribe_per_second,
-            expires: publisher::Settings::EXPIRES,
+            expires: config.publish_expires,
         },
     }
 }

@@ -35,6 +35,15 @@ impl Clock {
         jiff::Timestamp::from_millisecond(moment).map(|moment| moment.to_string()).unwrap_or_default()
     }
 
+    /// The point in the stand-in's time that a date names; `None`: no date, or one before the start.
+    pub(super) fn at(&self, date: &str) -> Option<At> {
+        let moment: jiff::Timestamp = date.parse().ok()?;
+        let unix = self.wall.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let moment = u64::try_from(moment.as_millisecond()).ok()?;
+        // A jump is not seen by those outside: their dates are by the machine's clock.
+        moment.checked_sub(millis(unix)).map(|at| at.saturating_add(self.skipped.load(Ordering::Relaxed)))
+    }
+
     /// Seconds since 1970 by the machine's clock, which judges what others signed.
     pub(super) fn unix_seconds(&self) -> u64 {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()

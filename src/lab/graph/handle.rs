@@ -9,6 +9,7 @@ use super::journal::{GraphComplaint, RequestRecord};
 use super::presence;
 use super::route::Endpoint;
 use super::server::Shared;
+use super::subscriptions::Delivery;
 use super::tenant::{EntraTenant, GraphApp, GraphUser, Removal, Tenant};
 use super::throttle::Limit;
 
@@ -147,6 +148,19 @@ impl GraphControl {
         if let Some(place) = world.tenants.iter().position(|known| known.is_named(tenant)) {
             world.tokens.revoke(place);
         }
+    }
+
+    /// Asks the subscribers of a tenant, at their lifecycle address, to authorise their subscriptions again.
+    pub fn ask_reauthorization(&self, tenant: &str) {
+        let mut world = self.shared.world();
+        if let Some(place) = world.tenants.iter().position(|known| known.is_named(tenant)) {
+            world.ask_reauthorization(place);
+        }
+    }
+
+    /// The change notifications that were delivered of late, with the subscribers' answers.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.world().deliveries()
     }
 
     /// Makes all delta links of a tenant too old, so that the next query gets 410.

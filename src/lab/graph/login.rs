@@ -18,6 +18,8 @@ const MAX_TOKENS: usize = 10_000;
 const MAX_ASSERTIONS: usize = 10_000;
 /// Refused requests for a token within a minute that a client may make: more is hammering.
 const MAX_REFUSED: usize = 10;
+/// Refresh tokens of an application that are good at once.
+const MAX_REFRESH_TOKENS: usize = 16;
 /// The hosts of Graph's clouds, whose name may stand in a scope whatever the stand-in's own address is.
 const GRAPH_HOSTS: [&str; 4] =
     ["graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us", "microsoftgraph.chinacloudapi.cn"];
@@ -147,7 +149,7 @@ impl Tokens {
             }
             "refresh_token" => {
                 let token = need("refresh_token")?;
-                if known.refresh_token.as_deref() == Some(token) {
+                if known.refresh_tokens.iter().any(|known| known == token) {
                     return Ok((app, true));
                 }
                 let text = "The refresh token has expired due to inactivity or was revoked.";
@@ -170,7 +172,7 @@ impl Tokens {
         Ok(())
     }
 
-    fn issue(&mut self, tenant: &Tenant, access: Access, now: At, asked: &Asked) -> Answer {
+    fn issue(&mut self, tenant: &mut Tenant, access: Access, now: At, asked: &Asked) -> Answer {
         if self.issued.len() >= MAX_TOKENS {
             self.issued.retain(|_, (_, expires)| *expires > now);
         }
@@ -190,8 +192,16 @@ impl Tokens {
             "access_token": token,
         });
         if access.delegated {
+            let fresh = guid();
             body["scope"] = json!("Presence.Read.All");
-            body["refresh_token"] = json!(tenant.apps.get(access.app).and_then(|app| app.refresh_token.as_deref()));
+            body["refresh_token"] = json!(fresh);
+            if let Some(app) = tenant.apps.get_mut(access.app) {
+                // An older one stays good, since the client may not have kept the newer.
+                if app.refresh_tokens.len() >= MAX_REFRESH_TOKENS {
+                    app.refresh_tokens.remove(1);
+                }
+                app.refresh_tokens.push(fresh);
+            }
         }
         Answer::json(200, body)
     }

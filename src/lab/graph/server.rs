@@ -20,12 +20,15 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::GraphError;
 use super::answer::Answer;
 use super::control;
 use super::faults::Trouble;
 use super::handle::GraphControl;
+use super::notices;
+use super::route::{Endpoint, Verb};
 use super::world::{Arrival, Begun, World};
 use crate::lab::certificates::Identity;
 
@@ -40,11 +43,13 @@ const EXHAUSTED: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Shared {
     world: Mutex<World>,
+    /// For what is told to subscribers.
+    http: reqwest::Client,
 }
 
 impl Shared {
-    pub(super) fn new(world: World) -> Self {
-        Self { world: Mutex::new(world) }
+    pub(super) fn new(world: World, http: reqwest::Client) -> Self {
+        Self { world: Mutex::new(world), http }
     }
 
     /// The stand-in's knowledge. Nothing waits while it is held.
@@ -72,6 +77,9 @@ pub(super) fn tls(identity: &Identity) -> Result<Arc<ServerConfig>, GraphError> 
 /// Serves connections until it is told to stop.
 pub(super) async fn serve(listener: TcpListener, tls: Arc<ServerConfig>, shared: Arc<Shared>, stop: CancellationToken) {
     let acceptor = TlsAcceptor::from(tls);
+    let telling = tokio::spawn(notices::deliver(shared.clone(), shared.http.clone()));
+    // What tells subscribers ends with the server.
+    let _telling = AbortOnDropHandle::new(telling);
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -169,7 +177,13 @@ async fn respond(shared: Arc<Shared>, local: Option<SocketAddr>, request: Reques
             Ok(plain(502, "text/html", "<html><body><h1>Bad gateway</h1></body></html>"))
         }
         Some(Trouble::Status { .. } | Trouble::Delay(_)) | None => {
-            let answer = open.shared.world().answer(&open.begun);
+            let route = &open.begun.whole.route;
+            let subscribes = route.endpoint == Endpoint::Subscriptions && route.verb == Verb::Create;
+            let troubled = open.begun.whole.hit.trouble.is_some() || open.begun.access.is_err();
+            let answer = match subscribes && !troubled {
+                true => notices::subscribe(&open.shared, &open.shared.http, &open.begun).await,
+                false => open.shared.world().answer(&open.begun),
+            };
             Ok(reply(answer))
         }
     }

@@ -18,8 +18,8 @@ pub struct GraphApp {
     pub certificates: Vec<String>,
     /// Application permissions that an administrator consented to, such as `Presence.ReadWrite.All`.
     pub roles: Vec<String>,
-    /// A refresh token of a user who signed in for it; for change notifications.
-    pub refresh_token: Option<String>,
+    /// Refresh tokens of a user who signed in for it; for change notifications. Each use gives a new one.
+    pub refresh_tokens: Vec<String>,
 }
 
 impl std::fmt::Debug for GraphApp {
@@ -44,7 +44,7 @@ impl GraphApp {
             secrets: vec![AppSecret { value: secret.to_owned(), expired: false }],
             certificates: Vec::new(),
             roles: roles.map(str::to_owned).to_vec(),
-            refresh_token: None,
+            refresh_tokens: Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::journal::{Journal, RequestRecord};
 use super::login::{Access, Asked, Tokens};
 use super::presence;
 use super::route::{Endpoint, Route, route};
+use super::subscriptions::Subscriptions;
 use super::tenant::{Entry, Tenant};
 use super::text::{pairs, value};
 use super::throttle::{Hold, Limit};
@@ -72,6 +73,7 @@ pub(super) struct World {
     pub(super) token_life: Duration,
     pub(super) journal: Journal,
     pub(super) faults: Faults,
+    pub(super) subscriptions: Subscriptions,
     /// The number of the newest presence.
     pub(super) sequence: u64,
     /// Users or numbers on one page of a list.
@@ -126,6 +128,7 @@ impl World {
                 Some(Trouble::Status { code, retry_after }) => Answer::trouble(code, retry_after),
                 _ => self.grant(begun),
             },
+            (Endpoint::Keys, _) => self.keys(&begun.whole.route, &begun.host),
             (_, Err(refused)) => refused.clone(),
             (Endpoint::Batch, Ok(access)) => self.answer_batch(begun, *access),
             (_, Ok(access)) => self.answer_part(begun, &begun.whole, *access),
@@ -191,6 +194,7 @@ impl World {
             Endpoint::GroupMembers => self.read_members(begun, part, access),
             Endpoint::UserConfigurations => self.user_configurations(begun, part, access),
             Endpoint::NumberAssignments => self.number_assignments(begun, part, access),
+            Endpoint::Subscriptions => self.answer_subscription(part, access),
             _ => {
                 let text = "asks for something that the stand-in does not know".to_owned();
                 self.complain_of(endpoint, Some(access.tenant), None, text);

@@ -35,7 +35,7 @@ impl Place {
         };
         let users = (401..401 + users).map(&mut put).collect();
         let now = Moment::from_millis(10_000);
-        let settings = Settings { max_publications: 100, per_second: 50, expires: Settings::EXPIRES };
+        let settings = Settings { max_publications: 100, per_second: 50, expires: Duration::from_secs(600) };
         Self { now, publisher: Publisher::new(now, settings, [5; 16]), people, users }
     }
 

@@ -41,7 +41,7 @@ fn hundred_thousand_users_take_little_memory_and_a_change_takes_no_walk_through_
         writer.want(now, user, Some(Session::InACall));
         now = now + Duration::from_millis(3);
         writer.handle_time(now, &mut budgets, &mut out);
-        poller.handle_time(now, &mut budgets, |tenant| writer.waits(tenant), &mut polls);
+        poller.handle_time(now, &mut budgets, |tenant| writer.has_changes(tenant), &mut polls);
         for order in std::mem::take(&mut out) {
             if let Order::Write { request, items, .. } = order {
                 written += items.len();

@@ -136,17 +136,25 @@ impl Slot {
         }
     }
 
-    /// Takes what is wanted from now on.
+    /// Takes what is wanted from now on. After a restart nothing is known of anybody for a while, so that no session does
+    /// not yet mean that there shall be none.
     pub fn want(&mut self, now: Moment, session: Option<Session>) {
-        if self.settling {
-            self.settling = false;
-            self.not_before = now;
+        if session.is_some() {
+            self.end_settling(now);
         }
         if self.wanted != session {
             self.wanted = session;
             if !self.counted {
                 self.since = now;
             }
+        }
+    }
+
+    /// What is wanted is known.
+    pub fn end_settling(&mut self, now: Moment) {
+        if self.settling {
+            self.settling = false;
+            self.not_before = now;
         }
     }
 
@@ -170,6 +178,7 @@ impl Slot {
     /// The user has gone: what Graph has is to be cleared.
     pub fn abandon(&mut self, now: Moment) {
         self.user = None;
+        self.end_settling(now);
         self.want(now, None);
         if self.bar == Bar::NoMatch {
             self.bar = Bar::None;
