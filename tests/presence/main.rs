@@ -14,6 +14,7 @@ mod isolation;
 mod lines;
 mod load;
 mod peer;
+mod notifications;
 mod publish;
 mod standin;
 mod subscribe;
