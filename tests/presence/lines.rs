@@ -21,6 +21,7 @@ listen = "inside"
 targets = ["udp:127.0.0.1:9"]
 allow_from = ["127.0.0.1/32"]
 fqdn = "edge.example.net"
+options_interval_s = 0
 
 [[tenant.contoso.site]]
 fqdn = "contoso.customers.example.net"
@@ -68,6 +69,7 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     let cancel = callee.request("CANCEL");
     callee.answer(&cancel, 200, "");
     callee.answer(&ringing, 487, "");
+    caller.ends(&first);
     bridge.wait_for(0, None);
 
     // It is answered by the focus of a conference.
