@@ -43,6 +43,11 @@ impl Bridge {
     /// The same with more tables, in which `{edge}` stands for the edge's address for PBXs, `{pbx}` for that of the PBX,
     /// whose trunk is `pbx`, and `{branch}`, `{lines}` and `{far}` for those of more peers (hosts 3 to 5).
     pub fn start_with(users: usize, more: &str, tables: &str) -> Self {
+        Self::start_prepared(users, more, |_, _| tables.to_owned())
+    }
+
+    /// The same with tables of one who has prepared files and the stand-in first.
+    pub fn start_prepared(users: usize, more: &str, prepare: impl FnOnce(&Place, &GraphStandIn) -> String) -> Self {
         let place = Place::new();
         let people = (0..users).map(|number| GraphUser::new(&user(number), &format!("User {number}"))).collect();
         let tenant = EntraTenant {
@@ -56,7 +61,8 @@ impl Bridge {
         let graph = GraphStandIn::start(settings).unwrap();
         place.write("graph-ca.pem", graph.ca());
         place.write("graph-secret", SECRET);
-        let config = config(&place, &graph, users, more, tables);
+        let tables = prepare(&place, &graph);
+        let config = config(&place, &graph, users, more, &tables);
         let edge = Edge::start(&place, &config);
         let bridge = Self { graph, edge, place, config };
         until("the users are found in Entra", PATIENCE, || {

@@ -212,7 +212,7 @@ impl Subscriber {
             (false, Package::Presence) => Entity::Person(None),
         };
         let leg = Leg::new(notify, &tag, entity).ok_or(Refusal::Malformed)?;
-        let granted = subscription.expires;
+        let granted = subscription.granted;
         if subscription.legs.is_empty() {
             subscription.up_since = now;
         }

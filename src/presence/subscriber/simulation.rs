@@ -60,7 +60,8 @@ impl Pbx {
         dialog.cseq += 1;
         dialog.last = rest.clone();
         let (ask, tag, cseq) = (dialog.ask.clone(), dialog.tag.clone(), dialog.cseq);
-        if self.lose > 0 {
+        // The first words of one notifier among several are not lost: nobody could know that it is there.
+        if self.lose > 0 && (self.forks == 1 || cseq > 1) {
             self.lose -= 1;
             return;
         }
