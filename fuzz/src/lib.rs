@@ -2,10 +2,13 @@
 
 pub mod address;
 pub mod frames;
+pub mod line_states;
+pub mod graph;
 pub mod message;
 pub mod multipart;
 pub mod sdp;
 pub mod trace;
+pub mod watchers;
 pub mod world;
 
 /// Whether `part` lies within `whole`; where it begins there.

@@ -7,13 +7,26 @@ use crate::peer::Peer;
 use crate::support::sipp::{Sipp, scenario};
 use crate::support::until;
 
-/// A second PBX of the tenant's, from which users call.
-const BRANCH: &str = r#"
+/// A second PBX of the tenant's, from which users call those on the first one.
+pub const BRANCH: &str = r#"
 [trunk.branch]
 kind = "pbx"
 listen = "inside"
 targets = ["udp:{branch}"]
 tenant = "contoso"
+
+[trunk.teams]
+kind = "teams"
+listen = "inside"
+targets = ["udp:127.0.0.1:9"]
+allow_from = ["127.0.0.1/32"]
+fqdn = "edge.example.net"
+
+[[tenant.contoso.site]]
+fqdn = "contoso.customers.example.net"
+teams = "teams"
+pbx = "pbx"
+trunk = "branch"
 "#;
 
 const BUSY: Option<&str> = Some("Busy/InACall");
@@ -65,7 +78,10 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     caller.ack(&ok);
     bridge.wait_for(0, Some("Busy/InAConferenceCall"));
     bridge.wait_for(1, Some("Busy/InAConferenceCall"));
-    assert_eq!(bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()), Some("busy".into()));
+    assert_eq!(
+        bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()),
+        Some("busy".into())
+    );
     caller.bye(&ok);
     let bye = callee.request("BYE");
     callee.answer(&bye, 200, "");

@@ -14,6 +14,8 @@ mod isolation;
 mod lines;
 mod load;
 mod peer;
+mod notifications;
 mod publish;
+mod standin;
 mod subscribe;
 mod watchers;

@@ -214,7 +214,8 @@ impl Side {
     pub fn matched(&self, tenant: &str) -> Vec<(Arc<str>, UserKey)> {
         let people = self.bridge.people();
         let Some(tenant) = people.find_tenant(tenant) else { return Vec::new() };
-        let of_tenant = people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
+        let of_tenant =
+            people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
         of_tenant.filter_map(|(user, person)| Some((Arc::clone(person.graph_id.as_ref()?), user))).collect()
     }
 
