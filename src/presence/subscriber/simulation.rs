@@ -57,6 +57,8 @@ impl Pbx {
 
     fn notify(&mut self, place: usize, rest: String) {
         let dialog = &mut self.dialogs[place];
+        let left = dialog.ends.since(self.world.now).as_secs();
+        let rest = rest.replacen("active", &format!("active;expires={left}"), 1);
         dialog.cseq += 1;
         dialog.last = rest.clone();
         let (ask, tag, cseq) = (dialog.ask.clone(), dialog.tag.clone(), dialog.cseq);

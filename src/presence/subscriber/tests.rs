@@ -213,7 +213,7 @@ fn a_line_is_followed_from_call_to_call() {
         (4, partial(3, HUNG_UP), vec![Some(AVAILABLE)]),
         (5, full(4, TALKS), vec![Some(BUSY)]),
         (6, full(5, ""), vec![Some(AVAILABLE)]),
-        // Nothing new.
+        // Nothing at all is no call.
         (7, "Subscription-State: active\r\nContent-Length: 0\r\n\r\n".to_owned(), vec![]),
     ] {
         assert_eq!(world.notify(&ask, "n1", cseq, &rest), 200, "{rest}");
@@ -537,6 +537,27 @@ fn a_notify_that_does_not_belong_is_refused() {
     let bare = text("NOTIFY", "dialog").replace("Event: dialog\r\nSubscription-State: active\r\n", "");
     assert_eq!(world.raw_notify(bare), 200);
     assert_eq!(world.subscriber.counts().notify_faults, 10);
+}
+
+#[test]
+fn a_notify_without_a_document_says_that_there_is_no_call() {
+    const EMPTY: &str = "Subscription-State: active;expires=3600\r\nContent-Length: 0\r\n\r\n";
+    let (mut world, ask) = World::asked(LINE);
+    world.reply(&ask, 200, "Expires: 3600\r\n");
+    assert_eq!(world.notify(&ask, "n1", 1, EMPTY), 200);
+    assert_eq!(world.reports(), [Some(AVAILABLE)]);
+    world.notify(&ask, "n1", 2, &full(0, TALKS));
+    assert_eq!(world.reports(), [Some(BUSY)]);
+    // A call is not over for that, until it is asked after.
+    world.notify(&ask, "n1", 3, EMPTY);
+    assert!(world.reports().is_empty());
+    world.pass(SECOND);
+    let refresh = world.ask();
+    world.reply(&refresh, 200, "Expires: 3600\r\n");
+    world.notify(&ask, "n1", 4, EMPTY);
+    assert_eq!(world.reports(), [Some(AVAILABLE)]);
+    world.notify(&ask, "n1", 5, &partial(1, TALKS));
+    assert_eq!(world.reports(), [Some(BUSY)]);
 }
 
 #[test]
