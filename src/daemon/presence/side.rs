@@ -91,7 +91,12 @@ impl Side {
             bridge,
             agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
             carrier,
-            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), parts.clock, parts.state_dir.clone()),
+            teams: Teams::new(
+                Arc::clone(&parts.graphs),
+                Arc::clone(&parts.inbox),
+                parts.clock,
+                parts.state_dir.clone(),
+            ),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
             feed: Feed::default(),

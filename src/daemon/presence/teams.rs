@@ -10,10 +10,10 @@ use crate::config;
 use crate::daemon::clock::Clock;
 use crate::daemon::graphs::Graphs;
 use crate::graph::{self, Graph, Write};
-use crate::store::{FoundSessions, Place, SessionCounts, Sessions, Stored};
-use crate::presence::people::TenantKey;
 use crate::presence::TeamsPresence;
+use crate::presence::people::TenantKey;
 use crate::presence::writer::{Fault, Item, ItemResult, RequestId, Written};
+use crate::store::{FoundSessions, Place, SessionCounts, Sessions, Stored};
 
 /// The longest that a request may take; the writer and the poller give up an answer a while later.
 const LONGEST: Duration = Duration::from_secs(50);

@@ -11,20 +11,35 @@ use crate::presence::agent::{Ask, Outcome};
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// A call begins or ends on the notifier.
-    Toggle { notifier: usize },
+    Toggle {
+        notifier: usize,
+    },
     /// The next so many NOTIFYs get lost.
-    Lose { notifies: u8 },
+    Lose {
+        notifies: u8,
+    },
     /// The next so many SUBSCRIBEs are not answered, though the PBX may have taken them.
-    Deafen { answers: u8 },
+    Deafen {
+        answers: u8,
+    },
     /// The PBX forgets all subscriptions.
     Forget,
     /// It ends one with a reason.
-    End { notifier: usize, reason: &'static str },
+    End {
+        notifier: usize,
+        reason: &'static str,
+    },
     /// It says the last thing again, with its old numbers.
-    Repeat { notifier: usize },
+    Repeat {
+        notifier: usize,
+    },
     /// It begins to count its versions anew.
-    Recount { notifier: usize },
-    Wait { seconds: u16 },
+    Recount {
+        notifier: usize,
+    },
+    Wait {
+        seconds: u16,
+    },
 }
 
 /// One notifier's side of a dialog.

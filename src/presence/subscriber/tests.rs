@@ -15,8 +15,12 @@ const PERSON: LineOf = LineOf { package: Package::Presence, ..LINE };
 pub(super) const BUSY: Report = Report::Line { presence: Presence::Busy, conference: false };
 pub(super) const AVAILABLE: Report = Report::Line { presence: Presence::Available, conference: false };
 
-pub(super) const SETTINGS: Settings =
-    Settings { max_subscriptions: 20_000, per_second: 50, expires: Duration::from_secs(3_600), max_document_bytes: 65_536 };
+pub(super) const SETTINGS: Settings = Settings {
+    max_subscriptions: 20_000,
+    per_second: 50,
+    expires: Duration::from_secs(3_600),
+    max_document_bytes: 65_536,
+};
 
 /// The subscriber under test with its clock, and what it has said.
 pub(super) struct World {
@@ -157,7 +161,10 @@ impl World {
 
 /// The rest of a NOTIFY with a document.
 fn body(state: &str, media: &str, document: &str) -> String {
-    format!("Subscription-State: {state}\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n{document}", document.len())
+    format!(
+        "Subscription-State: {state}\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n{document}",
+        document.len()
+    )
 }
 
 fn info(state: &str, version: u32, completeness: &str, dialogs: &str) -> String {
@@ -250,7 +257,8 @@ fn a_subscription_is_refreshed_in_its_dialog_before_its_end_and_holds_longer() {
     assert_eq!(ask.to, "<sip:401@{target}>;tag=n1");
     assert_eq!(ask.from, first.from);
     // The agent has met a challenge in between.
-    let answered = Message::reread(&Bytes::from_static(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP e\r\nExpires: 1800\r\n\r\n"));
+    let answered =
+        Message::reread(&Bytes::from_static(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP e\r\nExpires: 1800\r\n\r\n"));
     let reply = Reply { ticket: ask.ticket, cseq: 3, outcome: Outcome::Answered(answered.unwrap()) };
     let mut out = Vec::new();
     world.subscriber.handle_reply(world.now, &reply, &mut out);
@@ -367,7 +375,8 @@ fn an_accepted_subscription_without_a_notify_begins_anew() {
 
 #[test]
 fn a_refresh_that_fails_for_now_keeps_the_subscription() {
-    for (status, lost) in [(481, true), (404, true), (403, true), (489, true), (500, false), (503, false), (408, false)] {
+    for (status, lost) in [(481, true), (404, true), (403, true), (489, true), (500, false), (503, false), (408, false)]
+    {
         let (mut world, first) = World::up();
         let refresh = world.next_ask(HOUR * 9 / 10);
         let refresh = refresh.unwrap().1;
@@ -711,7 +720,10 @@ fn list(version: u32, whole: bool, entries: &[(&str, &str)]) -> String {
         ));
     }
     text.push_str("--b--\r\n");
-    format!("Require: eventlist\r\n{}", body("active", "multipart/related;type=\"application/rlmi+xml\";boundary=b", &text))
+    format!(
+        "Require: eventlist\r\n{}",
+        body("active", "multipart/related;type=\"application/rlmi+xml\";boundary=b", &text)
+    )
 }
 
 #[test]

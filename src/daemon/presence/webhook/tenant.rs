@@ -15,7 +15,9 @@ use super::groups::{Groups, Todo};
 use crate::config::GraphNotifications;
 use crate::daemon::presence::inbox::Inbox;
 use crate::graph::notifications::{Decryptor, Lifecycle, News, SigningKeys, inside, parse};
-use crate::graph::{Fault, Graph, MAX_SUBSCRIBED, Next, ProofFault, Secret, SubscriptionWanted, UserPresence, random_id};
+use crate::graph::{
+    Fault, Graph, MAX_SUBSCRIBED, Next, ProofFault, Secret, SubscriptionWanted, UserPresence, random_id,
+};
 use crate::presence::UserKey;
 use crate::transport::tls::{TlsError, certificate, pem};
 
