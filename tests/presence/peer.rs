@@ -123,13 +123,18 @@ impl Peer {
         text
     }
 
-    /// Gives a call up, and acknowledges its end.
+    /// Gives a call up.
     pub fn cancel(&self, invite: &str) {
         let (_, rest) = invite.split_once(' ').expect("a request");
         let contact = invite.lines().find(|line| line.starts_with("Contact")).expect("a Contact");
         let rest = rest.replace("CSeq: 1 INVITE", "CSeq: 1 CANCEL").replace(&format!("{contact}\r\n"), "");
         self.send(&format!("CANCEL {rest}"));
+    }
+
+    /// Acknowledges the end of a call that was given up.
+    pub fn ends(&self, invite: &str) {
         let end = self.response(487);
+        let contact = invite.lines().find(|line| line.starts_with("Contact")).expect("a Contact");
         let (_, rest) = invite.split_once(' ').expect("a request");
         let to = invite.lines().find(|line| line.starts_with("To:")).expect("a To");
         let rest = rest.replace("CSeq: 1 INVITE", "CSeq: 1 ACK").replace(to, &format!("To: {}", end.value("To")));

@@ -28,6 +28,8 @@ pub struct Counted {
     pub tenants: Vec<(Arc<str>, TenantCounts)>,
     /// Users for whom there was no room.
     pub beyond: usize,
+    /// Sessions that could not be brought to the disk; `None`: there is no `[state] dir`.
+    pub not_kept: Option<u64>,
 }
 
 /// The bridge's series.
@@ -46,8 +48,11 @@ impl Series for BridgeSeries {
     fn write(&self, page: &mut Page) {
         self.write_queues(page);
         let counted = self.counted.load();
-        let Some(Counted { counts, agent, tenants, beyond }) = counted.as_deref() else { return };
+        let Some(Counted { counts, agent, tenants, beyond, not_kept }) = counted.as_deref() else { return };
         write_users(page, counts, *beyond);
+        let help =
+            "Sessions that could not be brought to the disk, so that a crash may leave them in Teams until they expire";
+        page.counter("trunkway_presence_not_kept_total", help, not_kept.unwrap_or_default());
         write_graph(page, counts);
         write_tenants(page, tenants);
         write_sip(page, counts, agent);
