@@ -200,11 +200,8 @@ fn a_stop_clears_everybody() {
 #[test]
 fn a_session_of_before_a_crash_that_nobody_wants_is_cleared() {
     let mut world = World::new(TenantSettings::default());
-    let written_before = Written {
-        session: Session::InACall,
-        until: world.now + Duration::from_secs(1_800),
-        sure: true,
-    };
+    let written_before =
+        Written { session: Session::InACall, until: world.now + Duration::from_secs(1_800), sure: true };
     let object: Arc<str> = "object-of-anna@contoso.example".into();
     world.bridge.restore(world.now, world.tenant, object, written_before);
     world.put("anna@contoso.example", Direction::ToTeams);
