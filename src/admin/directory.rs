@@ -1,10 +1,10 @@
 //! Endpoints: tenants' users as their directories have them.
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::Json;
 use serde::{Deserialize, Serialize};
 
 use super::access::{Caller, Need, Routes};

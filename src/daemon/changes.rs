@@ -13,8 +13,8 @@ use arc_swap::ArcSwap;
 use crate::admin::{Made, Refusal, Summary};
 use crate::call::Edge;
 use crate::config::Limits;
-use crate::routing::table::FOLD_PENDING;
 use crate::routing::people::UserRecord;
+use crate::routing::table::FOLD_PENDING;
 use crate::routing::{Batch, BatchError, Bounds, Edit, Ledger, Outcome, Record, Routing, Tenants};
 use crate::store::{Journal, StoreError};
 
@@ -305,7 +305,9 @@ impl Inner {
         let Some(lender) = &self.lender else { return routing };
         let mut edits = Vec::new();
         for own in configured.iter() {
-            let Some(tenant) = routing.tenants().find(&own.id).and_then(|id| routing.tenants().get(id)) else { continue };
+            let Some(tenant) = routing.tenants().find(&own.id).and_then(|id| routing.tenants().get(id)) else {
+                continue;
+            };
             let current = |id: &str| tenant.named(id).map(|user| &user.record);
             let differs = |record: &UserRecord| current(&record.id).is_some_and(|current| current != record);
             let differing: Vec<&UserRecord> =

@@ -154,7 +154,13 @@ impl Lender for Store {
 
 impl Directories {
     /// Of an edge that starts; nothing is read yet.
-    pub fn new(store: Store, changes: Arc<Changes>, core: Arc<Core>, graphs: Arc<Graphs>, listener: Listener) -> Arc<Self> {
+    pub fn new(
+        store: Store,
+        changes: Arc<Changes>,
+        core: Arc<Core>,
+        graphs: Arc<Graphs>,
+        listener: Listener,
+    ) -> Arc<Self> {
         let store = Arc::new(store);
         changes.lend(Arc::clone(&store) as Arc<dyn Lender>);
         Arc::new(Self {

@@ -99,7 +99,8 @@ fn status(status: &Value) -> String {
     text += &unread(status);
     let unmatched = field(status, "unmatched");
     if unmatched != "0" {
-        let names: Vec<String> = list(status, "unmatched_users").iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
+        let names: Vec<String> =
+            list(status, "unmatched_users").iter().map(|name| name.as_str().unwrap_or_default().to_owned()).collect();
         text += &format!("{unmatched} users of the tenant are not in the directory: {}\n", names.join(", "));
     }
     text
@@ -145,8 +146,10 @@ fn run(run: &Value) -> String {
 
 /// Users that were not read, with the reasons.
 fn unread(answer: &Value) -> String {
-    let rows: Vec<Vec<String>> =
-        list(answer, "unread").iter().map(|it| vec!["not read:".to_owned(), field(it, "user"), field(it, "why")]).collect();
+    let rows: Vec<Vec<String>> = list(answer, "unread")
+        .iter()
+        .map(|it| vec!["not read:".to_owned(), field(it, "user"), field(it, "why")])
+        .collect();
     columns(&[], &rows)
 }
 

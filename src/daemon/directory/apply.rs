@@ -61,7 +61,8 @@ impl Directories {
         let edits = plan.edits(tenant);
         let result = if edits.is_empty() { "unchanged" } else { "changed" };
         if !edits.is_empty() {
-            let batch = Batch { id: self.batch_id(tenant), who: WHO.to_owned(), when: Clock::start().unix_millis(), edits };
+            let batch =
+                Batch { id: self.batch_id(tenant), who: WHO.to_owned(), when: Clock::start().unix_millis(), edits };
             self.changes.apply(&batch).map_err(|refusal| Failure::refused(&refusal))?;
         }
         let gone = plan.delete.iter().map(|user| &*user.id);

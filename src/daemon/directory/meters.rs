@@ -20,8 +20,14 @@ impl Meters {
     pub(super) fn register() -> Self {
         describe_counter!(RUNS, "Readings of tenants' directories, by what came of them");
         describe_gauge!("trunkway_directory_users", "Users that come from directories");
-        describe_gauge!("trunkway_directory_unreadable_users", "Users of directories that are not provisioned for a fault");
-        describe_gauge!("trunkway_directory_failing", "Tenants whose directory was not read, or not followed, the last time");
+        describe_gauge!(
+            "trunkway_directory_unreadable_users",
+            "Users of directories that are not provisioned for a fault"
+        );
+        describe_gauge!(
+            "trunkway_directory_failing",
+            "Tenants whose directory was not read, or not followed, the last time"
+        );
         Self {
             runs: RESULTS.map(|result| counter!(RUNS, "result" => result)),
             users: gauge!("trunkway_directory_users"),

@@ -16,9 +16,7 @@ impl Pages for Source {
     async fn users(&self, select: &[Arc<str>], link: Option<&str>) -> Result<Page<UserChange>, Fault> {
         let select: Vec<&str> = select.iter().map(|name| &**name).collect();
         let page = self.0.users_delta(&select, link).await.map_err(fault)?;
-        Ok(told(page, |user| {
-            Some(UserChange { id: user.id, gone: user.removed.is_some(), fields: user.fields })
-        }))
+        Ok(told(page, |user| Some(UserChange { id: user.id, gone: user.removed.is_some(), fields: user.fields })))
     }
 
     async fn members(&self, group: &str, link: Option<&str>) -> Result<Page<Member>, Fault> {
