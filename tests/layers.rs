@@ -144,7 +144,7 @@ const KEPT: &[(&str, &[&str])] = &[
     ("rsip", &["sip/rsip.rs"]),
     ("quinn_udp", &["transport/"]),
     ("socket2", &["transport/"]),
-    ("rustix", &["transport/", "daemon/overload.rs"]),
+    ("rustix", &["transport/", "daemon/overload.rs", "daemon/presence.rs"]),
     ("clap", &["cli/", "cli.rs", "main.rs"]),
     ("mimalloc", &["main.rs"]),
     ("axum", &["admin/", "daemon/presence/webhook/door.rs", "telemetry/metrics/"]),

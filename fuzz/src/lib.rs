@@ -1,11 +1,15 @@
 //! What the fuzz targets check, as plain functions over bytes and lists of events.
 
 pub mod address;
+pub mod documents;
 pub mod frames;
+pub mod line_states;
+pub mod graph;
 pub mod message;
 pub mod multipart;
 pub mod sdp;
 pub mod trace;
+pub mod watchers;
 pub mod world;
 
 /// Whether `part` lies within `whole`; where it begins there.

@@ -774,7 +774,9 @@ fn users_of_the_bridge_are_listed_and_shown() {
     let names = |path: &str| {
         let page = door.get(path);
         let users = page["users"].as_array().unwrap().iter();
-        users.map(|it| format!("{}/{}", it["tenant"].as_str().unwrap(), it["user"].as_str().unwrap())).collect::<Vec<_>>()
+        users
+            .map(|it| format!("{}/{}", it["tenant"].as_str().unwrap(), it["user"].as_str().unwrap()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(names("/v1/presence"), ["contoso/anna", "contoso/bob", "fabrikam/anna"]);
     assert_eq!(names("/v1/presence?tenant=contoso&limit=1"), ["contoso/anna"]);
@@ -807,11 +809,9 @@ fn line_states_are_taken_one_by_one_and_what_is_wrong_is_told() {
     let (status, answer) = tell("contoso", &format!("[{bob}]"));
     assert_eq!((status, &answer["error"], &answer["taken"]), (400, &json!("nothing_taken"), &json!(0)));
     assert!(answer["detail"].as_str().unwrap().starts_with("entry 1: nobody knows"), "{answer}");
-    for (tenant, body, status, error) in [
-        ("contoso", "", 400, "bad_json"),
-        ("contoso", "busy", 400, "bad_json"),
-        ("fabrikam", anna, 404, "no_presence"),
-    ] {
+    for (tenant, body, status, error) in
+        [("contoso", "", 400, "bad_json"), ("contoso", "busy", 400, "bad_json"), ("fabrikam", anna, 404, "no_presence")]
+    {
         let (found, fault) = tell(tenant, body);
         assert_eq!((found, &fault["error"]), (status, &json!(error)), "{tenant} {body}");
     }

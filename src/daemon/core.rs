@@ -210,10 +210,10 @@ impl Core {
         &self.transports
     }
 
-    /// Random bytes of this process, other ones for each purpose (`Secrets::number`).
-    pub fn secret_for(&self, purpose: u8) -> [u8; 16] {
+    /// Random bytes of this process, other ones for each purpose (`Secrets::number`) and each use.
+    pub fn secret_for(&self, purpose: u8, use_of: u8) -> [u8; 16] {
         let secrets = self.secrets.load();
-        let half = |number: u8| u128::from(secrets.number(purpose, &[&[number]]));
+        let half = |number: u8| u128::from(secrets.number(purpose, &[&[use_of, number]]));
         (half(0) << 64 | half(1)).to_le_bytes()
     }
 

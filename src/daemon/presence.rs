@@ -38,6 +38,9 @@ const TURN: usize = 256;
 /// The longest that the thread sleeps.
 const LONGEST: Duration = Duration::from_millis(500);
 
+/// How much the thread stands back where calls want the same processor: it gets a tenth of what they get.
+const NICE: i32 = 10;
+
 /// The bridge's thread as others see it.
 #[derive(Debug)]
 pub struct Sidecar {
@@ -97,7 +100,11 @@ impl Sidecar {
         let Some(outlet) = lock(&self.outlet).take() else { return Ok(()) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let counted = Arc::clone(&self.counted);
-        let body = move || runtime.block_on(turn(Side::new(parts, counted), outlet));
+        let body = move || {
+            // For this thread and those that it starts. An error: the system does not let it, and calls share evenly.
+            let _ = rustix::process::nice(NICE);
+            runtime.block_on(turn(Side::new(parts, counted), outlet));
+        };
         let thread = std::thread::Builder::new().name("presence".to_owned()).spawn(body)?;
         *lock(&self.thread) = Some(thread);
         Ok(())

@@ -107,6 +107,12 @@ impl Graph {
     /// # Errors
     /// [`Fault`].
     pub async fn presences(&self, ids: &[&str]) -> Result<Vec<UserPresence>, Fault> {
+        if ids.len() > MAX_POLLED {
+            return Err(Fault::Setup(format!(
+                "{} ids are more than one request takes, which is {MAX_POLLED}",
+                ids.len()
+            )));
+        }
         let url = "/v1.0/communications/getPresencesByUserId";
         let answer = self.post(Call::Presences, Permission::ReadPresence, url, &json!({"ids": ids})).await?;
         read_presences(&answer.body)
@@ -151,7 +157,7 @@ impl Entry<'_> {
         if self.id.is_empty() || self.id.len() > MAX_WORD {
             return None;
         }
-        let sequence = match &self.sequence {
+        let sequence: Option<Box<str>> = match &self.sequence {
             Some(Value::String(text)) => Some(word(text)),
             // Numbers are made as long as they can be, so that they sort as texts.
             Some(Value::Number(number)) => number.as_u64().map(|number| format!("{number:020}").into()),
@@ -160,7 +166,7 @@ impl Entry<'_> {
         let presence = TeamsPresence {
             availability: Availability::read(availability),
             activity: word(self.activity.as_deref().unwrap_or_default()),
-            sequence: sequence.filter(|sequence: &Box<str>| !sequence.is_empty()),
+            sequence: sequence.filter(|sequence| !sequence.is_empty()),
         };
         Some(UserPresence { id: self.id.to_ascii_lowercase().into(), presence })
     }
@@ -178,7 +184,7 @@ fn read_presences(body: &[u8]) -> Result<Vec<UserPresence>, Fault> {
 /// An id as a segment of a path. Object ids and user principal names have nothing to escape.
 pub(super) fn segment(id: &str) -> Result<&str, Fault> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@!~".contains(&byte);
-    let good = !id.is_empty() && id.len() <= 256 && id.bytes().all(plain) && id.trim_matches('.') != "";
+    let good = !id.is_empty() && id.len() <= 256 && id.bytes().all(plain) && !id.trim_matches('.').is_empty();
     if good { Ok(id) } else { Err(Fault::Malformed(format!("{id:?} is no id of a user or group"))) }
 }
 

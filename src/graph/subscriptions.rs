@@ -9,6 +9,7 @@ use super::Graph;
 use super::fault::{Fault, Permission};
 use super::presences::segment;
 use super::settings::{Call, Secret};
+use super::users::Page;
 
 /// Users whom one subscription may be about.
 pub const MAX_SUBSCRIBED: usize = 650;
@@ -36,6 +37,9 @@ pub struct Subscription {
     pub id: String,
     #[serde(rename = "expirationDateTime", default)]
     pub expires: String,
+    /// Where Graph sends notifications to.
+    #[serde(rename = "notificationUrl", default)]
+    pub url: String,
 }
 
 impl Graph {
@@ -62,6 +66,15 @@ impl Graph {
         });
         let answer = self.post(Call::Subscriptions, Permission::Subscribe, "/v1.0/subscriptions", &body).await?;
         serde_json::from_slice(&answer.body).map_err(|error| Fault::Malformed(error.to_string()))
+    }
+
+    /// The application's subscriptions in the tenant, from the beginning or from a link of an earlier page on.
+    ///
+    /// # Errors
+    /// [`Fault`].
+    pub async fn subscriptions(&self, link: Option<&str>) -> Result<Page<Subscription>, Fault> {
+        let url = self.list("/v1.0/subscriptions", link)?;
+        self.page(Call::Subscriptions, Permission::Subscribe, &url, false).await
     }
 
     /// Makes a subscription last longer.

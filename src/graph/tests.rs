@@ -545,6 +545,9 @@ async fn subscriptions_are_made_in_the_name_of_an_account() {
     assert_eq!((&body["includeResourceData"], &body["encryptionCertificateId"]), (&json!(true), &json!("c-1")));
     assert!(!format!("{wanted:?}").contains("state-secret"));
 
+    let listed = json!({"id": "s-1", "notificationUrl": "https://edge.example.net/contoso", "expirationDateTime": "x"});
+    other.graph(given(200, json!({"value": [listed]})));
+    assert_eq!(graph.subscriptions(None).await.unwrap().items[0].url, "https://edge.example.net/contoso");
     other.graph(given(200, "{}"));
     assert_eq!(graph.renew("s-1", "2026-01-01T02:00:00Z").await, Ok(()));
     let asked = other.last();

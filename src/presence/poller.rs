@@ -7,6 +7,7 @@
 //! What is heard by polls and by notifications is put in order by `sequenceNumber`, and told on only where it changed.
 
 mod judge;
+mod orders;
 mod ring;
 
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::{Verdict, Wrote};
+pub use self::orders::{Counts, Order, Settings};
 use self::ring::Ring;
 use super::people::{TenantKey, UserKey};
 use super::state::{Availability, Session, TeamsPresence};
@@ -40,63 +42,6 @@ const MAX_REFUSALS: u32 = 32;
 
 /// The shortest time between two requests of a tenant.
 const SHORTEST: Duration = Duration::from_millis(100);
-
-/// What the poller works by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How often every user is asked for, at the latest.
-    pub interval: Duration,
-    /// How often those are asked for that somebody watches.
-    pub interval_watched: Duration,
-    /// When nothing is heard of a request for so long, its answer is lost.
-    pub request_timeout: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(60),
-            interval_watched: Duration::from_secs(5),
-            request_timeout: Duration::from_secs(60),
-        }
-    }
-}
-
-/// What the poller wants done, or tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Ask Graph for these users; the answer goes to [`Poller::handle_polled`].
-    Poll { request: RequestId, tenant: TenantKey, ids: Vec<Arc<str>> },
-    /// What Teams shows of a user has changed. `own`: it is nothing but what the edge itself has written, or had a moment
-    /// ago, and must not come back to the PBX.
-    Heard { user: UserKey, presence: TeamsPresence, own: bool },
-    /// Whether Teams shows the user's own choice in place of what the edge has written.
-    ChoiceWins { user: UserKey, wins: bool },
-}
-
-/// Totals since the start, and gauges.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub polls: u64,
-    /// Users that were asked for.
-    pub asked: u64,
-    /// Users that Graph left out of its answer.
-    pub missing: u64,
-    /// What came later than something newer.
-    pub stale: u64,
-    pub changes: u64,
-    /// Requests that failed as a whole, and those whose answer never came.
-    pub faults: u64,
-    pub lost: u64,
-    pub notified: u64,
-    /// Users of whom nothing was heard for so long that nothing is known.
-    pub silenced: u64,
-    pub in_flight: usize,
-    pub users: usize,
-    pub watched: usize,
-    /// Users whose own choice wins.
-    pub choice_wins: usize,
-}
 
 /// The poller.
 #[derive(Debug)]
@@ -339,8 +284,11 @@ impl Poller {
             Err(fault) => {
                 self.counts.faults += 1;
                 budgets.handle_fault(now, flight.tenant, &fault, &mut self.chance);
+                let interval = self.settings.interval;
                 if fault == Fault::Refused {
                     self.divide(flight);
+                } else if self.lane(flight.tenant).is_some_and(|lane| lane.is_silent(now, interval)) {
+                    self.silence(&flight.users, out);
                 }
             }
         }
@@ -523,12 +471,17 @@ impl Poller {
         let interval = self.settings.interval;
         let Some(lane) = self.lane_mut(tenant) else { return };
         lane.blocked_until = next;
-        if now.since(lane.heard_at) < interval * SILENT_ROUNDS {
+        if !lane.is_silent(now, interval) {
             return;
         }
         lane.blocked_until = next.min(now + (interval / lane.all.parts(MAX_IDS)).max(SHORTEST));
         let keys: Vec<UserKey> = (0..MAX_IDS.min(lane.all.len())).map_while(|_| lane.all.turn()).collect();
-        for key in keys {
+        self.silence(&keys, out);
+    }
+
+    /// Nothing is known of users any more.
+    fn silence(&mut self, keys: &[UserKey], out: &mut Vec<Order>) {
+        for &key in keys {
             let Some(user) = self.user_mut(key) else { continue };
             if user.told && user.known.availability != Availability::Unknown {
                 let sequence = user.known.sequence.take();
@@ -650,6 +603,11 @@ impl Lane {
 
     fn is_due(&self, now: Moment) -> bool {
         self.next_wake().is_some_and(|at| at <= now)
+    }
+
+    /// Whether Graph has not answered for so long that what it said before counts no more.
+    fn is_silent(&self, now: Moment, interval: Duration) -> bool {
+        now.since(self.heard_at) >= interval * SILENT_ROUNDS
     }
 
     fn take_check(&mut self, now: Moment) -> Option<UserKey> {

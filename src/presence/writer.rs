@@ -17,6 +17,7 @@ pub mod budget;
 mod chance;
 mod counts;
 mod lane;
+mod orders;
 mod slot;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ pub use self::budget::{Budgets, Purpose};
 pub use self::chance::Chance;
 pub use self::counts::{Counts, LATENCY_BOUNDS, Latency, TenantCounts};
 use self::lane::{Lane, Queue};
+pub use self::orders::{Fault, Item, ItemResult, Order, RequestId, Settings, Written};
 use self::slot::{Bar, Due, Held, Slot, Slots};
 pub use self::slot::{State, UserStanding};
 use super::people::{TenantKey, UserKey};
@@ -67,101 +69,6 @@ const UNKNOWN_TENANT: Duration = Duration::from_secs(1);
 /// Timers of users at which the wheel counts as full; it takes more all the same.
 const TIMERS: usize = 1 << 22;
 
-/// A request of the writer's or the poller's; each counts its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RequestId(pub u64);
-
-/// What the writer works by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long changes of a line that flaps are gathered; the first change waits for nothing.
-    pub coalesce: Duration,
-    /// What Graph is asked to hold a session for; refreshed at half of it.
-    pub session_expires: Duration,
-    /// Requests of a tenant that are under way at the most.
-    pub max_in_flight: usize,
-    /// When nothing is heard of a request for so long, its answer is lost.
-    pub request_timeout: Duration,
-    /// How long a session of before a restart may wait for its user's state to be known.
-    pub settle: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            coalesce: Duration::from_millis(500),
-            session_expires: Duration::from_secs(3_600),
-            max_in_flight: 8,
-            request_timeout: Duration::from_secs(60),
-            settle: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What is told to Graph of one user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// `None`: the user has gone, or was never seen since the restart.
-    pub user: Option<UserKey>,
-    pub graph_id: Arc<str>,
-    /// `None`: cleared.
-    pub session: Option<Session>,
-}
-
-/// What may be in Graph for a user, as it is kept on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
-    pub session: Session,
-    /// When it is certainly gone by itself.
-    pub until: Moment,
-    /// Graph has said that it took it; otherwise it was only about to be sent.
-    pub sure: bool,
-}
-
-/// What the writer wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// Ask Graph: one item is a plain request, more are a batch. Nothing is sent before the `Keep`s that came before it
-    /// are safe. The answer goes to [`Writer::handle_done`].
-    Write { request: RequestId, tenant: TenantKey, items: Vec<Item> },
-    /// Keep on disk what may be in Graph for the object id; `None`: nothing is.
-    Keep { tenant: TenantKey, graph_id: Arc<str>, written: Option<Written> },
-    /// Graph has taken a user's session, or has none of the edge any more: for the poller.
-    Wrote { user: UserKey, session: Option<Session> },
-}
-
-/// What Graph said to one item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ItemResult {
-    /// It is as it was asked for.
-    Done,
-    /// 404: to a clear, no session is there; to a set, no such user.
-    NotFound,
-    /// 429, with `Retry-After`.
-    Throttled { after: Option<Duration> },
-    /// 400, 403 and their like: not for this user, not this session.
-    Refused,
-    /// 5xx: it may have been done all the same.
-    Failed,
-}
-
-/// Why a request as a whole came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// 429.
-    Throttled { after: Option<Duration> },
-    /// No token: the credentials fail.
-    Token,
-    /// 4xx: the request itself was wrong.
-    Refused,
-    /// 5xx, with `Retry-After` where there was one; it may have been done all the same.
-    Server { after: Option<Duration> },
-    /// No connection, or no answer in time; it may have been done all the same.
-    Network,
-    /// It never left the edge.
-    NotSent,
-}
-
 /// The writer.
 #[derive(Debug)]
 pub struct Writer {
@@ -171,7 +78,7 @@ pub struct Writer {
     users: Vec<u32>,
     /// Slots without a user that hold something.
     orphans: HashMap<(TenantKey, Arc<str>), u32, foldhash::fast::RandomState>,
-    lanes: Vec<Option<Lane>>,
+    lanes: BTreeMap<TenantKey, Lane>,
     /// Tenants with something to send, in turn.
     active: VecDeque<TenantKey>,
     flights: HashMap<RequestId, Flight, foldhash::fast::RandomState>,
@@ -201,7 +108,7 @@ impl Writer {
             slots: Slots::default(),
             users: Vec::new(),
             orphans: HashMap::default(),
-            lanes: Vec::new(),
+            lanes: BTreeMap::new(),
             active: VecDeque::new(),
             flights: HashMap::default(),
             timeouts: VecDeque::new(),
@@ -350,16 +257,6 @@ impl Writer {
         self.flush_at = Some(now);
     }
 
-    /// A tenant is not written to any more, and its users have gone: what Graph has of them runs out by itself.
-    pub fn remove_tenant(&mut self, now: Moment, tenant: TenantKey) {
-        for index in self.slots.indices() {
-            if let Some(slot) = self.slots.get_mut(index).filter(|slot| slot.tenant == tenant && slot.user.is_none()) {
-                slot.held = Held::Nothing;
-                self.tend(now, index);
-            }
-        }
-    }
-
     /// The edge stops: nothing is wanted any more. The clears leave as the budgets allow until [`Writer::is_idle`], or
     /// until whoever waits has waited enough: what is left runs out by itself, and the disk knows of it.
     pub fn stop(&mut self, now: Moment, budgets: &mut Budgets) {
@@ -377,7 +274,7 @@ impl Writer {
 
     /// Whether nothing is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.lanes.iter().flatten().all(|lane| lane.waiting.is_empty())
+        self.flights.is_empty() && self.lanes.values().all(|lane| lane.waiting.is_empty())
     }
 
     /// Turns the time: what is due leaves.
@@ -413,33 +310,28 @@ impl Writer {
     pub fn counts(&self, now: Moment) -> Counts {
         let mut counts = self.counts.clone();
         counts.in_flight = self.flights.len();
-        counts.waiting = self.lanes.iter().flatten().map(|lane| lane.waiting.len()).sum();
-        counts.oldest_waiting =
-            self.lanes.iter().flatten().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
-        counts.unmatched = self.lanes.iter().flatten().map(|lane| lane.unmatched).sum();
+        counts.waiting = self.lanes.values().map(|lane| lane.waiting.len()).sum();
+        counts.oldest_waiting = self.lanes.values().filter_map(|lane| lane.oldest(now)).max().unwrap_or_default();
+        counts.unmatched = self.lanes.values().map(|lane| lane.unmatched).sum();
         counts.slots = self.slots.len();
         counts
     }
 
     /// The gauges of each tenant that has users.
     pub fn tenants(&self, now: Moment) -> impl Iterator<Item = TenantCounts> {
-        let lanes = (0..).map(TenantKey).zip(&self.lanes);
-        lanes.filter_map(move |(tenant, lane)| {
-            let lane = lane.as_ref()?;
-            Some(TenantCounts {
-                tenant,
-                users: lane.users,
-                unmatched: lane.unmatched,
-                in_flight: lane.in_flight,
-                waiting: lane.waiting.len(),
-                oldest_waiting: lane.oldest(now).unwrap_or_default(),
-            })
+        self.lanes.iter().map(move |(&tenant, lane)| TenantCounts {
+            tenant,
+            users: lane.users,
+            unmatched: lane.unmatched,
+            in_flight: lane.in_flight,
+            waiting: lane.waiting.len(),
+            oldest_waiting: lane.oldest(now).unwrap_or_default(),
         })
     }
 
     /// Whether changes of a tenant wait to be written.
     pub fn has_changes(&self, tenant: TenantKey) -> bool {
-        self.lanes.get(usize::from(tenant.0)).and_then(Option::as_ref).is_some_and(|lane| lane.len(Queue::Changes) > 0)
+        self.lanes.get(&tenant).is_some_and(|lane| lane.len(Queue::Changes) > 0)
     }
 
     /// How a user stands.
@@ -467,13 +359,7 @@ impl Writer {
     }
 
     fn lane_mut(&mut self, tenant: TenantKey) -> &mut Lane {
-        let place = usize::from(tenant.0);
-        if self.lanes.len() <= place {
-            self.lanes.resize_with(place + 1, || None);
-        }
-        // The place was made one line above.
-        #[allow(clippy::indexing_slicing)]
-        self.lanes[place].get_or_insert_default()
+        self.lanes.entry(tenant).or_default()
     }
 
     /// When a session that was sent at a moment is refreshed: by half of its life at the latest.
@@ -545,14 +431,19 @@ impl Writer {
             }
             let lane = self.lane_mut(tenant);
             lane.active = !lane.is_empty();
-            let backlog = lane.len(Queue::Changes) >= MAX_BATCH;
             if lane.active {
                 self.active.push_back(tenant);
             }
             if stop == Stop::Budget {
+                let mut next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT);
+                let lane = self.lane_mut(tenant);
                 // With a backlog it is the limit that counts and no millisecond: what gathers shares requests.
-                let gather = if backlog { GATHER } else { Duration::ZERO };
-                let next = budgets.next_room(now, tenant).unwrap_or(now + UNKNOWN_TENANT).max(now + gather);
+                if lane.len(Queue::Changes) >= MAX_BATCH {
+                    if lane.gathers_until <= now {
+                        lane.gathers_until = now + GATHER;
+                    }
+                    next = next.max(lane.gathers_until);
+                }
                 self.flush_at = Some(self.flush_at.map_or(next, |at| at.min(next)));
             }
         }
@@ -580,6 +471,9 @@ impl Writer {
             }
             let free = most.saturating_sub(lane.in_flight);
             let alone = lane.alone > 0;
+            if queue == Queue::Changes && now < lane.gathers_until {
+                return Stop::Budget;
+            }
             if free == 0 {
                 return Stop::Flights;
             }

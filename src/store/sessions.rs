@@ -44,6 +44,9 @@ const BATCH: usize = 256 << 10;
 /// Whose session: the tenant's name, and the user's object id.
 type Key = (Arc<str>, Arc<str>);
 
+/// What sessions came to.
+type Lines = HashMap<Key, Option<Stored>, foldhash::fast::RandomState>;
+
 /// A session that Graph may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -98,7 +101,7 @@ struct Shared {
 /// What is not on disk yet: the newest of each user, which bounds it by the users.
 #[derive(Debug, Default)]
 struct Pending {
-    lines: HashMap<Key, Option<Stored>, foldhash::fast::RandomState>,
+    lines: Lines,
     last: Place,
     urgent: bool,
 }
@@ -200,7 +203,7 @@ fn keep_all(shared: &Shared, book: &mut Book, tell: &watch::Sender<Place>) {
 }
 
 /// What is to be written next, and whether it is the last.
-fn next(shared: &Shared) -> (HashMap<Key, Option<Stored>, foldhash::fast::RandomState>, Place, bool) {
+fn next(shared: &Shared) -> (Lines, Place, bool) {
     let mut pending = guard(&shared.pending);
     while !pending.urgent && !shared.over.load(Ordering::Acquire) {
         let (woken, waited) = shared.more.wait_timeout(pending, LAZY).unwrap_or_else(PoisonError::into_inner);

@@ -146,6 +146,9 @@ const SELDOM: &[&str] = &[
     "trunkway_graph_subscriptions",
     "trunkway_graph_token_age_seconds",
     "trunkway_graph_token_failing",
+    "trunkway_presence_unmatched_users",
+    "trunkway_presence_write_lag_seconds",
+    "trunkway_presence_writes_waiting",
     "trunkway_tenant_calls",
     "trunkway_tls_connections",
 ];

@@ -40,9 +40,14 @@ impl Bridge {
         Self::start_with(users, more, "")
     }
 
-    /// The same with more tables, in which `{edge}` stands for the edge's address for PBXs, and `{pbx}` for that of the
-    /// PBX, whose trunk is `pbx`.
+    /// The same with more tables, in which `{edge}` stands for the edge's address for PBXs, `{pbx}` for that of the PBX,
+    /// whose trunk is `pbx`, and `{branch}`, `{lines}` and `{far}` for those of more peers (hosts 3 to 5).
     pub fn start_with(users: usize, more: &str, tables: &str) -> Self {
+        Self::start_prepared(users, more, |_, _| tables.to_owned())
+    }
+
+    /// The same with tables of one who has prepared files and the stand-in first.
+    pub fn start_prepared(users: usize, more: &str, prepare: impl FnOnce(&Place, &GraphStandIn) -> String) -> Self {
         let place = Place::new();
         let people = (0..users).map(|number| GraphUser::new(&user(number), &format!("User {number}"))).collect();
         let tenant = EntraTenant {
@@ -56,7 +61,8 @@ impl Bridge {
         let graph = GraphStandIn::start(settings).unwrap();
         place.write("graph-ca.pem", graph.ca());
         place.write("graph-secret", SECRET);
-        let config = config(&place, &graph, users, more, tables);
+        let tables = prepare(&place, &graph);
+        let config = config(&place, &graph, users, more, &tables);
         let edge = Edge::start(&place, &config);
         let bridge = Self { graph, edge, place, config };
         until("the users are found in Entra", PATIENCE, || {
@@ -179,10 +185,19 @@ ca = "graph-ca.pem"
         pbx_ip = pbx.ip(),
         url = graph.url(),
     );
+    // Where the tenant has a site, its users are on the PBX.
+    let lives = if tables.contains("[[tenant.contoso.site]]") { "lives = \"pbx\"" } else { "" };
     for number in 0..users {
         let (user, extension) = (user(number), 1_000 + number);
-        let _ =
-            writeln!(text, "[[tenant.contoso.user]]\nid = \"{user}\"\nextension = \"{extension}\"");
+        let _ = writeln!(text, "[[tenant.contoso.user]]\nid = \"{user}\"\nextension = \"{extension}\"\n{lives}");
     }
-    text + &tables.replace("{edge}", &inside.to_string()).replace("{pbx}", &pbx.to_string())
+    let places = [
+        ("{edge}", inside),
+        ("{pbx}", pbx),
+        ("{branch}", place.at(3)),
+        ("{lines}", place.at(4)),
+        ("{far}", place.at(5)),
+    ];
+    let filled = |tables: String, (mark, at): &(&str, SocketAddr)| tables.replace(mark, &at.to_string());
+    text + &places.iter().fold(tables.to_owned(), filled)
 }

@@ -7,13 +7,27 @@ use crate::peer::Peer;
 use crate::support::sipp::{Sipp, scenario};
 use crate::support::until;
 
-/// A second PBX of the tenant's, from which users call.
-const BRANCH: &str = r#"
+/// A second PBX of the tenant's, from which users call those on the first one.
+pub const BRANCH: &str = r#"
 [trunk.branch]
 kind = "pbx"
 listen = "inside"
 targets = ["udp:{branch}"]
 tenant = "contoso"
+
+[trunk.teams]
+kind = "teams"
+listen = "inside"
+targets = ["udp:127.0.0.1:9"]
+allow_from = ["127.0.0.1/32"]
+fqdn = "edge.example.net"
+options_interval_s = 0
+
+[[tenant.contoso.site]]
+fqdn = "contoso.customers.example.net"
+teams = "teams"
+pbx = "pbx"
+trunk = "branch"
 "#;
 
 const BUSY: Option<&str> = Some("Busy/InACall");
@@ -41,7 +55,7 @@ fn a_call_makes_both_users_busy_in_teams_and_hanging_up_clears_them() {
 #[test]
 fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     let bridge = Bridge::start_with(2, "", BRANCH);
-    let (mut caller, mut callee) = (Peer::at(&bridge.place, 3), Peer::at(&bridge.place, 2));
+    let (mut caller, callee) = (Peer::at(&bridge.place, 3), Peer::at(&bridge.place, 2));
     let edge = bridge.place.at(1);
 
     // It rings, and the caller gives up.
@@ -55,6 +69,7 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     let cancel = callee.request("CANCEL");
     callee.answer(&cancel, 200, "");
     callee.answer(&ringing, 487, "");
+    caller.ends(&first);
     bridge.wait_for(0, None);
 
     // It is answered by the focus of a conference.
@@ -65,7 +80,10 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     caller.ack(&ok);
     bridge.wait_for(0, Some("Busy/InAConferenceCall"));
     bridge.wait_for(1, Some("Busy/InAConferenceCall"));
-    assert_eq!(bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()), Some("busy".into()));
+    assert_eq!(
+        bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()),
+        Some("busy".into())
+    );
     caller.bye(&ok);
     let bye = callee.request("BYE");
     callee.answer(&bye, 200, "");
@@ -77,7 +95,7 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
 #[test]
 fn whoever_does_not_want_it_is_left_alone() {
     let bridge = Bridge::start_with(2, "own_calls = false", BRANCH);
-    let (mut caller, mut callee) = (Peer::at(&bridge.place, 3), Peer::at(&bridge.place, 2));
+    let (mut caller, callee) = (Peer::at(&bridge.place, 3), Peer::at(&bridge.place, 2));
     caller.invite(bridge.place.at(1), "1000", "1001");
     let invite = callee.request("INVITE");
     callee.answer(&invite, 200, "");

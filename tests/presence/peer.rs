@@ -8,6 +8,7 @@ use crate::support::place::Place;
 
 /// A peer at a host of the place.
 pub struct Peer {
+    /// For who listens in another way.
     pub socket: UdpSocket,
     at: SocketAddr,
     edge: SocketAddr,
@@ -33,9 +34,8 @@ impl Heard {
 
     /// All lines of a header, whole, with their breaks.
     pub fn lines(&self, name: &str) -> String {
-        let is_it = |line: &&str| {
-            line.split_once(':').is_some_and(|(start, _)| start.trim().eq_ignore_ascii_case(name))
-        };
+        let is_it =
+            |line: &&str| line.split_once(':').is_some_and(|(start, _)| start.trim().eq_ignore_ascii_case(name));
         let (head, _) = self.0.split_once("\r\n\r\n").unwrap_or((&self.0, ""));
         head.lines().skip(1).filter(is_it).map(|line| format!("{line}\r\n")).collect()
     }
@@ -48,7 +48,7 @@ impl Heard {
     }
 
     /// The URI of its Contact, else of To.
-    fn target(&self) -> String {
+    pub fn contact(&self) -> String {
         let contact = self.value("Contact");
         let address = if contact.is_empty() { self.value("To") } else { contact };
         address.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(uri, _)| uri).unwrap().to_owned()
@@ -61,6 +61,11 @@ impl Peer {
         let at = place.at(host);
         let socket = UdpSocket::bind(at).expect("the place is ours");
         Self { socket, at, edge: place.at(1), number: 0 }
+    }
+
+    /// Its address.
+    pub const fn address(&self) -> SocketAddr {
+        self.at
     }
 
     pub fn send(&self, text: &str) {
@@ -98,7 +103,8 @@ impl Peer {
         let to = request.value("To");
         let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
         let contact = if more.contains("Contact:") { String::new() } else { format!("Contact: <sip:{}>\r\n", self.at) };
-        let copied: String = ["Via", "Record-Route", "From", "Call-ID", "CSeq"].map(|name| request.lines(name)).concat();
+        let copied: String =
+            ["Via", "Record-Route", "From", "Call-ID", "CSeq"].map(|name| request.lines(name)).concat();
         self.send(&format!(
             "SIP/2.0 {status} Whatever\r\n{copied}To: {to}{tag}\r\n{contact}{more}Content-Length: 0\r\n\r\n"
         ));
@@ -117,13 +123,18 @@ impl Peer {
         text
     }
 
-    /// Gives a call up, and acknowledges its end.
+    /// Gives a call up.
     pub fn cancel(&self, invite: &str) {
         let (_, rest) = invite.split_once(' ').expect("a request");
         let contact = invite.lines().find(|line| line.starts_with("Contact")).expect("a Contact");
         let rest = rest.replace("CSeq: 1 INVITE", "CSeq: 1 CANCEL").replace(&format!("{contact}\r\n"), "");
         self.send(&format!("CANCEL {rest}"));
+    }
+
+    /// Acknowledges the end of a call that was given up.
+    pub fn ends(&self, invite: &str) {
         let end = self.response(487);
+        let contact = invite.lines().find(|line| line.starts_with("Contact")).expect("a Contact");
         let (_, rest) = invite.split_once(' ').expect("a request");
         let to = invite.lines().find(|line| line.starts_with("To:")).expect("a To");
         let rest = rest.replace("CSeq: 1 INVITE", "CSeq: 1 ACK").replace(to, &format!("To: {}", end.value("To")));
@@ -144,8 +155,9 @@ impl Peer {
 
     fn inside(&mut self, ok: &Heard, method: &str, cseq: u32) -> String {
         self.number += 1;
-        let (at, number, uri) = (self.at, self.number, ok.target());
-        let routes: Vec<String> = ok.lines("Record-Route").lines().rev().map(|line| line.replacen("Record-Route", "Route", 1)).collect();
+        let (at, number, uri) = (self.at, self.number, ok.contact());
+        let routes: Vec<String> =
+            ok.lines("Record-Route").lines().rev().map(|line| line.replacen("Record-Route", "Route", 1)).collect();
         let routes: String = routes.iter().map(|line| format!("{line}\r\n")).collect();
         let copied: String = ["From", "To", "Call-ID"].map(|name| ok.lines(name)).concat();
         format!(

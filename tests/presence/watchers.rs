@@ -20,6 +20,8 @@ use crate::support::{SOON, until};
 
 /// A PBX that may watch contoso's users.
 pub const PBX: u8 = 2;
+/// Phones of contoso's by UDP.
+pub const PHONES: u8 = 6;
 /// A PBX of fabrikam's, which has an extension 401 too.
 const OTHER_PBX: u8 = 3;
 /// A carrier, which may watch nobody.
@@ -28,7 +30,7 @@ const CARRIER: u8 = 4;
 /// An edge with two tenants, without Teams: watchers see what the PBX side tells.
 pub fn edge(place: &Place, more: &str) -> Edge {
     let edge = place.at(1);
-    let [pbx, other, carrier] = [PBX, OTHER_PBX, CARRIER].map(|host| place.at(host));
+    let [pbx, phones, other, carrier] = [PBX, PHONES, OTHER_PBX, CARRIER].map(|host| place.at(host));
     let config = format!(
         r#"
 [[listen]]
@@ -41,8 +43,13 @@ bind = "tcp:{edge}"
 
 [trunk.pbx]
 kind = "pbx"
+listen = "tcp"
+targets = ["tcp:{pbx}"]
+
+[trunk.phones]
+kind = "pbx"
 listen = "udp"
-targets = ["udp:{pbx}"]
+targets = ["udp:{phones}"]
 
 [trunk.other]
 kind = "pbx"
@@ -62,7 +69,7 @@ extension = "401"
 [tenant.contoso.presence]
 direction = "to-teams"
 own_calls = false
-watchers = ["pbx"]
+watchers = ["pbx", "phones"]
 
 [[tenant.fabrikam.user]]
 id = "bob@fabrikam.example"
@@ -121,7 +128,7 @@ fn all_documents_are_valid_by_the_schemas() {
         activities.iter().map(one).map(|teams| View::of_teams(&teams))
     });
     let pbx = Presence::ALL.iter().flat_map(|&state| [View::of_pbx(state, false), View::of_pbx(state, true)]);
-    let entity = "sip:o'neill%20&<co>@[2001:db8::1]";
+    let entity = "sip:o'neill%20&co@edge.example";
     let views: Vec<_> = teams.chain(pbx).collect();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let mut documents: Vec<_> = views.iter().map(|view| text(&documents::presence(entity, view))).collect();
@@ -192,6 +199,9 @@ fn a_trunk_watches_the_users_of_its_tenant_only() {
         let (answer, _) = other.subscribe(user, event, more);
         assert_eq!(answer.status(), status, "{user} {event} {more}: {answer:?}");
     }
+    let mut carrier = Phone::connect(&place, CARRIER);
+    let (refused, _) = carrier.subscribe("401", "presence", "");
+    assert!(refused.status() >= 400, "{refused:?}");
     let (fetched, watch) = phone.subscribe("401", "presence", "Expires: 0\r\n");
     assert_eq!(fetched.status(), 200);
     let fetched = phone.notified(&watch);
@@ -224,14 +234,18 @@ fn baresip_with_friend(place: &Place, host: u8, friend: &str) -> Process {
 fn baresip_sees_its_friend_on_the_phone() {
     let place = Place::new();
     let edge = edge(&place, "");
-    let mut baresip = baresip_with_friend(&place, PBX, "401");
+    let mut baresip = baresip_with_friend(&place, PHONES, "401");
     until("baresip subscribes", SOON, || (edge.metric("trunkway_presence_watchers") >= 1.0).then_some(()));
     let mut pbx = Phone::connect(&place, PBX);
     let published = pbx.publish("401", "dialog", "", &call("confirmed"));
-    baresip.ready("its friend is busy", |it| it.output().contains("to Busy").then_some(()));
+    let shown = |it: &Process, word: &str| {
+        let last = it.output().lines().rfind(|line| line.contains("changed status from")).map(str::to_owned);
+        last.is_some_and(|line| line.rsplit(" to ").next().is_some_and(|to| to.contains(word))).then_some(())
+    };
+    baresip.ready("its friend is busy", |it| shown(it, "Busy"));
     let etag = format!("SIP-If-Match: {}\r\n", published.header("SIP-ETag"));
     assert_eq!(pbx.publish("401", "dialog", &etag, &call("terminated")).status(), 200);
-    baresip.ready("its friend is there", |it| it.output().contains("Busy to Online").then_some(()));
+    baresip.ready("its friend is there", |it| shown(it, "Online"));
     let trace = baresip.output();
     let documents: Vec<String> = trace
         .split("<?xml")
@@ -248,7 +262,7 @@ fn sipp_watches_a_lamp_by_udp() {
     let place = Place::new();
     let edge = edge(&place, "");
     let blanks = vec![("first", "terminated".to_owned()), ("second", "confirmed".to_owned())];
-    let watcher = Sipp::caller(&place, PBX, Scenario::File("watcher", blanks), "401").limit(Duration::from_secs(50));
+    let watcher = Sipp::caller(&place, PHONES, Scenario::File("watcher", blanks), "401").limit(Duration::from_secs(50));
     let watcher = watcher.start(&place);
     until("sipp subscribes", SOON, || (edge.metric("trunkway_presence_watchers") >= 1.0).then_some(()));
     let mut pbx = Phone::connect(&place, PBX);

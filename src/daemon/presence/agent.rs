@@ -45,9 +45,9 @@ impl Carrier {
         self.credentials = settings.logins.iter().filter_map(login).collect();
     }
 
-    /// Random bytes for the agent's numbers.
-    pub fn secret(&self) -> [u8; 16] {
-        self.core.secret_for(DRAWS)
+    /// Random bytes of this process, other ones for each use.
+    pub fn secret(&self, use_of: u8) -> [u8; 16] {
+        self.core.secret_for(DRAWS, use_of)
     }
 
     /// The edge and its trunks as the agent sees them; `edge` is the one in force.

@@ -1,6 +1,5 @@
 //! What PBXs tell of lines by HTTP, on its way to the bridge.
 
-
 use super::side::Side;
 use crate::admin::{LineState, PresenceRefusal, Said, Whose};
 use crate::config::TenantPresence;

@@ -22,13 +22,16 @@ impl Side {
     /// [`PresenceRefusal::BadAsk`].
     pub fn page(&self, ask: &PresenceAsk) -> Result<PresencePage, PresenceRefusal> {
         let bad = |_| PresenceRefusal::BadAsk("`after` is not the `next` of a page".to_owned());
-        let from = ask.after.as_ref().map_or(Ok(0), |after| after.parse::<usize>().map(|after| after + 1).map_err(bad))?;
+        let from =
+            ask.after.as_ref().map_or(Ok(0), |after| after.parse::<usize>().map(|after| after + 1).map_err(bad))?;
         if let Some(id) = &ask.user {
             return Ok(PresencePage { users: self.named(ask, id, from), next: None });
         }
         let (mut users, mut next) = (Vec::new(), None);
         let (limit, now) = (ask.limit.max(1), self.now());
-        for (looked, (key, person)) in self.people().iter_from(UserKey(u32::try_from(from).unwrap_or(u32::MAX))).enumerate() {
+        for (looked, (key, person)) in
+            self.people().iter_from(UserKey(u32::try_from(from).unwrap_or(u32::MAX))).enumerate()
+        {
             if users.len() == limit || looked == LOOKS {
                 // What comes next is not looked at yet.
                 next = Some((key.0.saturating_sub(1)).to_string());
@@ -45,7 +48,9 @@ impl Side {
     pub fn summary(&self, tenants: Option<&[Arc<str>]>) -> PresenceSummary {
         let mut summary = PresenceSummary::default();
         for (key, person) in self.people().iter() {
-            let Some(name) = self.people().tenant_name(person.tenant).filter(|name| asked(tenants, name)) else { continue };
+            let Some(name) = self.people().tenant_name(person.tenant).filter(|name| asked(tenants, name)) else {
+                continue;
+            };
             if !summary.tenants.contains_key(&**name) {
                 summary.tenants.insert(name.to_string(), Default::default());
             }

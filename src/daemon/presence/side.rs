@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -84,14 +85,19 @@ impl Side {
         let now = parts.clock.now();
         let edge = parts.core.edge();
         let carrier = Carrier::new(Arc::clone(&parts.core), Arc::clone(&parts.inbox), &parts.settings);
-        let secret = carrier.secret();
-        let [a, b] = [carrier.secret(), carrier.secret()].map(|bytes| u64::from_ne_bytes(halved(bytes)));
+        let secret = carrier.secret(0);
+        let [a, b] = [1, 2].map(|use_of| u64::from_ne_bytes(halved(carrier.secret(use_of))));
         let bridge = Bridge::new(now, &wishes::settings(&parts.settings), Seeds { secret, numbers: [a, b] });
         let mut side = Self {
             bridge,
-            agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret()),
+            agent: Agent::new(now, wishes::agent(&edge, &parts.settings), carrier.secret(3)),
             carrier,
-            teams: Teams::new(Arc::clone(&parts.graphs), Arc::clone(&parts.inbox), parts.clock, parts.state_dir.clone()),
+            teams: Teams::new(
+                Arc::clone(&parts.graphs),
+                Arc::clone(&parts.inbox),
+                parts.clock,
+                parts.state_dir.clone(),
+            ),
             ledger: Ledger::default(),
             sweep: Sweep::new(now),
             feed: Feed::default(),
@@ -214,7 +220,8 @@ impl Side {
     pub fn matched(&self, tenant: &str) -> Vec<(Arc<str>, UserKey)> {
         let people = self.bridge.people();
         let Some(tenant) = people.find_tenant(tenant) else { return Vec::new() };
-        let of_tenant = people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
+        let of_tenant =
+            people.iter().filter(|(_, person)| person.tenant == tenant && person.direction != Direction::Off);
         of_tenant.filter_map(|(user, person)| Some((Arc::clone(person.graph_id.as_ref()?), user))).collect()
     }
 
@@ -314,6 +321,7 @@ impl Side {
             agent: self.agent.counts(),
             tenants: tenants.collect(),
             beyond: self.beyond,
+            not_kept: self.teams.session_counts().map(|counts| counts.not_written.load(Ordering::Relaxed)),
         })));
     }
 

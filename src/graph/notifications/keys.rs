@@ -134,7 +134,7 @@ impl SigningKeys {
         if let Some(key) = self.found(name, KEPT) {
             return Ok(key);
         }
-        if !self.lock().read.is_some_and(|read| read.elapsed() < SOONEST) {
+        if self.lock().read.is_none_or(|read| read.elapsed() >= SOONEST) {
             let keys = self.read().await?;
             *self.lock() = Known { keys, read: Some(Instant::now()) };
         }

@@ -183,9 +183,14 @@ impl GraphControl {
         self.shared.world().token_life = life;
     }
 
-    /// Switches a fault on.
-    pub fn fault(&self, fault: Fault) -> FaultId {
-        self.shared.world().faults.add(fault)
+    /// Switches a fault on; its user may be named by userPrincipalName too.
+    pub fn fault(&self, mut fault: Fault) -> FaultId {
+        let mut world = self.shared.world();
+        let id = fault.user.as_deref().and_then(|user| {
+            world.tenants.iter().find_map(|tenant| Some(tenant.users.get(tenant.find(user)?)?.id.to_string()))
+        });
+        fault.user = id.or(fault.user);
+        world.faults.add(fault)
     }
 
     /// Switches one fault off.

@@ -353,7 +353,7 @@ fn whole_hit(whole: &Part, items: &[Part]) -> Hit {
     let breaks = |trouble: Option<Trouble>| {
         trouble.filter(|trouble| !matches!(trouble, Trouble::Status { .. } | Trouble::Delay(_)))
     };
-    let delay = items.iter().map(|item| item.hit.delay).max().unwrap_or_default() + whole.hit.delay;
+    let delay = items.iter().map(|item| item.hit.delay).fold(whole.hit.delay, Duration::max);
     let trouble = breaks(whole.hit.trouble).or_else(|| items.iter().find_map(|item| breaks(item.hit.trouble)));
     Hit { delay, trouble }
 }

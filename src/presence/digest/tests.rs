@@ -129,3 +129,20 @@ fn passwords_are_not_shown() {
     let shown = format!("{:?}", Credentials::new("edge", "hunter2"));
     assert!(shown.contains("edge") && !shown.contains("hunter2"), "{shown}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_server_sends_becomes_no_header_of_its_own(text in "(Digest )?[ -~\r\n\t\u{e4}]{0,120}") {
+        if let Some(challenge) = Challenge::read(text.as_bytes()) {
+            let value = challenge.authorization(&mufasa("x"), &GET);
+            proptest::prop_assert!(!value.contains(['\r', '\n']), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn challenges_of_any_texts_come_back_as_they_were(realm in "[ -~]{0,40}", nonce in "[ -~]{1,40}") {
+        let text = format!("Digest realm=\"{}\", nonce=\"{}\", qop=\"auth\"", quoted(&realm), quoted(&nonce));
+        let challenge = Challenge::read(text.as_bytes()).unwrap();
+        proptest::prop_assert_eq!((&*challenge.realm, &*challenge.nonce), (&*realm, &*nonce));
+    }
+}

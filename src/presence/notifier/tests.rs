@@ -429,7 +429,10 @@ fn a_notify_that_was_not_taken_comes_again_when_asked() {
         assert!(place.wait(Duration::from_millis(wait * 1_000 - 20)).is_empty(), "{outcome:?}");
         let again = only(&place.wait(Duration::from_millis(40)));
         assert_eq!((again.cseq, again.ticket), (2, first.ticket));
-        assert_eq!(pidf::read(body(&again), 4_096).unwrap().people[0].activities, [Activity::OnThePhone, Activity::Busy]);
+        assert_eq!(
+            pidf::read(body(&again), 4_096).unwrap().people[0].activities,
+            [Activity::OnThePhone, Activity::Busy]
+        );
     }
 }
 

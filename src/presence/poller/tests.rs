@@ -20,12 +20,8 @@ type Poll = (RequestId, Vec<Arc<str>>);
 impl Desk {
     fn with_users(count: u32) -> Self {
         let now = Moment::from_millis(10_000_000);
-        let mut desk = Self {
-            poller: Poller::new(Settings::default(), 3),
-            budgets: Budgets::default(),
-            now,
-            out: Vec::new(),
-        };
+        let mut desk =
+            Self { poller: Poller::new(Settings::default(), 3), budgets: Budgets::default(), now, out: Vec::new() };
         desk.budgets.set_tenant(now, T, 1_400);
         (0..count).for_each(|user| desk.poller.set_user(now, UserKey(user), T, Some(id(user))));
         desk
@@ -275,13 +271,10 @@ fn users_of_a_silent_tenant_become_unknown_and_come_back() {
     let told = desk.pass(seconds(170), |_, _| Some(Err(Fault::Token)));
     assert_eq!(told, [], "not yet");
     let told = desk.pass(seconds(120), |_, _| Some(Err(Fault::Token)));
-    let unknown = |order: &Order| {
-        matches!(order, Order::Heard { presence, .. } if presence.availability == Availability::Unknown)
-    };
+    let unknown = |order: &Order| matches!(order, Order::Heard { presence, .. } if presence.availability == Availability::Unknown);
     assert!(told.len() == 3 && told.iter().all(unknown), "{told:?}");
-    let told = desk.pass(seconds(120), |_, poll| {
-        Some(Ok(poll.1.iter().map(|id| (Arc::clone(id), busy(Some("1")))).collect()))
-    });
+    let told = desk
+        .pass(seconds(120), |_, poll| Some(Ok(poll.1.iter().map(|id| (Arc::clone(id), busy(Some("1")))).collect())));
     assert_eq!(told.len(), 3, "the same as before is news again");
 }
 

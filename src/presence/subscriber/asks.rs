@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use super::backoff::Verdict;
+use super::leg::{Leg, MAX_LEGS};
 use super::names;
 use super::notify::min_expires;
 use super::pace::Rank;
@@ -198,9 +201,12 @@ impl Subscriber {
             Outcome::Answered(answer) if (200..300).contains(&answer.status()) => {
                 let granted = answer.expires().unwrap_or(subscription.expires);
                 subscription.status = 0;
+                subscription.granted = granted;
                 let ends = now + Duration::from_secs(granted.max(SHORTEST).into());
-                for leg in &mut subscription.legs {
-                    leg.ends = leg.ends.min(ends);
+                let later = |leg: &Leg| leg.ends > ends;
+                let legs: SmallVec<[bool; MAX_LEGS]> = subscription.legs.iter().map(later).collect();
+                for place in legs.iter().enumerate().filter(|(_, later)| **later).map(|(place, _)| place) {
+                    self.renew(now, slot, place, granted, true);
                 }
                 let stage = if up { Stage::Up } else { Stage::Accepted { until: now + TIMER_N } };
                 self.move_to(slot, stage);
@@ -359,6 +365,7 @@ impl Subscriber {
         subscription.attempt = subscription.attempt.wrapping_add(1);
         subscription.cseq = 0;
         subscription.ask = 0;
+        subscription.granted = subscription.expires;
         self.move_to(slot, stage);
     }
 

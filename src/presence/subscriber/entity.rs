@@ -70,7 +70,10 @@ impl Versions {
     /// whatever its number is.
     pub(super) fn step(&mut self, version: Option<u32>, full: bool, asked: bool) -> Step {
         const WHOLE: Step = Step { take: true, applied: Applied::Whole };
-        let Some(version) = version.filter(|_| !self.useless) else { return WHOLE };
+        let Some(version) = version.filter(|_| !self.useless) else {
+            self.missed = self.missed.filter(|_| !full);
+            return WHOLE;
+        };
         let newer = self.last.is_none_or(|last| version > last);
         let follows = self.last.is_some_and(|last| last.checked_add(1) == Some(version));
         // An answer that is partial all the same is from a notifier that knows nothing else.
@@ -144,6 +147,15 @@ impl LineState {
             self.dialogs = SmallVec::new();
         }
         step.applied
+    }
+
+    /// Takes a NOTIFY without a document, which is how some PBXs say that there is no dialog. Where a call was known that
+    /// is not believed before it was asked.
+    pub(super) fn apply_nothing(&mut self, asked: bool, names: &Names) -> Applied {
+        if !asked && !self.dialogs.is_empty() {
+            return Applied::Gap;
+        }
+        self.apply(&DialogInfo::default(), asked, names)
     }
 
     fn put(&mut self, id: u64, doing: Option<Doing>) {

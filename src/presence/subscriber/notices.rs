@@ -186,9 +186,12 @@ impl Subscriber {
             self.follow_leaving(now, slot, made, ends);
             return Ok(());
         }
-        if !matches!(state, SubscriptionState::Pending { .. })
-            && let Some(place) = made
-        {
+        let says = match state {
+            SubscriptionState::Active { .. } => true,
+            SubscriptionState::Pending { .. } => false,
+            SubscriptionState::Terminated { .. } => !matches!(content, Content::Nothing),
+        };
+        if let Some(place) = made.filter(|_| says) {
             self.take_content(now, slot, place, content, out);
         }
         match state {
@@ -212,7 +215,7 @@ impl Subscriber {
             (false, Package::Presence) => Entity::Person(None),
         };
         let leg = Leg::new(notify, &tag, entity).ok_or(Refusal::Malformed)?;
-        let granted = subscription.expires;
+        let granted = subscription.granted;
         if subscription.legs.is_empty() {
             subscription.up_since = now;
         }
@@ -250,6 +253,7 @@ impl Subscriber {
         let mut changed = Vec::new();
         let applied = match (&mut leg.entity, content) {
             (Entity::Line(line), Content::Dialogs(info)) => line.apply(&info, leg.asked_full, &names),
+            (Entity::Line(line), Content::Nothing) => line.apply_nothing(leg.asked_full, &names),
             (Entity::Person(known), Content::Person(report)) => {
                 *known = report;
                 Applied::Whole

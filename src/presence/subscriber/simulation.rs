@@ -11,20 +11,35 @@ use crate::presence::agent::{Ask, Outcome};
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// A call begins or ends on the notifier.
-    Toggle { notifier: usize },
+    Toggle {
+        notifier: usize,
+    },
     /// The next so many NOTIFYs get lost.
-    Lose { notifies: u8 },
+    Lose {
+        notifies: u8,
+    },
     /// The next so many SUBSCRIBEs are not answered, though the PBX may have taken them.
-    Deafen { answers: u8 },
+    Deafen {
+        answers: u8,
+    },
     /// The PBX forgets all subscriptions.
     Forget,
     /// It ends one with a reason.
-    End { notifier: usize, reason: &'static str },
+    End {
+        notifier: usize,
+        reason: &'static str,
+    },
     /// It says the last thing again, with its old numbers.
-    Repeat { notifier: usize },
+    Repeat {
+        notifier: usize,
+    },
     /// It begins to count its versions anew.
-    Recount { notifier: usize },
-    Wait { seconds: u16 },
+    Recount {
+        notifier: usize,
+    },
+    Wait {
+        seconds: u16,
+    },
 }
 
 /// One notifier's side of a dialog.
@@ -57,10 +72,13 @@ impl Pbx {
 
     fn notify(&mut self, place: usize, rest: String) {
         let dialog = &mut self.dialogs[place];
+        let left = dialog.ends.since(self.world.now).as_secs();
+        let rest = rest.replacen("active", &format!("active;expires={left}"), 1);
         dialog.cseq += 1;
         dialog.last = rest.clone();
         let (ask, tag, cseq) = (dialog.ask.clone(), dialog.tag.clone(), dialog.cseq);
-        if self.lose > 0 {
+        // The first words of one notifier among several are not lost: nobody could know that it is there.
+        if self.lose > 0 && (self.forks == 1 || cseq > 1) {
             self.lose -= 1;
             return;
         }

@@ -57,6 +57,8 @@ pub(super) struct Subscription {
     pub(super) cseq: u32,
     /// Seconds that are asked for.
     pub(super) expires: u32,
+    /// Seconds that the first answer granted: what NOTIFYs that do not say otherwise stand for.
+    pub(super) granted: u32,
     /// Failures in a row.
     pub(super) failures: u8,
     /// The status of the last refusal; 0: none.
@@ -88,6 +90,7 @@ impl Subscription {
             ask_until: Moment::START,
             cseq: 0,
             expires,
+            granted: expires,
             failures: 0,
             status: 0,
             queued: false,

@@ -111,11 +111,6 @@ impl Budgets {
         }
     }
 
-    /// A tenant may send nothing any more.
-    pub fn remove_tenant(&mut self, tenant: TenantKey) {
-        self.tenants.remove(&tenant);
-    }
-
     /// How many requests may be sent now; a tenant that is not known may send none.
     pub fn room(&mut self, now: Moment, tenant: TenantKey, purpose: Purpose, writes_wait: bool) -> u32 {
         self.tenants.get_mut(&tenant).map_or(0, |budget| budget.room(now, purpose, writes_wait))
@@ -161,11 +156,6 @@ impl Budgets {
         if trial || budget.trial != Trial::No {
             budget.trial = Trial::Wanted;
         }
-    }
-
-    /// Graph answered, and told the tenant to wait for so long.
-    pub fn handle_throttled(&mut self, now: Moment, tenant: TenantKey, after: Option<Duration>, chance: &mut Chance) {
-        self.handle_fault(now, tenant, &Fault::Throttled { after }, chance);
     }
 
     /// The tenant's credentials fail: from now on only a trial is sent at times.

@@ -26,7 +26,7 @@ impl Queue {
 pub(super) type Entry = (u32, u32);
 
 /// What a tenant has to send. Each user stands in each queue about once, which bounds them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lane {
     changes: VecDeque<Entry>,
     refreshes: VecDeque<Entry>,
@@ -39,6 +39,24 @@ pub(super) struct Lane {
     pub alone: usize,
     /// Has its turn among the tenants.
     pub active: bool,
+    /// Until when a backlog gathers.
+    pub gathers_until: Moment,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            changes: VecDeque::new(),
+            refreshes: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            in_flight: 0,
+            users: 0,
+            unmatched: 0,
+            alone: 0,
+            active: false,
+            gathers_until: Moment::START,
+        }
+    }
 }
 
 impl Lane {

@@ -57,9 +57,14 @@ pub struct Watch {
 impl Phone {
     /// Connects to the edge.
     pub fn connect(place: &Place, host: u8) -> Self {
+        Self::connect_to(place, host, 1)
+    }
+
+    /// Connects to another host of the place.
+    pub fn connect_to(place: &Place, host: u8, to: u8) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(place.ip(host), 0).into()).unwrap();
-        let edge = place.at(1);
+        let edge = place.at(to);
         socket.connect(&edge.into()).unwrap();
         let stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(SOON)).unwrap();

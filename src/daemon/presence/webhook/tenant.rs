@@ -15,7 +15,9 @@ use super::groups::{Groups, Todo};
 use crate::config::GraphNotifications;
 use crate::daemon::presence::inbox::Inbox;
 use crate::graph::notifications::{Decryptor, Lifecycle, News, SigningKeys, inside, parse};
-use crate::graph::{Fault, Graph, MAX_SUBSCRIBED, ProofFault, Secret, SubscriptionWanted, UserPresence, random_id};
+use crate::graph::{
+    Fault, Graph, MAX_SUBSCRIBED, Next, ProofFault, Secret, SubscriptionWanted, UserPresence, random_id,
+};
 use crate::presence::UserKey;
 use crate::transport::tls::{TlsError, certificate, pem};
 
@@ -155,7 +157,11 @@ impl Tenant {
         let Some(mut heard) = heard else { return };
         let mut groups = Groups::new(MAX_SUBSCRIBED);
         let mut roll_call = Instant::now();
+        let mut tidied = false;
         loop {
+            if !tidied {
+                tidied = self.tidy().await.is_ok();
+            }
             if roll_call <= Instant::now() {
                 self.follow(&mut groups).await;
                 roll_call = Instant::now() + ROLL_CALL;
@@ -175,6 +181,22 @@ impl Tenant {
                 Ok(Some((subscription, Lifecycle::Removed))) => groups.lost(&subscription),
                 // What was missed is polled.
                 Ok(Some((_, Lifecycle::Missed)) | None) | Err(_) => {}
+            }
+        }
+    }
+
+    /// Gives up what an earlier life of the edge has left: its notifications would bear another secret, and Graph allows
+    /// one subscription a user only.
+    async fn tidy(&self) -> Result<(), Fault> {
+        let mut link = None;
+        loop {
+            let page = self.account.subscriptions(link.as_deref()).await?;
+            for old in page.items.iter().filter(|old| old.url == self.url) {
+                self.account.unsubscribe(&old.id).await?;
+            }
+            match page.next {
+                Next::Page(next) => link = Some(next),
+                Next::Delta(_) | Next::End => return Ok(()),
             }
         }
     }
