@@ -1,6 +1,7 @@
 //! What the fuzz targets check, as plain functions over bytes and lists of events.
 
 pub mod address;
+pub mod documents;
 pub mod frames;
 pub mod line_states;
 pub mod graph;

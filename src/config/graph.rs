@@ -349,7 +349,7 @@ mod tests {
             (format!("{IDS}{secret}graph_url = 'graph.example.net'\n"), "is no URL"),
             (format!("{IDS}{secret}graph_url = 'https://a@b'\n"), "is no URL"),
             (format!("{IDS}{secret}secret_expires = 'soon'\n"), "is no day"),
-            (format!("{IDS}{secret}cloud = 'globe'\n"), "`globe` is none of `global`, `gcc-high`"),
+            (format!("{IDS}{secret}cloud = 'globl'\n"), "did you mean `global`"),
             (format!("{IDS}{secret}secret = 'x'\n"), "has no key `secret`"),
             (format!("{IDS}secret_file = 'missing'\n"), "cannot read"),
         ] {

@@ -107,6 +107,12 @@ impl Graph {
     /// # Errors
     /// [`Fault`].
     pub async fn presences(&self, ids: &[&str]) -> Result<Vec<UserPresence>, Fault> {
+        if ids.len() > MAX_POLLED {
+            return Err(Fault::Setup(format!(
+                "{} ids are more than one request takes, which is {MAX_POLLED}",
+                ids.len()
+            )));
+        }
         let url = "/v1.0/communications/getPresencesByUserId";
         let answer = self.post(Call::Presences, Permission::ReadPresence, url, &json!({"ids": ids})).await?;
         read_presences(&answer.body)

@@ -14,7 +14,7 @@ use self::state::{State, Step};
 use super::client::Client;
 use super::fault::{Permission, TokenFault};
 use super::health::TokenHealth;
-use super::settings::{Proof, Prove, Settings};
+use super::settings::{Proof, ProofFault, Prove, Settings};
 
 /// How often files are looked at, whether they have changed, while a token is refused.
 const LOOK: Duration = Duration::from_secs(1);
@@ -166,7 +166,9 @@ impl Flight {
         let proving = Arc::clone(&shared.prove);
         // Before the files are read: a change in between is seen as one.
         let read = move || (proving.stamp(), proving.proof().and_then(|proof| Ok((proof, proving.refresh_token()?))));
-        let Ok((stamp, proof)) = tokio::task::spawn_blocking(read).await else { return };
+        let (stamp, proof) = tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| {
+            (shared.prove.stamp(), Err(ProofFault(format!("the files of the application could not be read: {error}"))))
+        });
         let granted = match proof.map_err(TokenFault::from) {
             Ok((proof, account)) => {
                 *lock(&shared.shown) = Some(match &proof {

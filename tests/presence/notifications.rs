@@ -21,7 +21,7 @@ fn hooked(place: &Place, graph: &GraphStandIn) -> String {
         .expect("openssl is installed");
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     place.write("graph-refresh", REFRESH);
-    assert!(graph.change_app(TENANT, CLIENT, |app| app.refresh_token = Some(REFRESH.to_owned())));
+    assert!(graph.change_app(TENANT, CLIENT, |app| app.refresh_tokens = vec![REFRESH.to_owned()]));
     let bind = place.at(4);
     format!(
         "[presence]\npoll_interval_s = 86400\npoll_interval_watched_s = 86400\n\
@@ -53,7 +53,7 @@ fn shows(bridge: &Bridge, number: usize, activity: &str) {
 fn a_change_in_teams_is_told_at_once_and_again_after_a_crash() {
     let bridge = Bridge::start_prepared(3, "direction = \"from-teams\"", hooked);
     subscribed(&bridge);
-    assert!(bridge.graph.set_client(TENANT, &user(1), Device::Desktop, ClientState::FocusOrPresenting));
+    assert!(bridge.graph.set_client(TENANT, &user(1), Device::Desktop, ClientState::Presenting));
     let shown = bridge.graph.shown(TENANT, &user(1)).expect("the user is there");
     shows(&bridge, 1, shown.activity);
     let told = metric(&bridge, "trunkway_graph_notifications_total{outcome=\"told\",tenant=\"contoso\"}");
@@ -67,7 +67,7 @@ fn a_change_in_teams_is_told_at_once_and_again_after_a_crash() {
     // What a crash has left behind is given up: Graph takes one subscription a user.
     let bridge = bridge.crash_and_start();
     subscribed(&bridge);
-    assert!(bridge.graph.set_client(TENANT, &user(2), Device::Desktop, ClientState::Busy));
+    assert!(bridge.graph.set_client(TENANT, &user(2), Device::Desktop, ClientState::InACall));
     let shown = bridge.graph.shown(TENANT, &user(2)).expect("the user is there");
     shows(&bridge, 2, shown.activity);
     let complaints = bridge.graph.complaints();

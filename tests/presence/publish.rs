@@ -1,13 +1,15 @@
 //! PUBLISH to the edge, and from it.
 
-mod server;
+mod kamailio;
+
+use std::time::Duration;
 
 use trunkway::lab::graph::{ClientState, Device};
 
-use self::server::PresenceServer;
+use self::kamailio::Kamailio;
 use crate::bridge::{Bridge, TENANT};
 use crate::support::place::Place;
-use crate::support::sipp::{Scenario, Sipp};
+use crate::support::sipp::{Scenario, Sipp, scenario};
 use crate::support::{SOON, until};
 use crate::watchers::{PBX, PHONES, Phone, assert_valid, call, doing, edge};
 
@@ -83,7 +85,7 @@ poll_interval_s = 1
 poll_interval_watched_s = 1
 "#;
     let bridge = Bridge::start_with(2, wishes, tables);
-    let server = PresenceServer::start(&bridge.place, PBX);
+    let server = Kamailio::presence_server(&bridge.place, PBX);
     let user = bridge.user(0);
     bridge.graph.set_client(TENANT, &user, Device::Desktop, ClientState::ConnectedActive);
 
@@ -109,4 +111,24 @@ poll_interval_watched_s = 1
     assert_valid(&bridge.place, &at_edge.bodies);
     bridge.stop();
     server.stop();
+}
+
+#[test]
+fn kamailio_publishes_the_lines_of_its_calls() {
+    let place = Place::new();
+    let edge = edge(&place, "");
+    let kamailio = Kamailio::pbx(&place, PHONES, 7);
+    let mut phone = Phone::connect(&place, PBX);
+    let (_, lamp) = phone.subscribe("401", "dialog", "");
+    assert!(phone.notified(&lamp).body.contains(">terminated<"));
+    let pause = Duration::from_millis(1_500);
+    let callee = Sipp::callee(&place, 7, scenario("callee-rings-long")).pause(pause).start(&place);
+    let blanks = vec![("caller", "1000".to_owned()), ("host", place.at(PHONES).to_string())];
+    let caller = Sipp::caller(&place, 8, Scenario::File("caller-only", blanks), "401").to(place.at(PHONES));
+    let caller = caller.pause(pause).start(&place);
+    assert!(phone.notified(&lamp).body.contains(">confirmed<"), "{}", kamailio.log());
+    caller.finish();
+    callee.finish();
+    edge.stop();
+    kamailio.stop();
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use self::pbx::Pbx;
 use crate::bridge::{Bridge, PATIENCE, SECRET};
-use crate::support::place::Place;
 use crate::support::sipp::{Scenario, Sipp, scenario};
 use crate::support::until;
 
@@ -38,10 +37,12 @@ fn pbx_state(bridge: &Bridge, number: usize) -> Option<String> {
 
 #[test]
 fn calls_between_phones_of_kamailio_show_in_teams() {
-    let bridge = Bridge::start_with(3, WISHES, LINES);
-    let place: &Place = &bridge.place;
-    // The edge asks again until the PBX is there.
-    let pbx = Pbx::start(place, PBX, CALLEE, SECRET);
+    let mut pbx = None;
+    let bridge = Bridge::start_prepared(3, WISHES, |place, _| {
+        pbx = Some(Pbx::start(place, PBX, CALLEE, SECRET));
+        LINES.to_owned()
+    });
+    let place = &bridge.place;
     for number in 0..3 {
         until(&format!("line {number} is known"), PATIENCE, || {
             (pbx_state(&bridge, number).as_deref() == Some("available")).then_some(())
@@ -58,22 +59,25 @@ fn calls_between_phones_of_kamailio_show_in_teams() {
     callee.finish();
     bridge.wait_for(0, None);
     bridge.wait_for(1, None);
-    pbx.stop();
+    pbx.expect("it was started").stop();
     let graph = bridge.stop();
     assert!(graph.complaints().is_empty(), "{:?}", graph.complaints());
 }
 
 #[test]
 fn oddities_of_notifiers_end_in_the_right_state() {
-    let bridge = Bridge::start_with(5, WISHES, LINES);
-    let blanks = vec![("password", SECRET.to_owned())];
-    // Lines 1000 and 1002 are asked for twice.
-    let notifier = Sipp::callee(&bridge.place, PBX, Scenario::File("notifier-oddities", blanks)).calls(7, 0);
-    let notifier = notifier.start(&bridge.place);
+    let mut notifier = None;
+    let bridge = Bridge::start_prepared(5, WISHES, |place, _| {
+        let blanks = vec![("password", SECRET.to_owned())];
+        // Lines 1000 and 1002 are asked for twice.
+        let oddities = Sipp::callee(place, PBX, Scenario::File("notifier-oddities", blanks)).calls(7, 0);
+        notifier = Some(oddities.start(place));
+        LINES.to_owned()
+    });
     for number in 0..5 {
         bridge.wait_for(number, BUSY);
     }
-    notifier.finish();
+    notifier.expect("it was started").finish();
     for number in 0..5 {
         assert_eq!(bridge.session(number).as_deref(), BUSY, "user {number}");
     }

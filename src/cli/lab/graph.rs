@@ -69,7 +69,7 @@ pub async fn run(arguments: &GraphArguments) -> Result<u8, LabError> {
         let secret = tenant.apps.first().and_then(|app| app.secrets.first());
         write(&folder.join(secret_name(domain)), secret.map_or("", |secret| &secret.value))?;
         if !arguments.json {
-            print!("{}\n", config_lines(&lab, tenant, domain, &folder));
+            println!("{}", config_lines(&lab, tenant, domain, &folder));
         }
     }
     let mut printed = Printed::default();

@@ -118,6 +118,7 @@ fn reference_shows_the_defaults() {
         })
         .collect();
     let again = [
+        "cloud in [tenant.ID.graph]",
         "fqdn in [node]",
         "failover_codes in [[route]]",
         "called_form there",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::inbox::Inbox;
@@ -14,12 +15,16 @@ use crate::presence::TeamsPresence;
 use crate::presence::people::TenantKey;
 use crate::presence::writer::{Fault, Item, ItemResult, RequestId, Written};
 use crate::store::{FoundSessions, Place, SessionCounts, Sessions, Stored};
+use crate::transaction::Moment;
 
 /// The longest that a request may take; the writer and the poller give up an answer a while later.
 const LONGEST: Duration = Duration::from_secs(50);
 
 /// How long a request waits for the disk. A disk that is slower than that shall not make presence as slow.
 const DISK: Duration = Duration::from_secs(2);
+
+/// The shortest time between two warnings of a disk that fails.
+const WARNING: Duration = Duration::from_secs(60);
 
 /// Graph as the bridge uses it, and what was written there as the disk has it.
 pub struct Teams {
@@ -32,6 +37,9 @@ pub struct Teams {
     sessions: Option<Sessions>,
     /// What has to be on disk before the next request may leave.
     place: Place,
+    /// Lines that the disk did not take and that were told of.
+    warned_of: u64,
+    next_warning: Moment,
 }
 
 /// A session of before the start: the tenant's name, the user's object id, and what may be there.
@@ -41,7 +49,17 @@ impl Teams {
     /// Graph of all tenants; `dir` is the state directory.
     pub fn new(graphs: Arc<Graphs>, inbox: Arc<Inbox>, clock: Clock, dir: Option<PathBuf>) -> Self {
         let expires = Duration::from_secs(3_600);
-        Self { graphs, inbox, clock, dir, expires, sessions: None, place: Place::default() }
+        Self {
+            graphs,
+            inbox,
+            clock,
+            dir,
+            expires,
+            sessions: None,
+            place: Place::default(),
+            warned_of: 0,
+            next_warning: Moment::START,
+        }
     }
 
     /// Takes settings; the first ones that have tenants open the file of sessions, and what it has comes back.
@@ -82,6 +100,21 @@ impl Teams {
     /// What the disk has done, where there is one.
     pub fn session_counts(&self) -> Option<&SessionCounts> {
         self.sessions.as_ref().map(Sessions::counts)
+    }
+
+    /// Tells an operator of sessions that the disk did not take, once a minute at the most.
+    fn warn_of_disk(&mut self, now: Moment) {
+        let Some(sessions) = self.sessions.as_ref().filter(|_| now >= self.next_warning) else { return };
+        let lost = sessions.counts().not_written.load(Ordering::Relaxed);
+        if lost > self.warned_of {
+            self.next_warning = now + WARNING;
+            tracing::warn!(
+                lines = lost - self.warned_of,
+                "what is written into Teams could not be kept in the state directory: after a crash it may stay there \
+                 until it runs out; look at the disk"
+            );
+            self.warned_of = lost;
+        }
     }
 
     /// Writes sessions; what comes of it goes to [`Side::handle_written`].
@@ -126,6 +159,7 @@ impl Teams {
         if urgent {
             self.place = place;
         }
+        self.warn_of_disk(now);
     }
 
     /// Asks what users show; what comes of it goes to [`Side::handle_polled`].

@@ -9,7 +9,7 @@ mod groups;
 mod tenant;
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -39,6 +39,8 @@ pub struct Webhook {
 struct Running {
     wanted: Option<Wanted>,
     tls: Option<Arc<ArcSwap<ServerTls>>>,
+    /// The open port, for whoever comes after.
+    listener: Option<(SocketAddr, TcpListener)>,
     /// Dropped, it ends the tasks.
     stop: Option<watch::Sender<()>>,
     faults: Vec<Cause>,
@@ -65,8 +67,11 @@ impl Webhook {
             running.renew_certificate();
             return;
         }
-        *running = Running { wanted: wanted.clone(), ..Running::default() };
+        let before = std::mem::take(&mut *running);
+        running.wanted = wanted.clone();
         let Some(Wanted { door, tenants }) = wanted else { return };
+        // The port stays open where it is the same: the tasks that end now may have it for a moment longer.
+        running.listener = before.listener.filter(|(bind, _)| *bind == door.bind);
         if let Err(fault) = self.open(&mut running, door, tenants.keys()) {
             running.faults.push(unwell("presence.webhook", &fault));
         }
@@ -86,8 +91,13 @@ impl Webhook {
         let tls = Arc::new(ArcSwap::from_pointee(shown(&settings).map_err(|error| error.to_string())?));
         let bind = settings.bind;
         let cannot = move |error: std::io::Error| format!("cannot open {bind}: {error}");
-        let listener = TcpListener::bind(bind).map_err(cannot)?;
-        listener.set_nonblocking(true).map_err(cannot)?;
+        let open = match running.listener.take() {
+            Some((_, open)) => open,
+            None => TcpListener::bind(bind).map_err(cannot)?,
+        };
+        open.set_nonblocking(true).map_err(cannot)?;
+        let listener = open.try_clone().map_err(cannot)?;
+        running.listener = Some((bind, open));
         let (mut tenants, mut queues) = (Vec::new(), Queues::new());
         for name in names {
             let Some((account, notifications)) = self.graphs.account_of(name) else { continue };

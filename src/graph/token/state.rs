@@ -20,7 +20,8 @@ const EARLY: Duration = Duration::from_secs(300);
 /// And not used any more so long before: a request with it is still under way.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// How long a token holds at the most, whatever its issuer says.
+/// How long a token holds at the least and at the most, whatever its issuer says: nobody asks Entra without end.
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Waits after a fault that lasts until somebody does something, and after others: the first, and the longest.
@@ -121,7 +122,7 @@ impl State {
 
     /// A token has come, good for so long.
     pub fn granted(&mut self, now: Instant, token: Secret, roles: Option<Vec<String>>, good: Duration) {
-        let good = good.min(LONGEST);
+        let good = good.clamp(SHORTEST, LONGEST);
         self.count += 1;
         let bearer = Arc::new(Bearer { token, roles, number: self.count });
         // Of tokens that are good for minutes only, half of the time is left for the renewal.
@@ -242,6 +243,15 @@ mod tests {
         granted(&mut state, renew, HOUR);
         assert!(matches!(state.step(renew), Step::Use(bearer) if bearer.number == 2));
         assert!(matches!(state.step(renew + HOUR), Step::Fetch), "the second one is over");
+    }
+
+    #[test]
+    fn a_token_that_never_was_good_is_used_for_a_moment() {
+        let (mut state, begin) = (State::default(), Instant::now());
+        state.step(begin);
+        granted(&mut state, begin, Duration::ZERO);
+        assert!(matches!(state.step(begin), Step::Use(_)));
+        assert!(matches!(state.step(begin + SHORTEST), Step::Fetch));
     }
 
     #[test]

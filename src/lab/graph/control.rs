@@ -26,11 +26,17 @@ pub(super) fn answer(lab: &GraphControl, method: &str, path: &str, query: &str, 
         ("POST", "prefer") => read(body).and_then(|wanted| prefer(lab, &wanted)),
         ("POST", "advance") => read(body).map(|wanted| advance(lab, &wanted)),
         ("POST", "fault") => read(body).and_then(|wanted| fault(lab, wanted)),
-        ("DELETE", "faults") => Ok(nothing(lab.clear_faults())),
-        ("DELETE", "journal") => Ok(nothing(lab.clear_journal())),
+        ("DELETE", "faults") => {
+            lab.clear_faults();
+            Ok(Value::Null)
+        }
+        ("DELETE", "journal") => {
+            lab.clear_journal();
+            Ok(Value::Null)
+        }
         ("POST", "secrets") => read(body).map(|wanted| secrets(lab, &wanted)),
-        ("POST", "links") => read(body).map(|wanted: Named| nothing(lab.expire_links(&wanted.tenant))),
-        ("POST", "tokens") => read(body).map(|wanted: Named| nothing(lab.revoke_tokens(&wanted.tenant))),
+        ("POST", "links") => read(body).map(|wanted| expire_links(lab, &wanted)),
+        ("POST", "tokens") => read(body).map(|wanted| revoke_tokens(lab, &wanted)),
         ("POST", "users") => read(body).and_then(|wanted| add_user(lab, wanted)),
         ("DELETE", "users") => remove_user(lab, query),
         ("POST", "members") => read(body).map(|wanted| member(lab, &wanted)),
@@ -126,7 +132,13 @@ fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| format!("the body is not what is expected here: {error}"))
 }
 
-fn nothing((): ()) -> Value {
+fn expire_links(lab: &GraphControl, wanted: &Named) -> Value {
+    lab.expire_links(&wanted.tenant);
+    Value::Null
+}
+
+fn revoke_tokens(lab: &GraphControl, wanted: &Named) -> Value {
+    lab.revoke_tokens(&wanted.tenant);
     Value::Null
 }
 
