@@ -8,6 +8,10 @@ use crate::bridge::{Bridge, CLIENT, PATIENCE, SECRET, TENANT, socket};
 use crate::support::edge::trunkway;
 use crate::support::until;
 
+/// How long what the bridge itself puts off may take: half a minute for sources to come back after a start, a minute
+/// between two tries of credentials that fail.
+const PUT_OFF: Duration = Duration::from_secs(120);
+
 /// What users are shown as who are in a call on the desk phone.
 const BUSY: Option<&str> = Some("Busy/InACall");
 
@@ -67,7 +71,7 @@ fn an_expired_secret_is_named_and_a_new_one_heals() {
     let summary = bridge.ask("/v1/presence/summary").unwrap();
     assert_eq!(summary["tenants"]["contoso"]["users"], 2, "{summary}");
     renew_secret(&bridge, "a secret of the next year");
-    bridge.wait_for(1, BUSY);
+    wait_long(&bridge, 1, BUSY);
     until("the alarm is over", PATIENCE, || (bridge.edge.metric("trunkway_graph_token_failing") == 0.0).then_some(()));
     let graph = bridge.stop();
     assert_eq!(graph.complaints(), []);
@@ -80,7 +84,7 @@ fn what_a_crash_left_in_teams_is_taken_back() {
     (0..2).for_each(|user| bridge.wait_for(user, BUSY));
     let bridge = bridge.crash_and_start();
     // The feed says nothing more, so nobody knows of the calls.
-    (0..2).for_each(|user| bridge.wait_for(user, None));
+    (0..2).for_each(|user| wait_long(&bridge, user, None));
     let graph = bridge.stop();
     assert_eq!(graph.complaints(), []);
 }
@@ -105,6 +109,13 @@ fn busy_and_stopped(tables: &str) -> GraphStandIn {
     bridge.feed(&[bridge.line(0, "busy")]);
     bridge.wait_for(0, BUSY);
     bridge.stop()
+}
+
+/// Waits until the session of a user is that, though the bridge may put it off.
+fn wait_long(bridge: &Bridge, user: usize, wanted: Option<&str>) {
+    until(&format!("user {user} has the session {wanted:?}"), PUT_OFF, || {
+        (bridge.session(user).as_deref() == wanted).then_some(())
+    });
 }
 
 /// What an operator reads.

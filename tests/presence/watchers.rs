@@ -86,7 +86,9 @@ notify_interval_ms = 200
 {more}
 "#
     );
-    Edge::start(place, &config)
+    let edge = Edge::start(place, &config);
+    until("the bridge knows its users", SOON, || (edge.metric("trunkway_presence_users") == 2.0).then_some(()));
+    edge
 }
 
 /// A dialog-info document of one call.

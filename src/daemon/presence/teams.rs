@@ -14,7 +14,7 @@ use crate::graph::{self, Graph, Write};
 use crate::presence::TeamsPresence;
 use crate::presence::people::TenantKey;
 use crate::presence::writer::{Fault, Item, ItemResult, RequestId, Written};
-use crate::store::{FoundSessions, Place, Sessions, Stored};
+use crate::store::{FoundSessions, Place, SessionCounts, Sessions, Stored};
 use crate::transaction::Moment;
 
 /// The longest that a request may take; the writer and the poller give up an answer a while later.
@@ -95,6 +95,11 @@ impl Teams {
             (tenant, graph_id, Written { session: stored.session, until, sure: stored.sure })
         });
         kept.collect()
+    }
+
+    /// What the disk has done, where there is one.
+    pub fn session_counts(&self) -> Option<&SessionCounts> {
+        self.sessions.as_ref().map(Sessions::counts)
     }
 
     /// Tells an operator of sessions that the disk did not take, once a minute at the most.
