@@ -149,10 +149,13 @@ mod tests {
         }
     }
 
+    /// Clients, the edge's session, the user's choice; what Teams shows.
+    type Row<'a> = (&'a [ClientState], Option<Session>, Option<Availability>, Shown);
+
     #[test]
     fn the_greatest_session_shows_and_the_users_choice_over_it() {
         use ClientState::{Busy, ConnectedActive, ConnectedInactive, FocusOrPresenting, Offline};
-        let rows: [(&[ClientState], Option<Session>, Option<Availability>, Shown); 12] = [
+        let rows: [Row<'_>; 12] = [
             (&[], None, None, Shown::Offline),
             (&[Offline], None, Some(Availability::Available), Shown::Offline),
             (&[Offline], Some(Session::Away), None, Shown::Away),

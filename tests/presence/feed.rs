@@ -1,5 +1,6 @@
 //! What PBXs tell by HTTP, and how operators see the users of the bridge: by curl and by the command line.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -58,7 +59,25 @@ fn explain_answers_without_an_edge() {
         [&json!("busy"), &json!("InACall"), &json!("do-not-disturb")]
     );
     let (text, code) = told(None, &["explain", "--line", "ringing"]);
-    assert!(code == 64 && text.contains("`ringing` is no such state"), "{code}: {text}");
+    assert!(code == 2 && text.contains("`ringing` is no such state"), "{code}: {text}");
+    let (text, code) = told(None, &["explain", "--user", "fishing"]);
+    assert!(code == 64 && text.contains("`fishing` is no such state"), "{code}: {text}");
+}
+
+#[test]
+fn explain_says_what_every_row_of_the_golden_table_says() {
+    // The table is not part of the project.
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/presence-golden.csv");
+    let Ok(table) = std::fs::read_to_string(table) else { return };
+    let rows: Vec<&str> = table.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    assert!(rows.len() >= 15, "{} rows", rows.len());
+    for row in rows {
+        let [line, user, pbx, client, shown] = row.split(',').collect::<Vec<_>>()[..] else { panic!("{row}") };
+        let (text, code) = told(None, &["explain", "--line", line, "--user", user, "--teams-client", client, "--json"]);
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((code, &value["pbx"], &value["shown"]), (0, &json!(pbx), &json!(shown)), "{row}");
+        assert_eq!(value["session"].is_null(), pbx == "available", "{row}");
+    }
 }
 
 #[test]
