@@ -86,6 +86,7 @@ pub struct Reply {
 }
 
 /// How an [`Ask`] ended.
+#[expect(clippy::large_enum_variant, reason = "answers are what it mostly is, and nobody keeps it")]
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// A final answer. A challenge that was met is not seen.

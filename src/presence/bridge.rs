@@ -39,6 +39,7 @@ use super::writer::{self, Budgets, ItemResult, RequestId, Writer, Written};
 use crate::transaction::Moment;
 
 /// What the owner of the bridge is to do, in this order.
+#[expect(clippy::large_enum_variant, reason = "it is done at once, in a buffer that is kept")]
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Say it over SIP: what comes of it goes to [`Bridge::handle_reply`].

@@ -76,7 +76,7 @@ impl Divert {
         }
         match self.inbox.offer(Event::Request { trunk, flow, message: message.clone() }) {
             Ok(()) => Diverted::Taken,
-            Err(Full(_)) => {
+            Err(Full) => {
                 self.requests_lost.fetch_add(1, Ordering::Relaxed);
                 Diverted::Full
             }

@@ -27,9 +27,9 @@ pub enum Event {
 /// Something to be done on the bridge's thread, quickly.
 pub type Order = Box<dyn FnOnce(&mut Side) + Send>;
 
-/// The queue is full, or the thread has ended; what was offered comes back.
-#[derive(Debug)]
-pub struct Full<T>(pub T);
+/// The queue is full, or the thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
 
 /// The way in.
 #[derive(Debug)]
@@ -59,11 +59,11 @@ impl Inbox {
     /// Hands over what the network brought; it never waits.
     ///
     /// # Errors
-    /// [`Full`]: it is counted and gone, unless the caller has a better idea.
-    pub fn offer(&self, event: Event) -> Result<(), Full<Event>> {
-        self.network.try_send(event).map_err(|error| {
+    /// [`Full`]: it is counted and gone.
+    pub fn offer(&self, event: Event) -> Result<(), Full> {
+        self.network.try_send(event).map_err(|_| {
             self.dropped.fetch_add(1, Ordering::Relaxed);
-            Full(error.into_inner())
+            Full
         })
     }
 
@@ -71,10 +71,10 @@ impl Inbox {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn order(&self, order: impl FnOnce(&mut Side) + Send + 'static) -> Result<(), Full<()>> {
+    pub fn order(&self, order: impl FnOnce(&mut Side) + Send + 'static) -> Result<(), Full> {
         self.orders.try_send(Box::new(order)).map_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Full(())
+            Full
         })
     }
 
