@@ -124,7 +124,6 @@ fn reference_shows_the_defaults() {
         "called_form there",
         "calling_form there",
         "session_expires_s in [presence]",
-        "cloud in [tenant.ID.graph]",
     ];
     assert_eq!(text.lines().count() - short.len(), optional.len() + again.len());
     let short = short.join("\n").replace("name = \"edge-1\"", "name = \"edge-1\"\nfqdn = \"sbc.example.net\"");
