@@ -18,6 +18,9 @@ const MAX_NUMBERS: usize = 10;
 /// Characters of the name of a field, and of a suffix.
 const MAX_NAME: usize = 64;
 
+/// Fields with numbers, and the suffix that entries made of each get.
+pub type NumberFields = Vec<(Arc<str>, Option<Arc<str>>)>;
+
 /// How a tenant's users are read from Entra ID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
@@ -27,7 +30,7 @@ pub struct Directory {
     /// The field that names a user, `displayName`.
     pub name: Arc<str>,
     /// Fields with numbers and the suffix that entries made of them get.
-    pub numbers: Vec<(Arc<str>, Option<Arc<str>>)>,
+    pub numbers: NumberFields,
     /// Teams' own assignments are preferred over the fields.
     pub teams_numbers: bool,
     pub new: bool,
@@ -96,7 +99,7 @@ pub(super) fn read(tenant: &mut Table<'_>) -> Option<Directory> {
 }
 
 /// `numbers`: fields, each with the suffix that its entries get.
-fn numbers(table: &mut Table<'_>) -> Option<Vec<(Arc<str>, Option<Arc<str>>)>> {
+fn numbers(table: &mut Table<'_>) -> Option<NumberFields> {
     let read = table.parsed_list("numbers", |text| match text.split_once('=') {
         Some((name, suffix)) => Ok((field(name.trim())?, Some(self::suffix(suffix.trim())?))),
         None => Ok((field(text.trim())?, None)),

@@ -67,6 +67,10 @@ impl Lamp {
 
 /// What the notifier wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an order lives for one turn of the bridge, and most are of the large kind"
+)]
 pub enum Order {
     Say(Say),
     /// A user's first watcher has come (`true`), or the last has gone.

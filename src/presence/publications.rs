@@ -33,6 +33,10 @@ pub struct Settings {
 
 /// What publications want done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an order lives for one turn of the bridge, and most are of the large kind"
+)]
 pub enum Order {
     Say(Say),
     Told(Told),

@@ -105,6 +105,7 @@ impl LineOf {
 
 /// What comes out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "each is taken out of its list at once; requests are many")]
 pub enum Output {
     Say(Say),
     Told(Told),

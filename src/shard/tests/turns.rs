@@ -75,11 +75,11 @@ fn a_user_who_calls_is_in_the_call_at_once_and_its_record_ends_it() {
 #[test]
 fn two_users_of_one_call_are_both_in_it_and_a_focus_makes_it_a_conference() {
     let mut world = world();
-    world.udp(BOB, &calling(&outgoing("404", "1"), "<sip:401@pbx.example>"));
+    world.udp(BOB, &calling(&outgoing("403", "1"), "<sip:401@pbx.example>"));
     let sent = world.take();
     let invite = sent.iter().find(|sent| sent.what() == "INVITE").unwrap();
-    world.answers(invite, &invite.answer(200, "x").extra("Contact: <sip:room@192.0.2.20>;isfocus"));
+    world.answers(invite, &invite.answer(200, "x").extra("Contact: <sip:room@teams.example>;isfocus"));
     let conference: Vec<bool> = world.turns.iter().map(|turn| turn.conference).collect();
-    assert_eq!(told(&mut world), [turn(false, "anna", "dirk"), turn(true, "anna", "dirk")]);
+    assert_eq!(told(&mut world), [turn(false, "anna", "cleo"), turn(true, "anna", "cleo")]);
     assert_eq!(conference, [false, true]);
 }
