@@ -17,6 +17,7 @@ pub mod teams;
 pub mod webhook;
 mod wishes;
 
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -34,6 +35,9 @@ use crate::config::Config;
 
 /// Events that are taken at once before the time is looked at again.
 const TURN: usize = 256;
+
+/// How long a start waits until the users of the bridge are known.
+const READY: Duration = Duration::from_secs(10);
 
 /// The longest that the thread sleeps.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -100,13 +104,16 @@ impl Sidecar {
         let Some(outlet) = lock(&self.outlet).take() else { return Ok(()) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let counted = Arc::clone(&self.counted);
+        let (ready, begun) = sync_channel(1);
         let body = move || {
             // For this thread and those that it starts. An error: the system does not let it, and calls share evenly.
             let _ = rustix::process::nice(NICE);
-            runtime.block_on(turn(Side::new(parts, counted), outlet));
+            runtime.block_on(turn(Side::new(parts, counted), outlet, ready));
         };
         let thread = std::thread::Builder::new().name("presence".to_owned()).spawn(body)?;
         *lock(&self.thread) = Some(thread);
+        // Who asks for a user as soon as the edge is ready shall find him. An error: it goes on, and is ready later.
+        let _ = begun.recv_timeout(READY);
         Ok(())
     }
 
@@ -148,7 +155,10 @@ pub fn follow(reloader: &Reloader, sidecar: &Arc<Sidecar>) {
 }
 
 /// The life of the thread.
-async fn turn(mut side: Side, mut outlet: Outlet) {
+async fn turn(mut side: Side, mut outlet: Outlet, ready: SyncSender<()>) {
+    side.handle_time();
+    // An error: nobody waits any more.
+    let _ = ready.send(());
     let mut events = Vec::with_capacity(TURN);
     let mut orders = Vec::with_capacity(TURN);
     while !side.is_over() {

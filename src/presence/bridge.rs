@@ -163,6 +163,11 @@ impl Bridge {
         publications.review(people, access, &mut work.publications);
     }
 
+    /// The tenants that take part.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantKey> {
+        self.tenants.keys().copied()
+    }
+
     /// The key of a tenant's name, made when there is none.
     pub fn tenant(&mut self, name: &str) -> Option<TenantKey> {
         self.people.tenant(name)

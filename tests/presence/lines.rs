@@ -81,7 +81,7 @@ fn who_calls_is_busy_at_once_and_who_is_called_when_the_call_is_answered() {
     bridge.wait_for(0, Some("Busy/InAConferenceCall"));
     bridge.wait_for(1, Some("Busy/InAConferenceCall"));
     assert_eq!(
-        bridge.ask("/v1/tenants/contoso/presence/user-1@contoso.example").map(|it| it["pbx"].clone()),
+        bridge.ask("/v1/presence/contoso/user-1@contoso.example").map(|it| it["pbx"].clone()),
         Some("busy".into())
     );
     caller.bye(&ok);

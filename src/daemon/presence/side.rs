@@ -144,6 +144,10 @@ impl Side {
         self.set_tenants(now);
         self.restore(now);
         self.next_roll_call = Moment::START;
+        // Whoever reloads has repaired something, perhaps a secret.
+        for tenant in self.bridge.tenants().collect::<Vec<_>>() {
+            self.bridge.set_well(now, tenant, true);
+        }
     }
 
     /// Takes the object ids that the directory found for a tenant's users.
