@@ -317,7 +317,7 @@ impl Dialog {
     fn notify(&mut self, at: std::net::SocketAddr, turn: usize) -> String {
         self.told += 1;
         let Self { contact, own, edge, call_id, entity, told } = self;
-        let state = if turn % 2 == 0 { "confirmed" } else { "terminated" };
+        let state = if turn.is_multiple_of(2) { "confirmed" } else { "terminated" };
         let body = format!(
             "<?xml version=\"1.0\"?>\r\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{told}\" \
              state=\"full\" entity=\"{entity}\"><dialog id=\"d\" direction=\"initiator\"><state>{state}</state></dialog>\

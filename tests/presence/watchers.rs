@@ -10,7 +10,7 @@ use std::time::Duration;
 use trunkway::presence::notifier::documents;
 use trunkway::presence::{Availability, Presence, TeamsPresence, View};
 
-pub use self::phone::{Heard, Phone, Watch};
+pub use self::phone::Phone;
 pub use self::schemas::assert_valid;
 use crate::support::edge::Edge;
 use crate::support::place::Place;

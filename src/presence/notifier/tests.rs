@@ -223,7 +223,8 @@ fn a_subscription_is_answered_then_told_the_whole_state() {
 #[test]
 fn what_cannot_be_had_is_refused() {
     let plain = Wanted::default();
-    let rows: [(Wanted<'_>, u16, Option<(&str, &str)>); 16] = [
+    type Row<'a> = (Wanted<'a>, u16, Option<(&'a str, &'a str)>);
+    let rows: [Row<'_>; 16] = [
         (Wanted { event: "", ..plain.clone() }, 489, Some(("Allow-Events", "presence, dialog"))),
         (Wanted { event: "presence.winfo", ..plain.clone() }, 489, Some(("Allow-Events", "presence, dialog"))),
         (Wanted { more: "Expires: 59\n", ..plain.clone() }, 423, Some(("Min-Expires", "60"))),

@@ -172,7 +172,8 @@ fn what_cannot_be_taken_is_refused() {
     let good = pidf_with("<busy/>");
     let pidf = "application/pidf+xml";
     let large = pidf_with(&format!("<other>{}</other>", "x".repeat(4_096)));
-    let rows: [(TrunkId, &str, Option<&str>, Option<u32>, (&str, &str), u16); 12] = [
+    type Row<'a> = (TrunkId, &'a str, Option<&'a str>, Option<u32>, (&'a str, &'a str), u16);
+    let rows: [Row<'_>; 12] = [
         (PBX, "presence", None, Some(600), ("Application/pidf+xml;charset=utf-8", &good), 200),
         (PBX, "presence", None, Some(59), (pidf, &good), 423),
         (PBX, "presence", None, None, (pidf, ""), 400),

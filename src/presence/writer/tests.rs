@@ -7,6 +7,9 @@ use crate::presence::Session::{Away, InACall, InAConferenceCall, Presenting};
 const T: TenantKey = TenantKey(0);
 const ALICE: UserKey = UserKey(0);
 
+/// A request that left: its number, and what each item told.
+type Request = (RequestId, Vec<(u32, Option<Session>)>);
+
 /// A writer with a clock, and what it said last.
 struct Desk {
     writer: Writer,
@@ -34,7 +37,7 @@ impl Desk {
     }
 
     /// Lets time pass, and gives the requests that left: their numbers, and what each item told.
-    fn pass(&mut self, time: Duration) -> Vec<(RequestId, Vec<(u32, Option<Session>)>)> {
+    fn pass(&mut self, time: Duration) -> Vec<Request> {
         let until = self.now + time;
         loop {
             self.writer.handle_time(self.now, &mut self.budgets, &mut self.out);
@@ -48,7 +51,7 @@ impl Desk {
         self.writes()
     }
 
-    fn writes(&self) -> Vec<(RequestId, Vec<(u32, Option<Session>)>)> {
+    fn writes(&self) -> Vec<Request> {
         let writes = self.out.iter().filter_map(|order| match order {
             Order::Write { request, items, .. } => {
                 let items = items.iter().map(|item| (number(&item.graph_id), item.session)).collect();
@@ -60,7 +63,7 @@ impl Desk {
     }
 
     /// The requests that leave now; what was said before is forgotten.
-    fn leaves(&mut self, time: u64) -> Vec<(RequestId, Vec<(u32, Option<Session>)>)> {
+    fn leaves(&mut self, time: u64) -> Vec<Request> {
         self.out.clear();
         self.pass(Duration::from_millis(time))
     }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
@@ -128,18 +127,6 @@ impl Phone {
             self.bodies.push(notify.body.clone());
         }
         notify
-    }
-
-    /// Whether nothing comes for a while.
-    pub fn is_quiet(&mut self, duration: Duration) -> bool {
-        self.stream.set_read_timeout(Some(duration)).unwrap();
-        let mut piece = [0; 4_096];
-        let read = self.stream.read(&mut piece);
-        self.stream.set_read_timeout(Some(SOON)).unwrap();
-        if let Ok(len) = read {
-            self.buffer.extend_from_slice(&piece[..len]);
-        }
-        read.is_err() && self.buffer.is_empty() && self.heard.is_empty()
     }
 
     fn next(&mut self) -> u32 {
