@@ -176,22 +176,20 @@ impl Bridge {
 
     /// Puts a user, new or changed; `None`: the keys are used up.
     pub fn put(&mut self, now: Moment, person: Person) -> Option<UserKey> {
+        let (tenant, lines) = (person.tenant, person.lines.len());
+        let before = self.people.by_id(tenant, &person.id).and_then(|user| self.people.get(user));
+        let had = before.map_or(0, |person| person.lines.len());
         let user = self.people.put(person)?;
         self.apply(now, user);
+        self.let_go(now, (tenant, user), lines..had);
         Some(user)
     }
 
     /// Takes a user out: what Graph has of him is cleared, his lines are let go, who watches is told.
     pub fn take(&mut self, now: Moment, user: UserKey) {
         let Some(person) = self.people.take(user) else { return };
+        self.let_go(now, (person.tenant, user), 0..person.lines.len());
         let work = &mut self.work;
-        for index in 0..person.lines.len() as u8 {
-            for package in [Package::Dialog, Package::Presence] {
-                let of = LineOf { tenant: person.tenant, user, index, package };
-                self.subscriber.set_line(now, of, None, &mut work.subscriber);
-            }
-            self.subscriber.set_member(now, person.tenant, user, index, None, &mut work.subscriber);
-        }
         self.publications.remove_user(user, &mut work.publications);
         self.publisher.remove_user(now, user, &mut work.says);
         self.notifier.remove_user(now, user, &mut work.notifier);
@@ -367,6 +365,19 @@ impl Bridge {
             notifier: self.notifier.counts(),
             publications: self.publications.counts(),
             publisher: self.publisher.counts(),
+        }
+    }
+
+    /// Lets go of lines that a user has no more.
+    fn let_go(&mut self, now: Moment, (tenant, user): (TenantKey, UserKey), lines: std::ops::Range<usize>) {
+        // A line's number fits into a byte: sources are named by it.
+        for index in lines.filter_map(|index| u8::try_from(index).ok()) {
+            for package in [Package::Dialog, Package::Presence] {
+                let of = LineOf { tenant, user, index, package };
+                self.subscriber.set_line(now, of, None, &mut self.work.subscriber);
+            }
+            self.subscriber.set_member(now, tenant, user, index, None, &mut self.work.subscriber);
+            self.work.forget.push((user, Source::Line(index)));
         }
     }
 

@@ -207,3 +207,16 @@ fn a_session_of_before_a_crash_that_nobody_wants_is_cleared() {
     world.put("anna@contoso.example", Direction::ToTeams);
     assert_eq!(written(&world.pass(Duration::from_secs(60))), [None]);
 }
+
+#[test]
+fn a_line_that_a_user_has_no_more_is_let_go() {
+    let wishes = TenantSettings { line_trunk: Some(PBX), subscribe_lines: true, ..TenantSettings::default() };
+    let mut world = World::new(wishes);
+    let user = world.put("anna@contoso.example", Direction::ToTeams);
+    world.pass(SOON);
+    assert_eq!(world.bridge.counts(world.now).subscriber.subscriptions, 1);
+    let lineless = Person { lines: smallvec![], ..world.bridge.people.get(user).unwrap().clone() };
+    assert_eq!(world.bridge.put(world.now, lineless), Some(user));
+    world.pass(SOON);
+    assert_eq!(world.bridge.counts(world.now).subscriber.subscriptions, 0);
+}
