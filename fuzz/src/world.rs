@@ -399,6 +399,7 @@ impl World {
         let env = Env {
             now: self.now,
             unix: 0,
+            unix_ms: 0 * 1_000,
             edge: &EDGE,
             secrets: &self.secrets,
             names: &self.names,
