@@ -46,9 +46,17 @@ impl Bridge {
         Self::start_prepared(users, more, |_, _| tables.to_owned())
     }
 
+    /// The same for a test that measures: no other one runs meanwhile.
+    pub fn start_alone(users: usize, more: &str, tables: &str) -> Self {
+        Self::start_at(Place::alone(), users, more, |_, _| tables.to_owned())
+    }
+
     /// The same with tables of one who has prepared files and the stand-in first.
     pub fn start_prepared(users: usize, more: &str, prepare: impl FnOnce(&Place, &GraphStandIn) -> String) -> Self {
-        let place = Place::new();
+        Self::start_at(Place::new(), users, more, prepare)
+    }
+
+    fn start_at(place: Place, users: usize, more: &str, prepare: impl FnOnce(&Place, &GraphStandIn) -> String) -> Self {
         let people = (0..users).map(|number| GraphUser::new(&user(number), &format!("User {number}"))).collect();
         let tenant = EntraTenant {
             id: TENANT.to_owned(),

@@ -84,7 +84,7 @@ impl Extent {
 fn a_flood_of_presence_and_a_graph_that_hangs_delay_no_call() {
     let Extent { rounds, round, notifies, percent, grace } = Extent::chosen();
     let tables = format!("{BRANCH}{TABLES}");
-    let bridge = Bridge::start_with(USERS, "line_trunk = \"lines\"\nsubscribe_lines = true", &tables);
+    let bridge = Bridge::start_alone(USERS, "line_trunk = \"lines\"\nsubscribe_lines = true", &tables);
     let lines = Lines::start(&bridge.place);
     until("all lines are subscribed to", SOON, || (lines.count() == USERS).then_some(()));
 

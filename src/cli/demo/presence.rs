@@ -17,7 +17,7 @@ pub const SECRET: &str = "known to the demo only";
 pub const DIRECTORY: &str = "de700000-0000-4000-8000-000000000001";
 
 /// From the answer to the end of the call: long enough for Graph to hear of it on a busy machine.
-const TALK: Duration = Duration::from_millis(1_200);
+const TALK: Duration = Duration::from_millis(2_000);
 /// How long the edge may take to find the user in Entra, and to write what changed.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the stand-in is looked at.
