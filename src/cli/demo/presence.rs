@@ -19,7 +19,7 @@ pub const DIRECTORY: &str = "de700000-0000-4000-8000-000000000001";
 /// From the answer to the end of the call: long enough for Graph to hear of it on a busy machine.
 const TALK: Duration = Duration::from_millis(2_000);
 /// How long the edge may take to find the user in Entra, and to write what changed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the stand-in is looked at.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -33,9 +33,9 @@ pub fn graph() -> Result<GraphStandIn, GraphError> {
     }))
 }
 
-/// Whether the edge has read the users.
-fn users_were_read(stage: &Stage) -> bool {
-    [Endpoint::Users, Endpoint::UsersDelta].into_iter().any(|endpoint| stage.graph.count(endpoint, 200) > 0)
+/// Whether the edge has found the user in Entra: it asks for his presence then.
+fn user_is_known(stage: &Stage) -> bool {
+    stage.graph.count(Endpoint::Presences, 200) > 0
 }
 
 /// What the user's session is to the edge: `Busy/InACall`, or nothing.
@@ -47,17 +47,17 @@ fn session(stage: &Stage) -> Option<String> {
 pub async fn play(stage: &Stage) -> Outcome {
     let name = "a call makes its user busy in Teams".to_owned();
     // Only who is known in Entra can be busy there.
-    if until(|| users_were_read(stage)).await.is_none() {
-        let failure = Some("the edge never asked Graph for its users".to_owned());
+    if until(|| user_is_known(stage).then_some(())).await.is_none() {
+        let failure = Some("the edge never asked Graph for its user".to_owned());
         return Outcome { name, failure, ..Outcome::default() };
     }
     let (to, host) = stage.edge_tls(CONTOSO);
     let mut plan = CallPlan::new(NUMBER, "+441632760009", &host, to);
     (plan.limit, plan.hang_up_after) = (LIMIT, Some(TALK));
-    let (made, busy) = tokio::join!(stage.teams.call(plan), until(|| session(stage).is_some()));
-    let during = busy.and_then(|()| session(stage));
+    // What Teams shows is looked at while the call is up: it may be over a moment later.
+    let (made, during) = tokio::join!(stage.teams.call(plan), until(|| session(stage)));
     let seen = stage.pbx1.journal().wait_call(Role::Callee, NUMBER, MARGIN).await;
-    let cleared = until(|| session(stage).is_none()).await;
+    let cleared = until(|| session(stage).is_none().then_some(())).await;
     let complaint = stage.graph.complaints().into_iter().next();
     let failure = match (&made.error, made.code, made.ending) {
         (Some(error), ..) => Some(format!("caller: {error}")),
@@ -86,12 +86,15 @@ pub async fn play(stage: &Stage) -> Outcome {
     }
 }
 
-/// Waits until something holds, but not for ever.
-async fn until(holds: impl Fn() -> bool) -> Option<()> {
-    let look = async {
-        while !holds() {
+/// Waits until there is something to see, but not for ever.
+async fn until<T>(look: impl Fn() -> Option<T>) -> Option<T> {
+    let seen = async {
+        loop {
+            if let Some(seen) = look() {
+                return seen;
+            }
             tokio::time::sleep(TICK).await;
         }
     };
-    tokio::time::timeout(PATIENCE, look).await.ok()
+    tokio::time::timeout(PATIENCE, seen).await.ok()
 }

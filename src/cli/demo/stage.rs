@@ -204,6 +204,10 @@ id = "{user}"
 number = "{number}"
 lives = "pbx"
 
+# The demo shall not wait long for the first look at Teams.
+[presence]
+poll_interval_watched_s = 1
+
 # Her calls make her busy in Teams.
 [tenant.contoso.presence]
 
