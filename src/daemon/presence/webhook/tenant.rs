@@ -27,6 +27,9 @@ const LASTS: Duration = Duration::from_secs(59 * 60);
 /// How often the users are looked at again.
 const ROLL_CALL: Duration = Duration::from_secs(60);
 
+/// The same while there is nobody.
+const FIRST_ROLL_CALL: Duration = Duration::from_secs(1);
+
 /// News of subscriptions that wait.
 const NEWS: usize = 1_000;
 
@@ -164,7 +167,9 @@ impl Tenant {
             }
             if roll_call <= Instant::now() {
                 self.follow(&mut groups).await;
-                roll_call = Instant::now() + ROLL_CALL;
+                // At the start the directory has still to say who is who.
+                let nobody = groups.next_wake().is_none();
+                roll_call = Instant::now() + if nobody { FIRST_ROLL_CALL } else { ROLL_CALL };
             }
             while let Some(todo) = groups.next(Instant::now()) {
                 self.work(&mut groups, &todo).await;
