@@ -298,21 +298,6 @@ impl Bridge {
         &self.people
     }
 
-    /// Keys for tenants are dealt out here; users come and go by [`Bridge::put`] and [`Bridge::take`].
-    pub const fn people_mut(&mut self) -> &mut People {
-        &mut self.people
-    }
-
-    /// What a tenant wants.
-    pub fn tenant_settings(&self, tenant: TenantKey) -> Option<&TenantSettings> {
-        self.tenants.get(&tenant)
-    }
-
-    /// The budgets of the tenants.
-    pub const fn budgets(&self) -> &Budgets {
-        &self.budgets
-    }
-
     /// What is told to Graph.
     pub const fn writer(&self) -> &Writer {
         &self.writer

@@ -70,8 +70,6 @@ pub struct Side {
     next_roll_call: Moment,
     counted: Arc<ArcSwapOption<Counted>>,
     next_count: Moment,
-    /// Users for whom there was no room.
-    beyond: usize,
     /// Empty between two turns, kept for their memory.
     acts: Vec<Act>,
     todos: Vec<Todo>,
@@ -106,7 +104,6 @@ impl Side {
             next_roll_call: Moment::START,
             counted,
             next_count: Moment::START,
-            beyond: 0,
             acts: Vec::new(),
             todos: Vec::new(),
             stopping: None,
@@ -324,7 +321,7 @@ impl Side {
             counts: self.bridge.counts(now),
             agent: self.agent.counts(),
             tenants: tenants.collect(),
-            beyond: self.beyond,
+            beyond: self.roll.beyond(),
             not_kept: self.teams.session_counts().map(|counts| counts.not_written.load(Ordering::Relaxed)),
         })));
     }
@@ -385,10 +382,10 @@ impl Side {
     fn call_roll(&mut self, now: Moment) {
         let edge = self.parts.core.edge();
         let config::Presence { tenants, max_users, .. } = &self.parts.settings;
-        let (moves, beyond) =
-            self.roll.follow(self.bridge.people_mut(), tenants, &edge.routing, &self.matches, *max_users);
-        if beyond != self.beyond {
-            self.beyond = beyond;
+        let before = self.roll.beyond();
+        let moves = self.roll.follow(self.bridge.people(), tenants, &edge.routing, &self.matches, *max_users);
+        let beyond = self.roll.beyond();
+        if beyond > before {
             tracing::warn!(users = beyond, "the bridge has no room for so many users: raise [presence] max_users");
         }
         if moves.is_empty() {
