@@ -1,5 +1,9 @@
 //! The shards behind their locks, and what lets messages, timers and news into them.
 
+mod calls_now;
+mod tokens;
+mod unknown;
+
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,6 +13,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
+use self::calls_now::CallsNow;
+use self::tokens::{branch_of_token, token_of};
+use self::unknown::UnknownSources;
 use super::build::framing;
 use super::clock::Clock;
 use super::counters::Meters;
@@ -20,11 +27,10 @@ use super::probe::Probes;
 use super::seal_key::SealKeys;
 use super::strangers::Strangers;
 use super::taps::Taps;
-use crate::call::branch::{BranchId, ContextId};
+use crate::call::branch::ContextId;
 use crate::call::live::Homes;
 use crate::call::screen::Refusal;
 use crate::call::seal::KeyId;
-use crate::call::stored::{CallStore, Room, Shelf, StoreKey};
 use crate::call::{CallId, Command, Counts, Edge, Env, Output, Secrets};
 use crate::config;
 use crate::dns::Resolver;
@@ -586,85 +592,7 @@ impl Receiver for Core {
     }
 }
 
-/// The call store as an event finds it.
-struct CallsNow<'a> {
-    calls: &'a Calls,
-    unix_ms: u64,
-    shelf: RefCell<Shelf>,
-}
-
-impl CallStore for CallsNow<'_> {
-    fn state(&self, key: StoreKey) -> Option<Bytes> {
-        self.calls.state(key, self.unix_ms / 1_000)
-    }
-
-    fn room(&self) -> Room {
-        self.calls.room()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
-}
-
-/// A branch as the transports' token.
-fn token_of(id: BranchId) -> Token {
-    let ContextId { shard, slot, generation } = id.context;
-    Token(u64::from(slot) << 32 | u64::from(generation), u32::from(shard) << 16 | u32::from(id.branch))
-}
-
-fn branch_of_token(token: Token) -> Option<BranchId> {
-    if token == Token::NONE {
-        return None;
-    }
-    let context = ContextId { shard: (token.1 >> 16) as u8, slot: (token.0 >> 32) as u32, generation: token.0 as u32 };
-    Some(BranchId { context, branch: token.1 as u16 })
-}
-
-/// Limits the answers to strangers, so that the edge is no amplifier and no beacon: `per_second` in each second.
-#[derive(Debug)]
-struct UnknownSources {
-    per_second: u64,
-    /// Second (upper 32 bits) and answers given in it (lower 32).
-    window: AtomicU64,
-}
-
-impl UnknownSources {
-    fn new(per_second: u32) -> Self {
-        Self { per_second: u64::from(per_second), window: AtomicU64::new(0) }
-    }
-
-    fn may_answer(&self, now_millis: u64) -> bool {
-        let second = (now_millis / 1_000) << 32;
-        let next = |window: u64| {
-            let window = if window >> 32 == second >> 32 { window } else { second };
-            ((window & u64::from(u32::MAX)) < self.per_second).then_some(window + 1)
-        };
-        self.window.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
-    }
-}
-
 /// A panic while a shard was locked costs the message that caused it; the shard goes on.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_carry_branches() {
-        let id = BranchId { context: ContextId { shard: 63, slot: u32::MAX, generation: 7 }, branch: 3 };
-        assert_eq!(branch_of_token(token_of(id)), Some(id));
-        assert_eq!(branch_of_token(Token::NONE), None);
-    }
-
-    #[test]
-    fn strangers_are_answered_so_many_times_a_second() {
-        let unknown = UnknownSources::new(2);
-        let answers: Vec<_> = [1_000, 1_100, 1_900, 2_000, 2_001, 2_002].map(|now| unknown.may_answer(now)).to_vec();
-        assert_eq!(answers, [true, true, false, true, true, false]);
-        assert!(!UnknownSources::new(0).may_answer(5_000));
-    }
 }

@@ -7,6 +7,7 @@
 //! What is heard by polls and by notifications is put in order by `sequenceNumber`, and told on only where it changed.
 
 mod judge;
+mod lane;
 mod orders;
 mod ring;
 
@@ -18,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::judge::{Verdict, Wrote};
+use self::lane::Lane;
 pub use self::orders::{Counts, Order, Settings};
-use self::ring::Ring;
 use super::people::{TenantKey, UserKey};
 use super::state::{Availability, Session, TeamsPresence};
 use super::writer::{Budgets, Chance, Fault, Purpose, RequestId};
@@ -79,25 +80,6 @@ struct User {
     notified_at: Option<Moment>,
     all: ring::Place,
     near: ring::Place,
-}
-
-/// A tenant's users and when the next of them are asked for.
-#[derive(Debug)]
-struct Lane {
-    all: Ring,
-    near: Ring,
-    next_all: Moment,
-    next_near: Moment,
-    /// Users to be asked for once, and when.
-    checks: VecDeque<(Moment, UserKey)>,
-    /// Parts of a request that was refused as a whole, to find out whose fault it was.
-    parts: VecDeque<Vec<UserKey>>,
-    in_flight: usize,
-    /// Requests that were refused since one was answered.
-    refusals: u32,
-    blocked_until: Moment,
-    /// When Graph answered last.
-    heard_at: Moment,
 }
 
 #[derive(Debug)]
@@ -571,56 +553,4 @@ impl Poller {
 enum How {
     Polled { sent_at: Moment },
     Notified,
-}
-
-impl Lane {
-    fn new(first: Moment) -> Self {
-        Self {
-            all: Ring::default(),
-            near: Ring::default(),
-            next_all: first,
-            next_near: first,
-            checks: VecDeque::new(),
-            parts: VecDeque::new(),
-            in_flight: 0,
-            refusals: 0,
-            blocked_until: Moment::START,
-            heard_at: first,
-        }
-    }
-
-    /// When somebody is to be asked for; `None`: an answer comes first, or there is nobody.
-    fn next_wake(&self) -> Option<Moment> {
-        if self.in_flight >= MAX_IN_FLIGHT || self.all.is_empty() {
-            return None;
-        }
-        let near = (!self.near.is_empty()).then_some(self.next_near);
-        let check = self.checks.front().map(|(at, _)| *at);
-        let part = (!self.parts.is_empty()).then_some(Moment::START);
-        let next = [near, check, part].into_iter().flatten().fold(self.next_all, Moment::min);
-        Some(next.max(self.blocked_until))
-    }
-
-    fn is_due(&self, now: Moment) -> bool {
-        self.next_wake().is_some_and(|at| at <= now)
-    }
-
-    /// Whether Graph has not answered for so long that what it said before counts no more.
-    fn is_silent(&self, now: Moment, interval: Duration) -> bool {
-        now.since(self.heard_at) >= interval * SILENT_ROUNDS
-    }
-
-    fn take_check(&mut self, now: Moment) -> Option<UserKey> {
-        self.checks.front().filter(|(at, _)| *at <= now)?;
-        self.checks.pop_front().map(|(_, key)| key)
-    }
-
-    /// Requests in 30 seconds.
-    fn demand(&self, settings: &Settings) -> u32 {
-        let rounds = |interval: Duration| 30.0 / interval.max(SHORTEST).as_secs_f64();
-        let near = if self.near.is_empty() { 0.0 } else { f64::from(self.near.parts(MAX_IDS)) };
-        let requests =
-            rounds(settings.interval) * f64::from(self.all.parts(MAX_IDS)) + rounds(settings.interval_watched) * near;
-        requests.ceil() as u32 + 1
-    }
 }

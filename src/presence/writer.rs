@@ -13,6 +13,7 @@
 //! A user who goes, or whose object id changes, leaves a slot behind until what Graph has is cleared; sessions of
 //! before a restart begin as such slots, and the user takes them over when he comes.
 
+mod answers;
 pub mod budget;
 mod chance;
 mod counts;
@@ -31,6 +32,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::answers::Answered;
 pub use self::budget::{Budgets, Purpose};
 pub use self::chance::Chance;
 pub use self::counts::{Counts, LATENCY_BOUNDS, Latency, TenantCounts};
@@ -553,77 +555,6 @@ impl Writer {
         self.timeouts.push_back((timeout, request));
         out.push(Order::Write { request, tenant, items });
     }
-
-    /// What the answers to a request say of the tenant.
-    fn note_results(&mut self, now: Moment, tenant: TenantKey, results: &[ItemResult], budgets: &mut Budgets) {
-        let (mut heard, mut throttled) = (false, None);
-        for &result in results {
-            self.counts.count_result(result);
-            match result {
-                ItemResult::Done | ItemResult::NotFound | ItemResult::Refused => heard = true,
-                ItemResult::Throttled { after } => throttled = throttled.max(Some(after)),
-                ItemResult::Failed => {}
-            }
-        }
-        if heard {
-            budgets.handle_success(tenant);
-        }
-        match throttled {
-            Some(after) => budgets.handle_fault(now, tenant, &Fault::Throttled { after }, &mut self.chance),
-            None if !heard => budgets.handle_fault(now, tenant, &Fault::Server { after: None }, &mut self.chance),
-            None => {}
-        }
-    }
-
-    /// What the answer says of a user.
-    fn settle(&mut self, now: Moment, index: u32, answered: Answered, out: &mut Vec<Order>) {
-        let refresh_at = self.refresh_at(now);
-        let expires = self.settings.session_expires;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let Some(sent) = slot.sending.take() else { return };
-        let mut no_match = false;
-        let after = match answered {
-            Answered::Item(ItemResult::Done) => Now::Has(sent),
-            Answered::Item(ItemResult::NotFound) => {
-                no_match = sent.is_some();
-                Now::Has(None)
-            }
-            Answered::Item(ItemResult::Throttled { after }) => {
-                let pause = after.unwrap_or_else(|| self.chance.backoff(FIRST_RETRY, slot.attempts, LONGEST_RETRY));
-                slot.pause(now + pause.min(REFUSED_PAUSE));
-                Now::AsBefore
-            }
-            Answered::Item(ItemResult::Refused) | Answered::Whole { fault: Fault::Refused, alone: true } => {
-                slot.bar = Bar::Refused;
-                slot.pause(now + REFUSED_PAUSE);
-                Now::AsBefore
-            }
-            Answered::Item(ItemResult::Failed) => {
-                slot.pause(now + self.chance.backoff(FIRST_RETRY, slot.attempts, LONGEST_RETRY));
-                Now::Unknown
-            }
-            // The tenant as a whole pauses.
-            Answered::Whole { fault: Fault::Server { .. } | Fault::Network, .. } => Now::Unknown,
-            Answered::Whole { .. } => Now::AsBefore,
-        };
-        match after {
-            Now::Has(session) => {
-                (slot.held, slot.until, slot.refresh_at) = (Held::of(session), now + expires, refresh_at);
-                slot.attempts = 0;
-                out.extend(slot.user.map(|user| Order::Wrote { user, session }));
-            }
-            Now::AsBefore => {}
-            Now::Unknown => (slot.held, slot.until) = (Held::Unsure, slot.until.max(now + expires)),
-        }
-        if no_match {
-            slot.bar = Bar::NoMatch;
-        }
-        let counts = no_match && slot.user.is_some();
-        let tenant = slot.tenant;
-        out.extend(slot.keep(after == Now::AsBefore && sent.is_none()));
-        self.lane_mut(tenant).unmatched += usize::from(counts);
-        self.tend(now, index);
-    }
 }
 
 /// Why a queue does not go on.
@@ -633,19 +564,4 @@ enum Stop {
     /// Enough requests are under way.
     Flights,
     Budget,
-}
-
-/// What was answered for one item.
-#[derive(Clone, Copy, Debug)]
-enum Answered {
-    Item(ItemResult),
-    Whole { fault: Fault, alone: bool },
-}
-
-/// What Graph has of a user now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Now {
-    Has(Option<Session>),
-    AsBefore,
-    Unknown,
 }

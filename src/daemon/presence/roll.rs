@@ -1,18 +1,16 @@
 //! Who takes part in the bridge: the users of the tenants that want it, as routing has them now, with the object ids
 //! that the directory found for them.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use crate::config::TenantPresence;
+use crate::directory::Matches;
 use crate::presence::{Direction, Line, People, Person, TenantKey, UserKey};
 use crate::routing::number::Number;
 use crate::routing::{Routing, Tenant, User};
-
-/// Object ids in Entra by user id in lower case.
-pub type Matches = HashMap<Arc<str>, Arc<str>, foldhash::fast::RandomState>;
 
 /// What is to be done with a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
